@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs what Interloop needs and this machine lacks, and says nothing when nothing is missing.
+# Debian and its descendants; elsewhere it names what to install by hand.
+set -eu
+
+missing=
+
+# need PACKAGE COMMAND...: the package is missing unless the command succeeds.
+need() {
+    package=$1
+    shift
+    if ! "$@" >/dev/null 2>&1; then
+        missing="$missing $package"
+    fi
+}
+
+has_command() { command -v "$1"; }
+has_library() { pkg-config --exists "$1"; }
+has_compiler() { has_command "${CC:-cc}" || has_command gcc; }
+# A shared library that the program opens at run time; ldconfig is not on every user's path.
+has_shared() { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q "$1"; }
+
+need gcc has_compiler
+need libc6-dev test -e /usr/include/stdlib.h
+need make has_command make
+need binutils has_command objcopy
+need pkg-config has_command pkg-config
+need libyaml-dev has_library yaml-0.1
+need libjansson-dev has_library jansson
+need libsodium-dev has_library libsodium
+need check has_library check
+need gnuplot-nox has_command gnuplot
+need libopenblas0-pthread has_shared 'libopenblas\.so\.0'
+need wordnet-base test -e /usr/share/wordnet/data.noun
+
+if [ -z "$missing" ]; then
+    exit 0
+fi
+
+if ! has_command apt-get >/dev/null; then
+    echo "tools/deps.sh: missing, and there is no apt-get to install them (Debian's names):" \
+        "$missing" >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    as_root=sudo
+    if ! has_command sudo >/dev/null; then
+        echo "tools/deps.sh: run as root: apt-get install$missing" >&2
+        exit 1
+    fi
+fi
+
+echo "installing:$missing" >&2
+$as_root apt-get -qq update
+# shellcheck disable=SC2086 # a list of package names, to be split
+$as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends $missing >&2
