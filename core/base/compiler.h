@@ -1,0 +1,59 @@
+/* What the compiler can do beyond C11, each behind a name of ours. Nothing else in the tree
+ * uses an extension directly. */
+#ifndef IL_BASE_COMPILER_H
+#define IL_BASE_COMPILER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__has_feature)
+#define IL_HAS_FEATURE(name) __has_feature(name)
+#else
+#define IL_HAS_FEATURE(name) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                   \
+    IL_HAS_FEATURE(address_sanitizer) || IL_HAS_FEATURE(thread_sanitizer)
+#define IL_SANITIZED 1
+#else
+#define IL_SANITIZED 0
+#endif
+
+/* Before a function definition: compile it once for each width of vectors and let the loader
+ * choose by processor. Values must not depend on the choice beyond what a wider register
+ * changes in a reduction that the source itself spells out. The loader's choice runs before a
+ * sanitizer is set up, so the clones are off there; clang 14 has no such attribute. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                 \
+    __GNUC__ >= 12 && !IL_SANITIZED
+#define IL_CLONES                                                                      \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define IL_CLONES
+#endif
+
+/* a * b in *out; false, and *out unchanged, when it does not fit. */
+static inline bool il_mul_size(size_t a, size_t b, size_t *out)
+{
+    size_t product;
+
+    if (__builtin_mul_overflow(a, b, &product)) {
+        return false;
+    }
+    *out = product;
+    return true;
+}
+
+/* a + b in *out; false, and *out unchanged, when it does not fit. */
+static inline bool il_add_size(size_t a, size_t b, size_t *out)
+{
+    size_t sum;
+
+    if (__builtin_add_overflow(a, b, &sum)) {
+        return false;
+    }
+    *out = sum;
+    return true;
+}
+
+#endif
