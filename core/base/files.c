@@ -118,7 +118,26 @@ static bool folder_sync(const char *folder)
     return done;
 }
 
+/* All parts, on disk. False with errno set. */
+static bool write_parts(int fd, const il_file_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!write_all(fd, parts[i].data, parts[i].size)) {
+            return false;
+        }
+    }
+    return fsync(fd) == 0;
+}
+
 il_status il_file_write(const char *path, const void *data, size_t size, il_error *err)
+{
+    const il_file_part part = {data, size};
+
+    return il_file_write_parts(path, &part, 1, err);
+}
+
+il_status il_file_write_parts(const char *path, const il_file_part *parts, size_t count,
+                              il_error *err)
 {
     il_status status = IL_OK;
     char *folder = il_path_folder(path);
@@ -141,7 +160,7 @@ il_status il_file_write(const char *path, const void *data, size_t size, il_erro
         }
     }
     made = true;
-    if (!write_all(fd, data, size) || fsync(fd) != 0) {
+    if (!write_parts(fd, parts, count)) {
         status = failed(err, path, "write");
         goto out;
     }

@@ -14,6 +14,13 @@ il_status il_file_read(const char *path, size_t limit, char **data, size_t *size
                        il_error *err);
 /* Replaces `path` by `size` bytes, all or nothing. */
 il_status il_file_write(const char *path, const void *data, size_t size, il_error *err);
+/* The same for pieces that lie apart, written one after the other. */
+typedef struct il_file_part {
+    const void *data;
+    size_t size;
+} il_file_part;
+il_status il_file_write_parts(const char *path, const il_file_part *parts, size_t count,
+                              il_error *err);
 /* Appends one record with a single write(2); not atomic over a crash, so readers drop a torn tail. */
 il_status il_file_append(const char *path, const void *data, size_t size,
                          il_error *err);
