@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/files.h"
+#include "base/hash.h"
 #include "formats/safetensors.h"
 
 static const il_dtype f64 = {IL_CODE_FLOAT, 64, 1};
@@ -207,11 +208,9 @@ START_TEST(a_file_with_a_changed_byte_never_crashes_the_reader)
             }
             for (size_t k = 0; k < il_safetensors_count(file); k++) {
                 const il_safetensor *t = il_safetensors_at(file, k);
-                volatile unsigned sum = 0;
+                char hex[IL_HASH_HEX];
 
-                for (size_t j = 0; j < t->bytes; j++) {
-                    sum += ((const unsigned char *)t->data)[j];
-                }
+                il_hash_bytes(t->data, t->bytes, hex); /* touches every byte */
             }
             il_safetensors_close(file);
         }
