@@ -20,7 +20,7 @@ INTERLOOP_INCLUDES ?= $(shell pkg-config --cflags interloop-plugin)
 # Stamped under another name first: a plugin that cannot be stamped never stands there as whole.
 %.so: %.o
 	$(CC) -shared -Wl,-z,defs $(LDFLAGS) -o $@.part $(filter %.o,$^) -lm
-	$(INTERLOOP) plugin stamp $@.part
+	$(INTERLOOP) plugin stamp $(abspath $@.part)
 	mv $@.part $@
 
 -include $(wildcard *.d)
