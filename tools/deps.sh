@@ -38,8 +38,7 @@ if [ -z "$missing" ]; then
 fi
 
 if ! has_command apt-get >/dev/null; then
-    echo "tools/deps.sh: missing, and there is no apt-get to install them (Debian's names):" \
-        "$missing" >&2
+    echo "tools/deps.sh: no apt-get here; please install (Debian's names):$missing" >&2
     exit 1
 fi
 as_root=
@@ -52,7 +51,8 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "installing:$missing" >&2
-$as_root apt-get -qq update
+# Lists that cannot be renewed may still do; what really fails is the install.
+$as_root apt-get -qq update || echo "tools/deps.sh: apt-get update failed, going on" >&2
 # shellcheck disable=SC2086 # a list of package names, to be split
 $as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get -qq install -y --no-install-recommends $missing >&2

@@ -77,6 +77,7 @@ static chunk *chunk_next(il_arena *a, size_t bytes)
             return NULL;
         }
         c->room = total - HEADER;
+        IL_POISON(chunk_bytes(c), c->room);
         c->next = kept;
         if (a->now != NULL) {
             a->now->next = c;
@@ -110,6 +111,7 @@ void *il_arena_alloc(il_arena *a, size_t bytes)
         }
     }
     p = chunk_bytes(c) + c->used;
+    IL_UNPOISON(p, bytes);
     c->used += padded;
     if (c->below + c->used > a->peak) {
         a->peak = c->below + c->used;
@@ -170,16 +172,24 @@ il_arena_mark il_arena_save(const il_arena *a)
 
 void il_arena_restore(il_arena *a, il_arena_mark mark)
 {
-    a->now = mark.chunk;
-    if (a->now != NULL) {
-        assert(mark.used <= a->now->used);
-        a->now->used = mark.used;
+    chunk *c = mark.chunk;
+
+    a->now = c;
+    if (c != NULL) {
+        assert(mark.used <= c->used);
+        c->used = mark.used;
+        IL_POISON(chunk_bytes(c) + c->used, c->room - c->used);
+    }
+    if (IL_POISONS) {
+        for (c = c != NULL ? c->next : a->first; c != NULL; c = c->next) {
+            IL_POISON(chunk_bytes(c), c->room);
+        }
     }
 }
 
 void il_arena_reset(il_arena *a)
 {
-    a->now = NULL;
+    il_arena_restore(a, (il_arena_mark){NULL, 0});
 }
 
 size_t il_arena_peak(const il_arena *a)

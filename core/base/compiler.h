@@ -21,15 +21,29 @@
 #endif
 
 /* Before a function definition: compile it once for each width of vectors and let the loader
- * choose by processor. Values must not depend on the choice beyond what a wider register
- * changes in a reduction that the source itself spells out. The loader's choice runs before a
- * sanitizer is set up, so the clones are off there; clang 14 has no such attribute. */
+ * choose by processor. The choice changes no value: without fast-math the compiler keeps the
+ * order of every sum, and contraction is off. The loader chooses before a sanitizer is set up,
+ * so there are no clones there; nor with clang 14, under which a function with clones cannot be
+ * called from another file. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                 \
     __GNUC__ >= 12 && !IL_SANITIZED
 #define IL_CLONES                                                                      \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define IL_CLONES
+#endif
+
+/* Memory that a pool of ours has and nobody may touch, and memory that somebody may again:
+ * what the address sanitizer is told, and nothing without it. */
+#if defined(__SANITIZE_ADDRESS__) || IL_HAS_FEATURE(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define IL_POISONS               1
+#define IL_POISON(data, bytes)   __asan_poison_memory_region(data, bytes)
+#define IL_UNPOISON(data, bytes) __asan_unpoison_memory_region(data, bytes)
+#else
+#define IL_POISONS               0
+#define IL_POISON(data, bytes)   ((void)(data), (void)(bytes))
+#define IL_UNPOISON(data, bytes) ((void)(data), (void)(bytes))
 #endif
 
 /* a * b in *out; false, and *out unchanged, when it does not fit. */

@@ -129,6 +129,74 @@ START_TEST(printf_is_as_long_as_it_must_be)
 }
 END_TEST
 
+#if IL_POISONS
+START_TEST(memory_given_back_and_gaps_are_known_to_the_sanitizer)
+{
+    il_arena *a = il_arena_create(128);
+    char *first = il_arena_alloc(a, 10);
+    il_arena_mark mark = il_arena_save(a);
+    char *second = il_arena_alloc(a, 1000);
+
+    ck_assert(!__asan_address_is_poisoned(first + 9));
+    ck_assert(__asan_address_is_poisoned(first + 10));
+    ck_assert(!__asan_address_is_poisoned(second + 999));
+    il_arena_restore(a, mark);
+    ck_assert(!__asan_address_is_poisoned(first + 9));
+    ck_assert(__asan_address_is_poisoned(second));
+    il_arena_reset(a);
+    ck_assert(__asan_address_is_poisoned(first));
+    il_arena_destroy(a);
+}
+END_TEST
+#endif
+
+/* A stack of pieces beside the arena's own books: whatever is taken, given back to a mark and
+ * taken again, every piece that is still out keeps its bytes. */
+START_TEST(pieces_that_are_out_keep_their_bytes_through_any_order_of_work)
+{
+    enum { PIECES = 400, MARKS = 40 };
+    struct {
+        unsigned char *data;
+        size_t size;
+    } out[PIECES];
+    struct {
+        il_arena_mark mark;
+        size_t out;
+    } marks[MARKS];
+    uint64_t state = 7;
+    il_arena *a = il_arena_create(700);
+    size_t count = 0;
+    size_t depth = 0;
+
+    for (int round = 0; round < 20000; round++) {
+        uint64_t draw =
+            (state = state * 6364136223846793005u + 1442695040888963407u) >> 33;
+
+        if (draw % 16 == 0 && depth < MARKS) {
+            marks[depth].mark = il_arena_save(a);
+            marks[depth++].out = count;
+        } else if ((draw % 16 == 1 || count == PIECES) && depth > 0) {
+            depth = draw / 16 % depth;
+            il_arena_restore(a, marks[depth].mark);
+            count = marks[depth].out;
+            for (size_t i = 0; i < count; i++) {
+                ck_assert_uint_eq(out[i].data[0], i % 251);
+                ck_assert_uint_eq(out[i].data[out[i].size - 1], i % 251);
+            }
+        } else if (count < PIECES) {
+            out[count].size = 1 + draw / 16 % (draw % 64 == 9 ? 5000 : 200);
+            out[count].data = il_arena_alloc(a, out[count].size);
+            memset(out[count].data, (int)(count % 251), out[count].size);
+            count++;
+        } else {
+            il_arena_reset(a);
+            count = 0;
+        }
+    }
+    il_arena_destroy(a);
+}
+END_TEST
+
 START_TEST(checked_sums_and_products_say_when_they_do_not_fit)
 {
     size_t out = 1;
@@ -159,6 +227,11 @@ int main(void)
     tcase_add_test(tests, sizes_that_do_not_fit_are_refused);
     tcase_add_test(tests, calloc_clears_memory_that_was_used_before);
     tcase_add_test(tests, printf_is_as_long_as_it_must_be);
+#if IL_POISONS
+    tcase_add_test(tests, memory_given_back_and_gaps_are_known_to_the_sanitizer);
+#endif
+    tcase_add_test(tests,
+                   pieces_that_are_out_keep_their_bytes_through_any_order_of_work);
     tcase_add_test(tests, checked_sums_and_products_say_when_they_do_not_fit);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
