@@ -9,7 +9,8 @@
 #   make install    with PREFIX and DESTDIR                       make clean format lint
 #
 # V=1 shows the commands, WERROR=1 makes warnings errors, SAN=asan|ubsan|tsan picks a sanitizer,
-# CC picks the compiler. What should stay set goes into config.mak.
+# CC picks the compiler, PYTHON the interpreter of `make interop`. What should stay set goes into
+# config.mak.
 
 VERSION  = 0.1.0
 PREFIX   = /usr/local
