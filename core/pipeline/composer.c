@@ -84,6 +84,22 @@ static bool check_bytes(composer *c, const char *text, size_t size)
     return true;
 }
 
+bool il_compose_takes(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t size = strlen(text);
+
+    for (size_t i = 0; i < size;) {
+        size_t length = utf8_length(p + i, size - i);
+
+        if (length == 0) {
+            return false;
+        }
+        i += length;
+    }
+    return true;
+}
+
 static void stop_at_syntax(composer *c)
 {
     const yaml_parser_t *p = &c->parser;

@@ -6,6 +6,7 @@
 #ifndef IL_PIPELINE_COMPOSER_H
 #define IL_PIPELINE_COMPOSER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "interloop/status.h"
 #include "base/arena.h"
@@ -25,5 +26,8 @@ il_node *il_compose(il_arena *arena, const char *file, const char *text, size_t 
 
 /* The tree of a file, whose places name it as `path`. What cannot be read is a problem, too. */
 il_node *il_compose_file(il_arena *arena, const char *path, il_problems *problems);
+
+/* Whether a pipeline may hold the text: UTF-8 without control characters. */
+bool il_compose_takes(const char *text);
 
 #endif

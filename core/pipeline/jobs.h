@@ -46,9 +46,11 @@ typedef struct il_jobs_filter {
     size_t seed_count;
 } il_jobs_filter;
 
-/* Lists the jobs in the document's arena. What is wrong with any is a problem, and those jobs are left out. */
+/* Lists the jobs in the document's arena. What is wrong with any is a problem; then there are none, and the status
+ * is that of il_problems_status. */
 il_status il_jobs_list(il_jobs *out, il_document *document,
-                       const il_jobs_filter *filter, il_problems *problems);
+                       const il_jobs_filter *filter, il_problems *problems,
+                       il_error *err);
 
 /* Lists every job for one seed, and so finds all that is wrong with the pipeline. */
 void il_jobs_check(il_document *document, il_problems *problems);

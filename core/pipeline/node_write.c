@@ -195,7 +195,9 @@ static void indent(il_text *out, int depth)
 
 static void write_note(il_text *out, const il_node *node)
 {
-    if (node->overrode.line == 0) {
+    if (node->overrode.line == 0 ||
+        (node->overrode.line == node->place.line &&
+         strcmp(node->overrode.file, node->place.file) == 0)) {
         return;
     }
     il_text_addf(out, "  # %s:%d, over %s:%d", node->place.file, node->place.line,

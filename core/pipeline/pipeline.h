@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "interloop/detector.h"
 #include "base/arena.h"
 #include "pipeline/node.h"
 #include "pipeline/problems.h"
@@ -122,15 +123,13 @@ typedef struct il_refit_spec {
     il_place place;
 } il_refit_spec;
 
-typedef enum il_context { IL_CONTEXT_SELF, IL_CONTEXT_PAST, IL_CONTEXT_ALL } il_context;
-
 typedef struct il_detector_spec {
     const char *name;
     il_component_spec component;
     il_names_spec sites; /* at least one */
     const char *on;      /* a reference whose activations it reads; NULL: the model's */
     const char *tokens;  /* "all" or a mask of the data */
-    il_context context;
+    enum il_context context;
     const char *pool; /* NULL, "mean", "max" or "last" */
     il_fit_spec fit;
     il_calibrate_spec calibrate;
@@ -414,7 +413,7 @@ const il_stage_spec *il_pipeline_stage(const il_pipeline *p, const char *name);
 /* The words of the grammar, for messages and reports. */
 const char *il_channel_name(il_channel channel);
 const char *il_unit_name(il_unit unit);
-const char *il_context_name(il_context context);
+const char *il_context_name(enum il_context context);
 /* The name of one bit of a demand: "direct", "credit", ... */
 const char *il_demand_name(unsigned bit);
 

@@ -24,6 +24,12 @@ static void add(il_problems *p, il_place place, const char *message)
         return;
     }
     message = il_arena_strdup(p->arena, message);
+    if (place.file != NULL) {
+        place.file = il_arena_strdup(p->arena, place.file);
+        if (place.file == NULL) {
+            message = NULL;
+        }
+    }
     if (message == NULL) {
         p->no_memory = true;
         return;

@@ -26,6 +26,7 @@ typedef struct il_setting {
     const char *path;
     const il_node *value;
     il_place place;
+    bool applied; /* it had a place to go, in the file or in some job */
 } il_setting;
 
 /* A file with all that it extends, and the command line's settings. */
@@ -38,10 +39,24 @@ typedef struct il_document {
 } il_document;
 
 /* Reads a pipeline. `sets` are "path=value" texts. NULL in *out when nothing could be read; problems tell why,
- * and may come with a document too. The problems' arena must outlive both. */
+ * and may come with a document too. */
 il_status il_document_load(il_document **out, const char *path, const char *const *sets,
                            size_t set_count, il_problems *problems, il_error *err);
 void il_document_destroy(il_document *document); /* takes NULL */
+/* Lays the settings over a tree, in silence: one that has no place there may have one in another variant. */
+void il_document_apply(il_document *document, il_node *root, il_arena *arena);
+/* Adds a problem for each setting that never had a place. */
+void il_document_check_settings(il_document *document, il_problems *problems);
+
+/* A copy of the tree to keep or to show: ${...} and paths resolved, the settings laid over the variants, too, so that
+ * reading it again from anywhere gives the same jobs. NULL when memory is out. */
+il_node *il_document_resolved(il_document *document, il_problems *problems);
+
+/* Lays a variant's overrides over the document it stands in; `variant` NULL or "" does nothing. */
+void il_variant_apply(il_arena *arena, il_node *root, const char *stage,
+                      const char *variant, il_problems *problems);
+/* Makes the paths of a tree absolute: those of plugins. */
+void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems);
 
 /* `over` on top of `under` by the merge rule; the nodes of `over` become part of the result. NULL when memory is out. */
 il_node *il_merge(il_arena *arena, const il_schema *schema, il_node *under,
@@ -53,9 +68,16 @@ bool il_override(il_arena *arena, const il_schema *schema, il_node *root,
                  const char *path, const il_node *value, il_place place,
                  il_problems *problems);
 
-/* Replaces every ${env:NAME}, ${env:NAME:-default} and ${var:NAME} in the tree, in place, but for the keys under `x-`.
- * A scalar that is nothing but ${var:NAME} becomes a copy of that variable. */
-void il_substitute(il_arena *arena, il_node *root, il_problems *problems);
+typedef enum il_substitute_mode {
+    IL_SUBSTITUTE_ALL,
+    IL_SUBSTITUTE_AGAIN, /* for a text that is read again: $${ stays as it is */
+    IL_SUBSTITUTE_ENV    /* the same, and variables stay, too */
+} il_substitute_mode;
+
+/* Replaces every ${env:NAME}, ${env:NAME:-default} and ${var:NAME} in the tree, in place, but for the keys under
+ * `x-`; $${ becomes ${. A scalar that is nothing but ${var:NAME} becomes a copy of that variable. */
+void il_substitute(il_arena *arena, il_node *root, il_substitute_mode mode,
+                   il_problems *problems);
 
 /* The folder that relative paths at a place start from, in the arena: that of its file, absolute. NULL when
  * memory is out. */

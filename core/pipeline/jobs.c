@@ -1,0 +1,522 @@
+/* Listing the jobs: lineages first, then a document, a pipeline and training texts for each. */
+#include "pipeline/jobs.h"
+
+#include <string.h>
+
+/* A stage of a lineage; its variant is NULL for none. */
+typedef struct link {
+    const char *stage;
+    const char *variant;
+} link;
+
+enum { LINEAGE_MAX = 64 };
+
+typedef struct lister {
+    il_document *document;
+    il_arena *arena;
+    il_problems *problems;
+    const il_node *stages; /* of the whole file, ${...} resolved */
+    const il_jobs_filter *filter;
+    const uint64_t *seeds;
+    size_t seed_count;
+    il_jobs *out;
+    size_t room;
+} lister;
+
+static bool no_memory(lister *l)
+{
+    l->problems->no_memory = true;
+    return false;
+}
+
+static bool is_map(const il_node *node)
+{
+    return node != NULL && node->kind == IL_NODE_MAP;
+}
+
+static size_t keys_of(const il_node *map, const char **keys, size_t room)
+{
+    size_t count = 0;
+
+    for (; is_map(map) && count < map->count && count < room; count++) {
+        keys[count] = map->items[count].key;
+    }
+    return count;
+}
+
+static const il_node *variants_of(const lister *l, const char *stage)
+{
+    const il_node *variants = il_node_get(il_node_get(l->stages, stage), "variants");
+
+    return is_map(variants) && variants->count > 0 ? variants : NULL;
+}
+
+/* --- documents --- */
+
+/* A copy of the file's tree with the variants of a lineage, root first, and the command line on top. */
+static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *problems)
+{
+    il_node *root = il_node_copy(l->arena, l->document->tree);
+
+    if (root == NULL) {
+        (void)no_memory(l);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        il_variant_apply(l->arena, root, lineage[i].stage, lineage[i].variant,
+                         problems);
+    }
+    il_document_apply(l->document, root, l->arena);
+    return root;
+}
+
+/* --- lineages --- */
+
+/* Adds what a stage starts from to a lineage whose last link is that stage, leaf first. False when there is nothing
+ * more to add; *bad is set when that is a problem. */
+static bool extend_lineage(lister *l, link *lineage, size_t *count, bool *bad)
+{
+    il_problems ignored = {.arena = l->arena};
+    const link *at = &lineage[*count - 1];
+    il_node *root = lay(l, at, 1, &ignored);
+    const il_node *from;
+    const char *keys[64];
+    const char *slash;
+    char *name;
+
+    if (root == NULL) {
+        *bad = true;
+        return false;
+    }
+    il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
+    from = il_node_get(il_node_get(il_node_get(root, "stages"), at->stage), "from");
+    if (from == NULL || from->kind != IL_NODE_SCALAR || from->text[0] == '\0') {
+        return false; /* a root, or a shape that the schema reports */
+    }
+    slash = strchr(from->text, '/');
+    name = il_arena_printf(
+        l->arena, "%.*s",
+        (int)(slash != NULL ? slash - from->text : (ptrdiff_t)strlen(from->text)),
+        from->text);
+    *bad = true;
+    if (name == NULL) {
+        return no_memory(l);
+    }
+    if (!is_map(il_node_get(l->stages, name))) {
+        il_problem_add_nearest(l->problems, from->place, name, keys,
+                               keys_of(l->stages, keys, 64), "no stage '%.60s'", name);
+        return false;
+    }
+    if (slash == NULL && variants_of(l, name) != NULL) {
+        il_problem_add(l->problems, from->place,
+                       "stage '%s' is run as its variants alone: say from which, as in "
+                       "'%s/%s'",
+                       name, name, variants_of(l, name)->items[0].key);
+        return false;
+    }
+    if (slash != NULL && il_node_get(variants_of(l, name), slash + 1) == NULL) {
+        il_problem_add_nearest(l->problems, from->place, slash + 1, keys,
+                               keys_of(variants_of(l, name), keys, 64),
+                               "no variant '%.60s' of stage '%s'", slash + 1, name);
+        return false;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(lineage[i].stage, name) == 0) {
+            il_problem_add(l->problems, from->place,
+                           "stage '%s' starts from itself%s%s", name,
+                           *count > 1 ? " by way of " : "",
+                           *count > 1 ? lineage[*count - 1].stage : "");
+            return false;
+        }
+    }
+    if (*count == LINEAGE_MAX) {
+        il_problem_add(l->problems, from->place, "more than %d stages in a row",
+                       LINEAGE_MAX);
+        return false;
+    }
+    lineage[*count].stage = name;
+    lineage[*count].variant = slash != NULL ? slash + 1 : NULL;
+    (*count)++;
+    *bad = false;
+    return true;
+}
+
+/* The lineage of a stage under a variant, root first; 0 with a problem. */
+static size_t lineage_of(lister *l, link leaf, link lineage[LINEAGE_MAX])
+{
+    size_t count = 1;
+    bool bad = false;
+
+    lineage[0] = leaf;
+    while (extend_lineage(l, lineage, &count, &bad)) {
+    }
+    if (bad) {
+        return 0;
+    }
+    for (size_t i = 0; i < count / 2; i++) {
+        link other = lineage[i];
+
+        lineage[i] = lineage[count - 1 - i];
+        lineage[count - 1 - i] = other;
+    }
+    return count;
+}
+
+/* --- one job --- */
+
+/* Keeps what one job needs: its own lineage's stages, no variants, no sweep, its seed. */
+static bool narrow(lister *l, il_node *root, const link *lineage, size_t count,
+                   uint64_t seed)
+{
+    il_node *stages = il_node_get(root, "stages");
+    const il_node *old = il_node_get(root, "seed");
+    il_place place = old != NULL ? old->place : root->place;
+    char *text = il_arena_printf(l->arena, "%llu", (unsigned long long)seed);
+    il_node *value = text != NULL ? il_node_scalar(l->arena, text, false, place) : NULL;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < stages->count; i++) {
+        bool wanted = false;
+
+        for (size_t j = 0; j < count; j++) {
+            wanted = wanted || strcmp(lineage[j].stage, stages->items[i].key) == 0;
+        }
+        if (wanted) {
+            (void)il_node_drop(stages->items[i].value, "variants");
+            stages->items[kept++] = stages->items[i];
+        }
+    }
+    stages->count = kept;
+    (void)il_node_drop(root, "sweep");
+    (void)il_node_drop(root, "vars");
+    if (!il_node_put(l->arena, root, "seed", place, value)) {
+        return no_memory(l);
+    }
+    return true;
+}
+
+/* A reference to a stage stands for a state that exists by then: one of the lineage's. */
+static void check_reference(lister *l, const il_job *job, size_t depth,
+                            const char *name, il_place place)
+{
+    const il_reference_spec *ref = il_pipeline_reference(job->pipeline, name);
+
+    if (ref == NULL || ref->of_stage == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < depth; i++) {
+        if (strcmp(job->chain[i].stage, ref->of_stage) == 0 &&
+            (ref->of_variant == NULL ||
+             strcmp(job->chain[i].variant, ref->of_variant) == 0)) {
+            return;
+        }
+    }
+    il_problem_add(
+        l->problems, place,
+        "reference '%s' is of stage '%s%s%s', which stage '%s' does not come "
+        "from",
+        name, ref->of_stage, ref->of_variant != NULL ? "/" : "",
+        ref->of_variant != NULL ? ref->of_variant : "", job->chain[depth].stage);
+}
+
+static void check_references(lister *l, const il_job *job, size_t depth)
+{
+    const il_stage_spec *s = job->chain[depth].spec;
+
+    for (size_t i = 0; i < s->signal_count; i++) {
+        const il_signal_spec *g = &s->signals[i];
+        const il_detector_spec *d = NULL;
+
+        if (g->source.kind == IL_SOURCE_KL) {
+            check_reference(l, job, depth, g->source.name, g->source.place);
+        } else if (g->source.kind == IL_SOURCE_DETECTOR) {
+            d = il_pipeline_detector(job->pipeline, g->source.name);
+        }
+        if (d != NULL && d->on != NULL) {
+            check_reference(l, job, depth, d->on, g->source.place);
+        }
+    }
+}
+
+static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
+                     uint64_t seed)
+{
+    il_node *root = lay(l, lineage, count, l->problems);
+    const char **names = il_arena_calloc(l->arena, count, sizeof *names);
+
+    if (root == NULL || names == NULL) {
+        return no_memory(l);
+    }
+    il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, l->problems);
+    il_paths_resolve(l->arena, root, l->problems);
+    if (!narrow(l, root, lineage, count, seed)) {
+        return false;
+    }
+    job->stage = lineage[count - 1].stage;
+    job->variant = lineage[count - 1].variant != NULL ? lineage[count - 1].variant : "";
+    job->seed = seed;
+    job->document = root;
+    job->pipeline = il_pipeline_read(l->arena, root, l->stages, l->problems);
+    job->chain = il_arena_calloc(l->arena, count, sizeof *job->chain);
+    if (job->pipeline == NULL || job->chain == NULL) {
+        return no_memory(l);
+    }
+    for (size_t i = 0; i < count; i++) {
+        il_job_step *step = &job->chain[i];
+
+        names[i] = lineage[i].stage;
+        step->stage = lineage[i].stage;
+        step->variant = lineage[i].variant != NULL ? lineage[i].variant : "";
+        step->spec = il_pipeline_stage(job->pipeline, step->stage);
+        if (step->spec == NULL) {
+            return false; /* no map, and reported as that */
+        }
+        job->chain_count = i + 1;
+        check_references(l, job, i);
+        step->text = il_training_text(l->arena, job->pipeline, step->spec, names, i);
+        if (step->text == NULL) {
+            return no_memory(l);
+        }
+    }
+    return true;
+}
+
+static void add_jobs(lister *l, link leaf)
+{
+    link lineage[LINEAGE_MAX];
+    size_t count = lineage_of(l, leaf, lineage);
+
+    for (size_t i = 0; count > 0 && i < l->seed_count; i++) {
+        if (l->out->count == l->room) {
+            size_t room = l->room > 0 ? 2 * l->room : 16;
+            il_job *items = il_arena_calloc(l->arena, room, sizeof *items);
+
+            if (items == NULL) {
+                (void)no_memory(l);
+                return;
+            }
+            if (l->out->count > 0) {
+                memcpy(items, l->out->items, l->out->count * sizeof *items);
+            }
+            l->out->items = items;
+            l->room = room;
+        }
+        if (fill_job(l, &l->out->items[l->out->count], lineage, count, l->seeds[i])) {
+            l->out->count++;
+        }
+    }
+}
+
+/* --- all jobs --- */
+
+static bool has(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return count == 0;
+}
+
+static void check_filter(lister *l)
+{
+    il_place place = {"--stage", 0, 0};
+    const char *keys[256];
+    size_t count = keys_of(l->stages, keys, 256);
+
+    for (size_t i = 0; l->filter != NULL && i < l->filter->stage_count; i++) {
+        if (il_node_get(l->stages, l->filter->stages[i]) == NULL) {
+            il_problem_add_nearest(l->problems, place, l->filter->stages[i], keys,
+                                   count, "no stage '%.60s'", l->filter->stages[i]);
+        }
+    }
+    place.file = "--variants";
+    count = 0;
+    for (size_t i = 0; i < l->stages->count; i++) {
+        if (l->filter == NULL ||
+            has(l->filter->stages, l->filter->stage_count, l->stages->items[i].key)) {
+            count += keys_of(variants_of(l, l->stages->items[i].key), keys + count,
+                             256 - count);
+        }
+    }
+    for (size_t i = 0; l->filter != NULL && i < l->filter->variant_count; i++) {
+        if (count == 0 || !has(keys, count, l->filter->variants[i])) {
+            il_problem_add_nearest(l->problems, place, l->filter->variants[i], keys,
+                                   count, "no variant '%.60s'", l->filter->variants[i]);
+        }
+    }
+}
+
+/* What the jobs' own documents no longer hold. */
+static void check_rest(lister *l, const il_node *view)
+{
+    unsigned flags;
+    const il_node *sweep = il_node_get(view, "sweep");
+
+    if (sweep != NULL) {
+        il_schema_check(il_schema_child(&il_schema_pipeline, NULL, "sweep", &flags),
+                        sweep, l->problems);
+    }
+    if (il_node_get(view, "vars") != NULL) {
+        il_schema_check(il_schema_child(&il_schema_pipeline, NULL, "vars", &flags),
+                        il_node_get(view, "vars"), l->problems);
+    }
+    for (size_t i = 0; i < l->stages->count; i++) {
+        const il_node *stage = l->stages->items[i].value;
+        const il_node *variants = il_node_get(stage, "variants");
+        static const char *const own[] = {"twin_of", "placebo_of"};
+
+        if (variants != NULL) {
+            il_schema_check(il_schema_child(&il_schema_stage, NULL, "variants", &flags),
+                            variants, l->problems);
+        }
+        for (size_t k = 0; k < 2; k++) {
+            const il_node_item *item = il_node_item_of(stage, own[k]);
+
+            if (item != NULL) {
+                il_problem_add(l->problems, item->place,
+                               "`%s` belongs into a variant, not into the stage",
+                               own[k]);
+            }
+        }
+    }
+}
+
+/* The seeds to run: the filter's, the command line's, the sweep's, or the one of the file. */
+static bool choose_seeds(lister *l, const il_node *view)
+{
+    const il_node *list = il_node_get(il_node_get(view, "sweep"), "seeds");
+    const il_node *one = il_node_get(view, "seed");
+    uint64_t *seeds;
+    size_t count = 0;
+    bool set = false;
+
+    if (l->filter != NULL && l->filter->seed_count > 0) {
+        l->seeds = l->filter->seeds;
+        l->seed_count = l->filter->seed_count;
+        return true;
+    }
+    for (size_t i = 0; i < l->document->setting_count; i++) {
+        set = set || strcmp(l->document->settings[i].path, "seed") == 0;
+    }
+    if (set || list == NULL || list->kind != IL_NODE_LIST) {
+        list = NULL;
+    }
+    seeds =
+        il_arena_calloc(l->arena, list != NULL ? list->count + 1 : 1, sizeof *seeds);
+    if (seeds == NULL) {
+        return no_memory(l);
+    }
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        const il_node *item = list->items[i].value;
+
+        if (item->kind == IL_NODE_SCALAR && il_parse_uint(item->text, &seeds[count])) {
+            for (size_t j = 0; j < count; j++) {
+                if (seeds[j] == seeds[count]) {
+                    il_problem_add(l->problems, item->place,
+                                   "the seed %llu a second time",
+                                   (unsigned long long)seeds[count]);
+                }
+            }
+            count++;
+        }
+    }
+    if (count == 0) {
+        seeds[0] = 1;
+        if (one != NULL && one->kind == IL_NODE_SCALAR) {
+            (void)il_parse_uint(one->text, &seeds[0]);
+        }
+        count = 1;
+    }
+    l->seeds = seeds;
+    l->seed_count = count;
+    return true;
+}
+
+static bool wants_stage(const lister *l, const char *name)
+{
+    return l->filter == NULL || has(l->filter->stages, l->filter->stage_count, name);
+}
+
+static void add_stage(lister *l, const char *name)
+{
+    const il_node *variants = variants_of(l, name);
+    link leaf = {name, NULL};
+
+    if (variants == NULL) {
+        add_jobs(l, leaf);
+        return;
+    }
+    for (size_t i = 0; i < variants->count; i++) {
+        leaf.variant = variants->items[i].key;
+        if (l->filter == NULL ||
+            has(l->filter->variants, l->filter->variant_count, leaf.variant)) {
+            add_jobs(l, leaf);
+        }
+    }
+}
+
+/* Stable by the length of the chain: a parent's is shorter than its children's. */
+static void order_jobs(il_jobs *jobs)
+{
+    for (size_t i = 1; i < jobs->count; i++) {
+        il_job job = jobs->items[i];
+        size_t j = i;
+
+        while (j > 0 && jobs->items[j - 1].chain_count > job.chain_count) {
+            jobs->items[j] = jobs->items[j - 1];
+            j--;
+        }
+        jobs->items[j] = job;
+    }
+}
+
+il_status il_jobs_list(il_jobs *out, il_document *document,
+                       const il_jobs_filter *filter, il_problems *problems,
+                       il_error *err)
+{
+    lister l = {.document = document,
+                .arena = document->arena,
+                .problems = problems,
+                .filter = filter,
+                .out = out};
+    il_node *view = il_node_copy(l.arena, document->tree);
+
+    memset(out, 0, sizeof *out);
+    if (view == NULL) {
+        (void)no_memory(&l);
+        return il_problems_status(problems, err);
+    }
+    il_substitute(l.arena, view, IL_SUBSTITUTE_ALL, problems);
+    l.stages = il_node_get(view, "stages");
+    if (!is_map(l.stages) || l.stages->count == 0) {
+        il_schema_check(&il_schema_pipeline, view, problems);
+        return il_problems_status(problems, err);
+    }
+    check_filter(&l);
+    check_rest(&l, view);
+    if (choose_seeds(&l, view)) {
+        for (size_t i = 0; i < l.stages->count; i++) {
+            if (wants_stage(&l, l.stages->items[i].key)) {
+                add_stage(&l, l.stages->items[i].key);
+            }
+        }
+    }
+    il_document_check_settings(document, problems);
+    order_jobs(out);
+    if (il_problems_any(problems)) {
+        memset(out, 0, sizeof *out);
+    }
+    return il_problems_status(problems, err);
+}
+
+void il_jobs_check(il_document *document, il_problems *problems)
+{
+    static const uint64_t seed = 1;
+    il_jobs_filter filter = {.seeds = &seed, .seed_count = 1};
+    il_error ignored = {0};
+    il_jobs jobs;
+
+    (void)il_jobs_list(&jobs, document, &filter, problems, &ignored);
+}

@@ -1,0 +1,50 @@
+/* Reading nodes into typed structs: what the parts of the typed pipeline share.
+ *
+ * The schema has looked at the document already and reported what has the wrong shape. So the getters here take
+ * what fits and keep silent about what does not; they report only what the schema cannot know. */
+#ifndef IL_PIPELINE_READ_H
+#define IL_PIPELINE_READ_H
+
+#include "pipeline/pipeline.h"
+#include "pipeline/schema.h"
+
+typedef struct il__reader {
+    il_arena *arena;
+    il_problems *problems;
+    il_pipeline *pipeline;
+    const il_node *stages_known;
+} il__reader;
+
+/* Cleared memory for `count` things; NULL, remembered as a problem, when memory is out. */
+void *il__read_alloc(il__reader *r, size_t count, size_t size);
+
+/* The scalar under a key, or what was there by default. */
+const char *il__read_text(const il_node *map, const char *key, const char *initial);
+int64_t il__read_int(const il_node *map, const char *key, int64_t initial);
+double il__read_real(const il_node *map, const char *key, double initial);
+bool il__read_flag(const il_node *map, const char *key, bool initial);
+/* The index of the word under a key in a list that ends in NULL. */
+int il__read_choice(const il_node *map, const char *key, const char *const *words,
+                    int initial);
+/* The place of the value under a key, or of the map. */
+il_place il__read_place(const il_node *map, const char *key);
+
+il_names_spec il__read_names(il__reader *r, const il_node *list);
+il_component_spec il__read_component(il__reader *r, const il_node *node);
+il_rollout_spec il__read_rollout(const il_node *node, const char *name);
+il_draw_spec il__read_draw(const il_node *map);
+/* "stage" or "stage/variant" in two; reports a stage or variant that the file does not have. */
+void il__read_stage_name(il__reader *r, const il_node *node, const char **stage,
+                         const char **variant);
+
+/* Checks that a name is a declared detector's; reports it at `place` and returns NULL if not. */
+const il_detector_spec *il__read_detector_named(il__reader *r, const char *name,
+                                                il_place place);
+
+void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
+                       const il_node *node);
+void il__read_train(il__reader *r, il_train_spec *t, const il_node *node);
+void il__read_signals(il__reader *r, il_stage_spec *s, const il_node *map);
+il_demand_spec il__read_demand(const il_node *node);
+
+#endif

@@ -1,0 +1,188 @@
+/* A detector's part of the document. */
+#include "pipeline/read.h"
+
+#include <string.h>
+
+static const char *const contexts[] = {"self", "past", "all", NULL};
+static const char *const units[] = {"token", "sequence", "episode", "step", NULL};
+
+const char *il_context_name(enum il_context context)
+{
+    return contexts[context];
+}
+
+const char *il_unit_name(il_unit unit)
+{
+    return units[unit];
+}
+
+static il_fit_spec read_fit(const il_node *node)
+{
+    il_fit_spec fit = {.lr = -1, .l2 = -1, .weight_decay = -1};
+
+    if (node == NULL || node->kind != IL_NODE_MAP) {
+        return fit;
+    }
+    fit.given = true;
+    fit.place = node->place;
+    fit.draw = il__read_draw(node);
+    fit.label = il__read_text(node, "label", NULL);
+    fit.method = il__read_text(node, "method", NULL);
+    fit.steps = il__read_int(node, "steps", 0);
+    fit.batch = il__read_int(node, "batch", 0);
+    fit.lr = il__read_real(node, "lr", -1);
+    fit.l2 = il__read_real(node, "l2", -1);
+    fit.weight_decay = il__read_real(node, "weight_decay", -1);
+    return fit;
+}
+
+static il_threshold_spec read_threshold(const il_node *node)
+{
+    il_threshold_spec t = {0};
+
+    if (node == NULL || node->kind != IL_NODE_MAP) {
+        return t;
+    }
+    t.place = node->place;
+    if (il_node_get(node, "logit") != NULL) {
+        t.kind = IL_THRESHOLD_LOGIT;
+        t.logit = il__read_real(node, "logit", 0);
+        return t;
+    }
+    t.kind = IL_THRESHOLD_RATE;
+    t.fpr = il__read_real(node, "fpr", 0.01);
+    t.unit = (il_unit)il__read_choice(node, "unit", units, IL_UNIT_TOKEN);
+    t.draw = il__read_draw(node);
+    return t;
+}
+
+static void read_shares(il__reader *r, il_refit_spec *refit, const il_node *map)
+{
+    if (map == NULL || map->kind != IL_NODE_MAP) {
+        return;
+    }
+    refit->rollouts = il__read_alloc(r, map->count, sizeof *refit->rollouts);
+    if (refit->rollouts == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < map->count; i++) {
+        refit->rollouts[i].policy = map->items[i].key;
+        refit->rollouts[i].episodes = il__read_int(map, map->items[i].key, 1);
+    }
+    refit->rollout_count = map->count;
+}
+
+static il_refit_spec read_refit(il__reader *r, const il_node *node)
+{
+    static const struct {
+        const char *key;
+        il_refit_kind kind;
+    } kinds[] = {{"every", IL_REFIT_EVERY},
+                 {"fresh", IL_REFIT_FRESH},
+                 {"through_fit", IL_REFIT_THROUGH}};
+    const il_node *online = il_node_get(node, "online");
+    il_refit_spec refit = {0};
+
+    if (node == NULL) {
+        return refit;
+    }
+    refit.place = node->place;
+    if (node->kind != IL_NODE_MAP) {
+        return refit;
+    }
+    if (online != NULL) {
+        refit.kind = IL_REFIT_ONLINE;
+        refit.steps = il__read_int(online, "steps", 1);
+        refit.lr = il__read_real(online, "lr", 0);
+        return refit;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (il_node_get(node, kinds[i].key) != NULL) {
+            refit.kind = kinds[i].kind;
+            refit.every = il__read_int(node, kinds[i].key, 1);
+        }
+    }
+    refit.split = il__read_text(node, "split", NULL);
+    refit.rows = il__read_int(node, "rows", 0);
+    read_shares(r, &refit, il_node_get(node, "rollouts"));
+    return refit;
+}
+
+/* What the parts of a detector ask of each other. */
+static void check_detector(il__reader *r, const il_detector_spec *d,
+                           const il_node *node)
+{
+    if (d->refit.kind != IL_REFIT_FROZEN && !d->fit.given) {
+        il_problem_add(r->problems, d->refit.place,
+                       "detector '%s' is to be refitted but has no `fit`", d->name);
+    }
+    if (d->vault && d->refit.kind != IL_REFIT_FROZEN) {
+        il_problem_add(r->problems, d->refit.place,
+                       "detector '%s' is in the vault, so it stays frozen", d->name);
+    }
+    if (d->threshold.kind == IL_THRESHOLD_RATE && d->fit.given &&
+        d->fit.draw.split != NULL && d->threshold.draw.split != NULL &&
+        strcmp(d->fit.draw.split, d->threshold.draw.split) == 0) {
+        il_problem_add(r->problems,
+                       il__read_place(il_node_get(node, "threshold"), "split"),
+                       "'%.60s' fits detector '%s' already: a threshold is calibrated "
+                       "on data of its own",
+                       d->threshold.draw.split, d->name);
+    }
+    if (d->on != NULL && il_pipeline_reference(r->pipeline, d->on) == NULL) {
+        const char *names[64];
+        size_t count = 0;
+
+        for (; count < r->pipeline->reference_count && count < 64; count++) {
+            names[count] = r->pipeline->references[count].name;
+        }
+        il_problem_add_nearest(r->problems, il__read_place(node, "on"), d->on, names,
+                               count, "no reference '%.60s'", d->on);
+    }
+}
+
+void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
+                       const il_node *node)
+{
+    static const char *const pools[] = {"mean", "max", "last", NULL};
+    const il_node *site = il_node_get(node, "site");
+    const il_node *calibrate = il_node_get(node, "calibrate");
+    const il_node *rezero = il_node_get(node, "rezero");
+
+    d->name = name;
+    d->place = node->place;
+    d->component = il__read_component(r, node);
+    d->sites = il__read_names(r, il_node_get(node, "sites"));
+    if (site != NULL && site->kind == IL_NODE_SCALAR) {
+        d->sites.items = il__read_alloc(r, 1, sizeof *d->sites.items);
+        d->sites.places = il__read_alloc(r, 1, sizeof *d->sites.places);
+        if (d->sites.items != NULL && d->sites.places != NULL) {
+            d->sites.count = 1;
+            d->sites.items[0] = site->text;
+            d->sites.places[0] = site->place;
+        }
+    }
+    d->on = il__read_text(node, "on", NULL);
+    d->tokens = il__read_text(node, "tokens", "all");
+    d->context =
+        (enum il_context)il__read_choice(node, "context", contexts, IL_CONTEXT_SELF);
+    if (il_node_get(node, "pool") != NULL) {
+        d->pool = pools[il__read_choice(node, "pool", pools, 0)];
+    }
+    d->fit = read_fit(il_node_get(node, "fit"));
+    if (calibrate != NULL && calibrate->kind == IL_NODE_MAP) {
+        d->calibrate.given = true;
+        d->calibrate.place = calibrate->place;
+        d->calibrate.method = il__read_text(calibrate, "method", "platt");
+        d->calibrate.draw = il__read_draw(calibrate);
+    }
+    d->threshold = read_threshold(il_node_get(node, "threshold"));
+    if (rezero != NULL && rezero->kind == IL_NODE_MAP) {
+        d->rezero.split = il__read_text(rezero, "split", NULL);
+        d->rezero.rows = il__read_int(rezero, "rows", 1);
+        d->rezero.place = rezero->place;
+    }
+    d->refit = read_refit(r, il_node_get(node, "refit"));
+    d->vault = il__read_flag(node, "vault", false);
+    check_detector(r, d, node);
+}
