@@ -198,15 +198,32 @@ static void read_settings(il_document *d, const char *const *sets, size_t count,
     }
 }
 
-void il_document_apply(il_document *document, il_node *root, il_arena *arena)
+/* Does a setting say which variants there are, or what is in one? Those come before the jobs. */
+static bool sets_variants(const il_setting *s)
+{
+    const char *stage = strncmp(s->path, "stages", 6) == 0 ? s->path + 6 : NULL;
+    const char *rest = stage != NULL && *stage == '.' ? strchr(stage + 1, '.') : NULL;
+
+    return stage != NULL && (rest == NULL || strncmp(rest + 1, "variants", 8) == 0);
+}
+
+static bool apply(il_document *document, il_setting *s, il_node *root)
+{
+    il_problems ignored = {.arena = document->arena};
+
+    if (!il_override(document->arena, &il_schema_pipeline, root, s->path, s->value,
+                     s->place, &ignored)) {
+        return false;
+    }
+    s->applied = true;
+    return true;
+}
+
+void il_document_apply(il_document *document, il_node *root)
 {
     for (size_t i = 0; i < document->setting_count; i++) {
-        il_setting *s = &document->settings[i];
-        il_problems ignored = {.arena = arena};
-
-        if (il_override(arena, &il_schema_pipeline, root, s->path, s->value, s->place,
-                        &ignored)) {
-            s->applied = true;
+        if (!sets_variants(&document->settings[i])) {
+            (void)apply(document, &document->settings[i], root);
         }
     }
 }
@@ -251,7 +268,11 @@ il_status il_document_load(il_document **out, const char *path, const char *cons
         }
         return il_problems_status(problems, err);
     }
-    il_document_apply(d, d->tree, arena);
+    for (size_t i = 0; i < d->setting_count; i++) {
+        if (sets_variants(&d->settings[i])) {
+            (void)apply(d, &d->settings[i], d->tree);
+        }
+    }
     *out = d;
     return IL_OK;
 }
@@ -263,99 +284,129 @@ void il_document_destroy(il_document *document)
     }
 }
 
-/* Writes a setting into one variant as its last word, under `key`. */
-static bool pin(il_document *d, il_node *variant, const char *key, const il_setting *s)
-{
-    il_node *value = il_node_copy(d->arena, s->value);
+/* Calls `visit` for every variant of a tree; false as soon as that returns false. */
+typedef bool variant_visitor(il_document *d, il_node *root, const char *stage,
+                             const char *name, il_node *variant, void *user);
 
-    (void)il_node_drop(variant, key);
-    return value != NULL && il_node_add(d->arena, variant, key, s->place, value);
+static bool each_variant(il_document *d, il_node *root, variant_visitor *visit,
+                         void *user)
+{
+    const il_node *stages = il_node_get(root, "stages");
+
+    for (size_t i = 0; stages != NULL && i < stages->count; i++) {
+        const il_node *variants = il_node_get(stages->items[i].value, "variants");
+
+        for (size_t j = 0;
+             variants != NULL && variants->kind == IL_NODE_MAP && j < variants->count;
+             j++) {
+            if (variants->items[j].value->kind == IL_NODE_MAP &&
+                !visit(d, root, stages->items[i].key, variants->items[j].key,
+                       variants->items[j].value, user)) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
-/* A variant is laid over the file, and the command line over the variant: in a file, that takes an override at the
- * variant's end. Only where the setting has a place; `stage` is the variant's. */
-static bool pin_settings(il_document *d, const il_node *root, const char *stage,
-                         const char *name, il_node *variant)
+/* The problems of laying a variant over a copy of the tree, after `before` and before `after` are set, either NULL. */
+static size_t trial_problems(il_document *d, const il_node *root, const char *stage,
+                             const char *name, il_setting *before, il_setting *after)
 {
-    for (size_t i = 0; i < d->setting_count; i++) {
-        const il_setting *s = &d->settings[i];
-        il_problems ignored = {.arena = d->arena};
-        il_node *trial = il_node_copy(d->arena, root);
-        const char *head = il_arena_printf(d->arena, "stages.%s.", stage);
-        const char *slashed = il_arena_printf(d->arena, "/%s", s->path);
-        bool own;
+    il_arena_mark mark = il_arena_save(d->arena);
+    il_problems found = {.arena = d->arena};
+    il_node *trial = il_node_copy(d->arena, root);
+    size_t count = 1;
 
-        if (trial == NULL || head == NULL || slashed == NULL) {
-            return false;
+    if (trial != NULL && (before == NULL || apply(d, before, trial))) {
+        il_variant_apply(d->arena, trial, stage, name, &found);
+        count = found.count + found.left + found.no_memory;
+        if (after != NULL && !apply(d, after, trial)) {
+            count++;
         }
-        own = strncmp(s->path, head, strlen(head)) == 0;
-        if (own && strncmp(s->path + strlen(head), "variants", 8) == 0) {
-            continue;
-        }
-        il_variant_apply(d->arena, trial, stage, name, &ignored);
-        if (!own && (strncmp(s->path, "sweep", 5) == 0 ||
-                     strcmp(s->path, "seed") == 0 || strcmp(s->path, "name") == 0)) {
-            continue; /* a variant may not say these */
-        }
-        if (il_override(d->arena, &il_schema_pipeline, trial, s->path, s->value,
-                        s->place, &ignored) &&
-            !pin(d, variant, own ? s->path + strlen(head) : slashed, s)) {
+    }
+    il_arena_restore(d->arena, mark);
+    return count;
+}
+
+/* False when a setting in the file itself would be in the way of a variant: its pin will do. */
+static bool leaves_room(il_document *d, il_node *root, const char *stage,
+                        const char *name, il_node *variant, void *user)
+{
+    (void)variant;
+    return trial_problems(d, root, stage, name, user, NULL) <=
+           trial_problems(d, root, stage, name, NULL, NULL);
+}
+
+/* Writes a setting into one variant as its last word, where it has a place in it. A variant is laid over the file, and
+ * the command line over the variant: this is how a file says that. */
+static bool pin(il_document *d, il_node *root, const char *stage, const char *name,
+                il_node *variant, void *user)
+{
+    il_setting *s = user;
+    const char *head = il_arena_printf(d->arena, "stages.%s.", stage);
+    const char *key = il_arena_printf(d->arena, "/%s", s->path);
+    il_node *value = il_node_copy(d->arena, s->value);
+
+    if (head == NULL || key == NULL || value == NULL) {
+        return false;
+    }
+    if (strncmp(s->path, head, strlen(head)) == 0) {
+        key = s->path + strlen(head);
+    } else if (!il_variant_may(s->path)) {
+        return true; /* not a variant's to say, so the file's word is the last */
+    }
+    if (trial_problems(d, root, stage, name, NULL, s) >
+        trial_problems(d, root, stage, name, NULL, NULL)) {
+        return true;
+    }
+    (void)il_node_drop(variant, key);
+    return il_node_add(d->arena, variant, key, s->place, value);
+}
+
+/* False when a variant changes a variable, whose value can then not be written into what all share. */
+static bool leaves_vars(il_document *d, il_node *root, const char *stage,
+                        const char *name, il_node *variant, void *user)
+{
+    (void)d;
+    (void)root;
+    (void)stage;
+    (void)name;
+    (void)user;
+    for (size_t i = 0; i < variant->count; i++) {
+        if (strncmp(variant->items[i].key, "/vars", 5) == 0) {
             return false;
         }
     }
     return true;
 }
 
-/* Does a variant change a variable? Its value can then not be written into what all variants share. */
-static bool any_variant_sets_vars(const il_node *stages)
-{
-    for (size_t i = 0; stages != NULL && i < stages->count; i++) {
-        const il_node *variants = il_node_get(stages->items[i].value, "variants");
-
-        for (size_t j = 0; variants != NULL && j < variants->count; j++) {
-            const il_node *variant = variants->items[j].value;
-
-            for (size_t k = 0; variant->kind == IL_NODE_MAP && k < variant->count;
-                 k++) {
-                if (strncmp(variant->items[k].key, "/vars", 5) == 0) {
-                    return true;
-                }
-            }
-        }
-    }
-    return false;
-}
-
 il_node *il_document_resolved(il_document *document, il_problems *problems)
 {
     il_node *root = il_node_copy(document->arena, document->tree);
-    const il_node *stages = il_node_get(root, "stages");
 
+    for (size_t i = 0; root != NULL && i < document->setting_count; i++) {
+        il_setting *s = &document->settings[i];
+
+        if (sets_variants(s)) {
+            continue; /* in the tree already */
+        }
+        if (!each_variant(document, root, pin, s)) {
+            root = NULL;
+        } else if (each_variant(document, root, leaves_room, s)) {
+            (void)apply(document, s, root);
+        }
+    }
     if (root == NULL) {
         (void)no_memory(problems);
         return NULL;
     }
-    for (size_t i = 0; stages != NULL && i < stages->count; i++) {
-        const il_node *variants = il_node_get(stages->items[i].value, "variants");
-
-        for (size_t j = 0; variants != NULL && j < variants->count; j++) {
-            il_node *variant = variants->items[j].value;
-
-            if (variant->kind == IL_NODE_MAP && stages->kind == IL_NODE_MAP &&
-                variants->kind == IL_NODE_MAP &&
-                !pin_settings(document, root, stages->items[i].key,
-                              variants->items[j].key, variant)) {
-                (void)no_memory(problems);
-                return NULL;
-            }
-        }
-    }
     il_document_check_settings(document, problems);
-    if (any_variant_sets_vars(stages)) {
-        il_substitute(document->arena, root, IL_SUBSTITUTE_ENV, problems);
-    } else {
+    if (each_variant(document, root, leaves_vars, NULL)) {
         il_substitute(document->arena, root, IL_SUBSTITUTE_AGAIN, problems);
         (void)il_node_drop(root, "vars");
+    } else {
+        il_substitute(document->arena, root, IL_SUBSTITUTE_ENV, problems);
     }
     il_paths_resolve(document->arena, root, problems);
     return root;

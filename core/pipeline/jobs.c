@@ -9,7 +9,7 @@ typedef struct link {
     const char *variant;
 } link;
 
-enum { LINEAGE_MAX = 64 };
+enum { LINEAGE_MAX = 64, SEEDS_MAX = 256 };
 
 typedef struct lister {
     il_document *document;
@@ -66,7 +66,7 @@ static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *p
         il_variant_apply(l->arena, root, lineage[i].stage, lineage[i].variant,
                          problems);
     }
-    il_document_apply(l->document, root, l->arena);
+    il_document_apply(l->document, root);
     return root;
 }
 
@@ -348,20 +348,44 @@ static void check_filter(lister *l)
     }
 }
 
+/* Two runs of one seed would be one run. */
+static void check_seeds(lister *l, const il_node *seeds)
+{
+    if (seeds != NULL && seeds->count > SEEDS_MAX) {
+        il_problem_add(l->problems, seeds->place, "more than %d seeds", SEEDS_MAX);
+        return;
+    }
+    for (size_t i = 0; seeds != NULL && i < seeds->count; i++) {
+        const il_node *item = seeds->items[i].value;
+
+        for (size_t j = 0; j < i; j++) {
+            const il_node *other = seeds->items[j].value;
+
+            if (item->kind == IL_NODE_SCALAR && other->kind == IL_NODE_SCALAR &&
+                strcmp(item->text, other->text) == 0) {
+                il_problem_add(l->problems, item->place, "the seed %.40s a second time",
+                               item->text);
+            }
+        }
+    }
+}
+
 /* What the jobs' own documents no longer hold. */
 static void check_rest(lister *l, const il_node *view)
 {
+    static const char *const parts[] = {"seed", "sweep", "vars"};
     unsigned flags;
-    const il_node *sweep = il_node_get(view, "sweep");
 
-    if (sweep != NULL) {
-        il_schema_check(il_schema_child(&il_schema_pipeline, NULL, "sweep", &flags),
-                        sweep, l->problems);
+    for (size_t i = 0; i < 3; i++) {
+        const il_node *part = il_node_get(view, parts[i]);
+
+        if (part != NULL) {
+            il_schema_check(
+                il_schema_child(&il_schema_pipeline, NULL, parts[i], &flags), part,
+                l->problems);
+        }
     }
-    if (il_node_get(view, "vars") != NULL) {
-        il_schema_check(il_schema_child(&il_schema_pipeline, NULL, "vars", &flags),
-                        il_node_get(view, "vars"), l->problems);
-    }
+    check_seeds(l, il_node_find(view, "sweep.seeds"));
     for (size_t i = 0; i < l->stages->count; i++) {
         const il_node *stage = l->stages->items[i].value;
         const il_node *variants = il_node_get(stage, "variants");
@@ -408,17 +432,10 @@ static bool choose_seeds(lister *l, const il_node *view)
     if (seeds == NULL) {
         return no_memory(l);
     }
-    for (size_t i = 0; list != NULL && i < list->count; i++) {
+    for (size_t i = 0; list != NULL && i < list->count && count < SEEDS_MAX; i++) {
         const il_node *item = list->items[i].value;
 
         if (item->kind == IL_NODE_SCALAR && il_parse_uint(item->text, &seeds[count])) {
-            for (size_t j = 0; j < count; j++) {
-                if (seeds[j] == seeds[count]) {
-                    il_problem_add(l->problems, item->place,
-                                   "the seed %llu a second time",
-                                   (unsigned long long)seeds[count]);
-                }
-            }
             count++;
         }
     }
@@ -481,11 +498,10 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
                 .problems = problems,
                 .filter = filter,
                 .out = out};
-    il_node *view = il_node_copy(l.arena, document->tree);
+    il_node *view = lay(&l, NULL, 0, problems);
 
     memset(out, 0, sizeof *out);
     if (view == NULL) {
-        (void)no_memory(&l);
         return il_problems_status(problems, err);
     }
     il_substitute(l.arena, view, IL_SUBSTITUTE_ALL, problems);

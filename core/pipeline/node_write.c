@@ -55,6 +55,8 @@ void il_text_add_json(il_text *out, const char *text)
     il_text_add(out, "\"");
 }
 
+enum { FLOW_ITEMS = 64, FLOW_BYTES = 88 }; /* of a map or list on one line */
+
 static int by_key(const void *a, const void *b)
 {
     const il_node_item *const *x = a;
@@ -146,27 +148,6 @@ static void write_key(il_text *out, const char *key)
     il_text_add(out, ":");
 }
 
-static bool is_short(const il_node *node)
-{
-    if (node->kind == IL_NODE_SCALAR) {
-        return true;
-    }
-    if (node->count > 8) {
-        return false;
-    }
-    for (size_t i = 0; i < node->count; i++) {
-        const il_node *value = node->items[i].value;
-
-        if (value->kind != IL_NODE_SCALAR && value->count > 0) {
-            return false;
-        }
-        if (value->overrode.line != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void write_flow(il_text *out, const il_node *node)
 {
     if (node->kind == IL_NODE_SCALAR) {
@@ -184,6 +165,37 @@ static void write_flow(il_text *out, const il_node *node)
         write_flow(out, node->items[i].value);
     }
     il_text_add(out, node->kind == IL_NODE_MAP ? "}" : "]");
+}
+
+static bool has_note(const il_node *node)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        const il_node *value = node->items[i].value;
+
+        if (value->overrode.line != 0 || has_note(value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does it go on one line? Whatever fits does, but for what holds a note of its own. */
+static bool is_short(il_text *out, const il_node *node, bool notes)
+{
+    il_text line = {0};
+    bool fits;
+
+    if (node->kind == IL_NODE_SCALAR || node->count == 0) {
+        return true;
+    }
+    if (node->count > FLOW_ITEMS || (notes && has_note(node))) {
+        return false;
+    }
+    write_flow(&line, node);
+    out->failed = out->failed || line.failed;
+    fits = line.size <= FLOW_BYTES;
+    il_text_free(&line);
+    return fits;
 }
 
 static void indent(il_text *out, int depth)
@@ -215,7 +227,7 @@ static void write_block(il_text *out, const il_node *node, int depth, bool notes
         } else {
             il_text_add(out, "-");
         }
-        if (is_short(value) || value->count == 0) {
+        if (is_short(out, value, notes)) {
             if (value->kind != IL_NODE_SCALAR || value->quoted ||
                 value->text[0] != '\0') {
                 il_text_add(out, " ");
@@ -226,7 +238,7 @@ static void write_block(il_text *out, const il_node *node, int depth, bool notes
             write_note(out, value);
         }
         il_text_add(out, "\n");
-        if (!is_short(value) && value->count > 0) {
+        if (!is_short(out, value, notes)) {
             write_block(out, value, depth + 1, notes);
         }
     }

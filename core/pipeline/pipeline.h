@@ -226,7 +226,8 @@ typedef struct il_signal_spec {
     double trigger_above;
     const char *tokens; /* NULL: the detector's own */
     il_route_spec route;
-    il_names_spec on; /* names under `train.rollouts`; none: `own` */
+    il_names_spec
+        on; /* names under `train.rollouts`, filled in; none without rollouts */
     il_place place;
 } il_signal_spec;
 

@@ -178,6 +178,38 @@ static void check_rollouts(il__reader *r, const il_stage_spec *stage,
     }
 }
 
+/* A signal reads `own` unless it says otherwise, or the only rollouts there are. */
+static void choose_rollouts(il__reader *r, const il_stage_spec *stage,
+                            il_signal_spec *s)
+{
+    const il_train_spec *t = &stage->train;
+    const char *name = t->rollout_count == 1 ? t->rollouts[0].name : NULL;
+
+    if (s->on.count > 0 || t->rollout_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < t->rollout_count; i++) {
+        if (strcmp(t->rollouts[i].name, "own") == 0) {
+            name = "own";
+        }
+    }
+    if (name == NULL) {
+        il_problem_add(
+            r->problems, s->place,
+            "signal '%s' needs `on`: there is more than one rollout, and none "
+            "is named own",
+            s->name);
+        return;
+    }
+    s->on.items = il__read_alloc(r, 1, sizeof *s->on.items);
+    s->on.places = il__read_alloc(r, 1, sizeof *s->on.places);
+    if (s->on.items != NULL && s->on.places != NULL) {
+        s->on.items[0] = name;
+        s->on.places[0] = s->place;
+        s->on.count = 1;
+    }
+}
+
 static void check_signal(il__reader *r, const il_stage_spec *stage,
                          const il_signal_spec *s, const il_node *node)
 {
@@ -249,6 +281,7 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->tokens = il__read_text(node, "tokens", NULL);
         s->route = read_route(r, il_node_get(node, "route"));
         s->on = il__read_names(r, il_node_get(node, "on"));
+        choose_rollouts(r, stage, s);
         check_signal(r, stage, s, node);
     }
 }

@@ -5,27 +5,35 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/files.h"
 
 /* --- paths --- */
 
 #define SET_PREFIX "--set "
 
+/* A path without "." and ".." where it exists, and absolute where the working directory can be told. */
+static const char *absolute(il_arena *arena, const char *path)
+{
+    char *real = realpath(path, NULL);
+    char *here = real == NULL && path[0] != '/' ? realpath(".", NULL) : NULL;
+    char *joined = here != NULL ? il_path_join(here, path) : NULL;
+    const char *kept = il_arena_strdup(arena, real != NULL     ? real
+                                              : joined != NULL ? joined
+                                                               : path);
+
+    free(real);
+    free(here);
+    free(joined);
+    return kept;
+}
+
 const char *il_place_folder(il_arena *arena, il_place place)
 {
     bool from_file =
         place.file != NULL && strncmp(place.file, SET_PREFIX, strlen(SET_PREFIX)) != 0;
     char *folder = from_file ? il_path_folder(place.file) : il_path_folder(".");
-    char *whole = folder != NULL ? realpath(folder, NULL) : NULL;
-    const char *kept = NULL;
+    const char *kept = folder != NULL ? absolute(arena, folder) : NULL;
 
-    if (whole != NULL) {
-        kept = il_arena_strdup(arena, whole);
-    } else if (folder != NULL) {
-        kept = il_arena_strdup(arena, folder);
-    }
-    free(whole);
     free(folder);
     return kept;
 }
@@ -34,7 +42,6 @@ const char *il_place_path(il_arena *arena, il_place place, const char *path)
 {
     const char *folder;
     char *joined;
-    char *whole;
     const char *kept;
 
     if (path[0] == '/') {
@@ -42,12 +49,7 @@ const char *il_place_path(il_arena *arena, il_place place, const char *path)
     }
     folder = il_place_folder(arena, place);
     joined = folder != NULL ? il_path_join(folder, path) : NULL;
-    if (joined == NULL) {
-        return NULL;
-    }
-    whole = realpath(joined, NULL); /* without ".." where it exists */
-    kept = il_arena_strdup(arena, whole != NULL ? whole : joined);
-    free(whole);
+    kept = joined != NULL ? absolute(arena, joined) : NULL;
     free(joined);
     return kept;
 }
@@ -222,6 +224,11 @@ static bool may_change(const char *path, bool from_root)
         }
     }
     return true;
+}
+
+bool il_variant_may(const char *path)
+{
+    return may_change(path, true);
 }
 
 void il_variant_apply(il_arena *arena, il_node *root, const char *stage,

@@ -33,7 +33,7 @@ typedef struct il_setting {
 typedef struct il_document {
     il_arena *arena; /* of everything here; destroyed with the document */
     const char *path;
-    il_node *tree; /* merged, settings applied, variants and ${...} still in it */
+    il_node *tree; /* merged; variants, ${...} and most settings are yet to come */
     il_setting *settings;
     size_t setting_count;
 } il_document;
@@ -44,7 +44,7 @@ il_status il_document_load(il_document **out, const char *path, const char *cons
                            size_t set_count, il_problems *problems, il_error *err);
 void il_document_destroy(il_document *document); /* takes NULL */
 /* Lays the settings over a tree, in silence: one that has no place there may have one in another variant. */
-void il_document_apply(il_document *document, il_node *root, il_arena *arena);
+void il_document_apply(il_document *document, il_node *root);
 /* Adds a problem for each setting that never had a place. */
 void il_document_check_settings(il_document *document, il_problems *problems);
 
@@ -55,6 +55,8 @@ il_node *il_document_resolved(il_document *document, il_problems *problems);
 /* Lays a variant's overrides over the document it stands in; `variant` NULL or "" does nothing. */
 void il_variant_apply(il_arena *arena, il_node *root, const char *stage,
                       const char *variant, il_problems *problems);
+/* Whether a variant may override what a path from the root leads to. */
+bool il_variant_may(const char *path);
 /* Makes the paths of a tree absolute: those of plugins. */
 void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems);
 

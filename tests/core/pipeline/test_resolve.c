@@ -194,6 +194,7 @@ START_TEST(each_setting_lands_or_is_refused)
                                    "    variants: {v: {}}\n"),
                  &c->set, 1);
     ck_assert_ptr_nonnull(f.document);
+    il_document_apply(f.document, f.document->tree);
     il_document_check_settings(f.document, &f.problems);
     if (c->path == NULL) {
         fixture_expect(&f, c->text);
