@@ -123,8 +123,10 @@ static void read_rollouts(il__reader *r, il_train_spec *t, const il_node *map)
     }
     t->rollouts = il__read_alloc(r, map->count, sizeof *t->rollouts);
     for (size_t i = 0; t->rollouts != NULL && i < map->count; i++) {
-        t->rollouts[t->rollout_count++] =
-            il__read_rollout(map->items[i].value, map->items[i].key);
+        if (map->items[i].value->kind == IL_NODE_MAP) {
+            t->rollouts[t->rollout_count++] =
+                il__read_rollout(map->items[i].value, map->items[i].key);
+        }
     }
 }
 

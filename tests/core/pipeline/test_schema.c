@@ -151,6 +151,9 @@ static const edit edits[] = {
      "a micro-batch of 9 from a batch of 8"},
     {"      batch: 8\n", "      batch: 8\n      shadow: prob\n",
      "no detector 'prob', did you mean 'probe'?"},
+    {"      batch: 8\n",
+     "      batch: 8\n      rollouts: {own: no, b: {policy: own}}\n",
+     "p.yaml:26:23: error: expected a rollout, found 'no'"},
     {"      batch: 8\n", "      batch: 8\n      optimizer_state: keep\n",
      "'keep' is not fresh or continue"},
     {"      batch: 8\n", "      batch: 8\n      algorithm: {use: ppo}\n",
@@ -340,53 +343,55 @@ START_TEST(every_problem_is_reported_once_and_in_order)
 }
 END_TEST
 
-/* Every tree of kinds in the place of every value: nothing may crash, and most is refused. */
+/* Puts a value of another shape in the place of the n-th value of a tree, from the top down; false when there are
+ * not that many. */
+static bool misshape(il_arena *arena, il_node *root, size_t n, const char *shape)
+{
+    static const il_place place = {"p.yaml", 99, 1};
+    il_node *queue[1024];
+    size_t head = 0;
+    size_t tail = 0;
+
+    queue[tail++] = root;
+    while (head < tail) {
+        il_node *node = queue[head++];
+
+        for (size_t k = 0; k < node->count; k++) {
+            if (n-- == 0) {
+                node->items[k].value = shape[0] == '[' ? il_node_list(arena, place)
+                                       : shape[0] == '{'
+                                           ? il_node_map(arena, place)
+                                           : il_node_scalar(arena, shape, false, place);
+                return true;
+            }
+            ck_assert_uint_lt(tail, 1024);
+            queue[tail++] = node->items[k].value;
+        }
+    }
+    return false;
+}
+
+static const char *const whole[] = {NULL, "tests/fixtures/pipelines/far_lever.yaml",
+                                    "tests/fixtures/pipelines/little_atlas.yaml",
+                                    "configs/liar/full.yaml"};
+
 START_TEST(any_shape_anywhere_is_refused_or_taken_but_never_crashes)
 {
-    static const char *const shapes[] = {"x", "", "[]", "{}", "-1"};
-    fixture f;
-    il_node *root;
-    size_t total;
+    static const char *const shapes[] = {"x", "[]", "", "{}", "-1"};
+    bool more = true;
 
-    fixture_open(&f);
-    fixture_load(&f, fixture_file(&f, "p.yaml", good), NULL, 0);
-    root = f.document->tree;
-    total = il_node_size(root);
-    fixture_close(&f);
-    for (size_t shape = 0; shape < sizeof shapes / sizeof shapes[0]; shape++) {
-        for (size_t i = 1; i < total; i++) {
-            il_node *queue[512];
-            size_t head = 0;
-            size_t tail = 0;
-            size_t seen = 0;
-            bool done = false;
+    for (size_t n = 0; more; n++) {
+        /* Two shapes a value: every kind meets every kind of value more than once. */
+        for (size_t shape = n; shape < n + 2; shape++) {
+            char *path =
+                whole[_i] != NULL ? il_path_join(repository(), whole[_i]) : NULL;
+            fixture f;
+
             fixture_open(&f);
-            fixture_load(&f, fixture_file(&f, "p.yaml", good), NULL, 0);
-            queue[tail++] = f.document->tree;
-            while (head < tail && !done) {
-                il_node *node = queue[head++];
-
-                for (size_t k = 0; k < node->count && !done; k++) {
-                    if (++seen == i) {
-                        il_place place = {"p.yaml", 99, 1};
-                        il_node *value =
-                            il_node_scalar(f.document->arena, "x", false, place);
-
-                        if (shapes[shape][0] == '[') {
-                            value = il_node_list(f.document->arena, place);
-                        } else if (shapes[shape][0] == '{') {
-                            value = il_node_map(f.document->arena, place);
-                        } else {
-                            value->text = shapes[shape];
-                        }
-                        node->items[k].value = value;
-                        done = true;
-                    } else {
-                        queue[tail++] = node->items[k].value;
-                    }
-                }
-            }
-            ck_assert(done);
+            fixture_load(&f, path != NULL ? path : fixture_file(&f, "p.yaml", good),
+                         NULL, 0);
+            free(path);
+            more = misshape(f.document->arena, f.document->tree, n, shapes[shape % 5]);
             il_jobs_check(f.document, &f.problems);
             ck_assert(!f.problems.no_memory);
             fixture_close(&f);
@@ -404,6 +409,7 @@ int main(void)
     tcase_add_loop_test(tc, each_edit_is_taken_or_refused_at_its_place, 0,
                         (int)(sizeof edits / sizeof edits[0]));
     tcase_add_test(tc, every_problem_is_reported_once_and_in_order);
-    tcase_add_test(tc, any_shape_anywhere_is_refused_or_taken_but_never_crashes);
+    tcase_add_loop_test(tc, any_shape_anywhere_is_refused_or_taken_but_never_crashes, 0,
+                        (int)(sizeof whole / sizeof whole[0]));
     return run_case(tc);
 }
