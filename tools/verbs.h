@@ -1,5 +1,5 @@
-/* The verbs of the command, one file each. argv[0] is the verb; each returns the exit code: 0 done, 1
- * failed, 2 wrong input. */
+/* The verbs of the command, one file each. argv[0] is the verb; each returns the
+ * exit code: 0 done, 1 failed, 2 wrong input. */
 #ifndef IL_TOOLS_VERBS_H
 #define IL_TOOLS_VERBS_H
 

@@ -1,4 +1,5 @@
-/* A recursive descent over libyaml's events; depth is bounded, so the C stack is, too. */
+/* A recursive descent over libyaml's events; depth is bounded, so the C stack is,
+ * too. */
 #include "pipeline/composer.h"
 
 #include <stdlib.h>
@@ -22,7 +23,8 @@ static il_place place_of(const composer *c, yaml_mark_t mark)
     return place;
 }
 
-/* The length of the UTF-8 sequence at p, or 0 when it is none that YAML lets stand raw. */
+/* The length of the UTF-8 sequence at p, or 0 when it is none that YAML lets stand
+ * raw. */
 static size_t utf8_length(const unsigned char *p, size_t left)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -56,7 +58,8 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return size;
 }
 
-/* libyaml reports bad bytes without a line, so they are looked for before it sees them. */
+/* libyaml reports bad bytes without a line, so they are looked for before it sees
+ * them. */
 static bool check_bytes(composer *c, const char *text, size_t size)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -239,7 +242,8 @@ static int by_key_then_place(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Sorting finds duplicates in a map of ten thousand keys without comparing all pairs. */
+/* Sorting finds duplicates in a map of ten thousand keys without comparing all
+ * pairs. */
 static void refuse_duplicates(composer *c, il_node *map)
 {
     const il_node_item **order;

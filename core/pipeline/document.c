@@ -1,4 +1,5 @@
-/* Documents: a file with all that it extends, and the command line's settings on top. */
+/* Documents: a file with all that it extends, and the command line's settings on
+ * top. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ static il_node *load_base(loader *l, const il_node *entry)
     return load(l, path, entry->place);
 }
 
-/* All that a file extends, merged from left to right; NULL when none of it could be read. */
+/* All that a file extends, merged from left to right; NULL when none of it could be
+ * read. */
 static il_node *load_bases(loader *l, const il_node *extends)
 {
     il_node *under = NULL;
@@ -198,7 +200,8 @@ static void read_settings(il_document *d, const char *const *sets, size_t count,
     }
 }
 
-/* Does a setting say which variants there are, or what is in one? Those come before the jobs. */
+/* Does a setting say which variants there are, or what is in one? Those come before
+ * the jobs. */
 static bool sets_variants(const il_setting *s)
 {
     const char *stage = strncmp(s->path, "stages", 6) == 0 ? s->path + 6 : NULL;
@@ -309,7 +312,8 @@ static bool each_variant(il_document *d, il_node *root, variant_visitor *visit,
     return true;
 }
 
-/* The problems of laying a variant over a copy of the tree, after `before` and before `after` are set, either NULL. */
+/* The problems of laying a variant over a copy of the tree, after `before` and
+ * before `after` are set, either NULL. */
 static size_t trial_problems(il_document *d, const il_node *root, const char *stage,
                              const char *name, il_setting *before, il_setting *after)
 {
@@ -329,7 +333,8 @@ static size_t trial_problems(il_document *d, const il_node *root, const char *st
     return count;
 }
 
-/* False when a setting in the file itself would be in the way of a variant: its pin will do. */
+/* False when a setting in the file itself would be in the way of a variant: its pin
+ * will do. */
 static bool leaves_room(il_document *d, il_node *root, const char *stage,
                         const char *name, il_node *variant, void *user)
 {
@@ -338,8 +343,9 @@ static bool leaves_room(il_document *d, il_node *root, const char *stage,
            trial_problems(d, root, stage, name, NULL, NULL);
 }
 
-/* Writes a setting into one variant as its last word, where it has a place in it. A variant is laid over the file, and
- * the command line over the variant: this is how a file says that. */
+/* Writes a setting into one variant as its last word, where it has a place in it. A
+ * variant is laid over the file, and the command line over the variant: this is how
+ * a file says that. */
 static bool pin(il_document *d, il_node *root, const char *stage, const char *name,
                 il_node *variant, void *user)
 {
@@ -364,7 +370,8 @@ static bool pin(il_document *d, il_node *root, const char *stage, const char *na
     return il_node_add(d->arena, variant, key, s->place, value);
 }
 
-/* False when a variant changes a variable, whose value can then not be written into what all share. */
+/* False when a variant changes a variable, whose value can then not be written into
+ * what all share. */
 static bool leaves_vars(il_document *d, il_node *root, const char *stage,
                         const char *name, il_node *variant, void *user)
 {

@@ -1,4 +1,5 @@
-/* Listing the jobs: lineages first, then a document, a pipeline and training texts for each. */
+/* Listing the jobs: lineages first, then a document, a pipeline and training texts
+ * for each. */
 #include "pipeline/jobs.h"
 
 #include <string.h>
@@ -53,7 +54,8 @@ static const il_node *variants_of(const lister *l, const char *stage)
 
 /* --- documents --- */
 
-/* A copy of the file's tree with the variants of a lineage, root first, and the command line on top. */
+/* A copy of the file's tree with the variants of a lineage, root first, and the
+ * command line on top. */
 static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *problems)
 {
     il_node *root = il_node_copy(l->arena, l->document->tree);
@@ -72,8 +74,9 @@ static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *p
 
 /* --- lineages --- */
 
-/* Adds what a stage starts from to a lineage whose last link is that stage, leaf first. False when there is nothing
- * more to add; *bad is set when that is a problem. */
+/* Adds what a stage starts from to a lineage whose last link is that stage, leaf
+ * first. False when there is nothing more to add; *bad is set when that is a
+ * problem. */
 static bool extend_lineage(lister *l, link *lineage, size_t *count, bool *bad)
 {
     il_problems ignored = {.arena = l->arena};
@@ -164,7 +167,8 @@ static size_t lineage_of(lister *l, link leaf, link lineage[LINEAGE_MAX])
 
 /* --- one job --- */
 
-/* Keeps what one job needs: its own lineage's stages, no variants, no sweep, its seed. */
+/* Keeps what one job needs: its own lineage's stages, no variants, no sweep, its
+ * seed. */
 static bool narrow(lister *l, il_node *root, const link *lineage, size_t count,
                    uint64_t seed)
 {
@@ -195,7 +199,8 @@ static bool narrow(lister *l, il_node *root, const link *lineage, size_t count,
     return true;
 }
 
-/* A reference to a stage stands for a state that exists by then: one of the lineage's. */
+/* A reference to a stage stands for a state that exists by then: one of the
+ * lineage's. */
 static void check_reference(lister *l, const il_job *job, size_t depth,
                             const char *name, il_place place)
 {
@@ -407,7 +412,8 @@ static void check_rest(lister *l, const il_node *view)
     }
 }
 
-/* The seeds to run: the filter's, the command line's, the sweep's, or the one of the file. */
+/* The seeds to run: the filter's, the command line's, the sweep's, or the one of the
+ * file. */
 static bool choose_seeds(lister *l, const il_node *view)
 {
     const il_node *list = il_node_get(il_node_get(view, "sweep"), "seeds");

@@ -1,8 +1,9 @@
 /* Jobs: what a pipeline asks to be run, one for each stage, variant and seed.
  *
- * A job's document is the file's with the variants of its lineage applied, the command line's settings on top,
- * and only the stages that lead to it. A stage with variants is run as those and not by itself. Every stage
- * of the chain comes with its training text: what decides its result, and nothing else. */
+ * A job's document is the file's with the variants of its lineage applied, the
+ * command line's settings on top, and only the stages that lead to it. A stage with
+ * variants is run as those and not by itself. Every stage of the chain comes with
+ * its training text: what decides its result, and nothing else. */
 #ifndef IL_PIPELINE_JOBS_H
 #define IL_PIPELINE_JOBS_H
 
@@ -16,7 +17,8 @@ typedef struct il_job_step {
     const char *stage;
     const char *variant;       /* "" for none */
     const il_stage_spec *spec; /* in the job's pipeline */
-    /* Canonical: two steps whose text, seed, parents, plugins, data and numerics agree have the same result. */
+    /* Canonical: two steps whose text, seed, parents, plugins, data and numerics
+     * agree have the same result. */
     const char *text;
 } il_job_step;
 
@@ -31,8 +33,8 @@ typedef struct il_job {
 } il_job;
 
 typedef struct il_jobs {
-    il_job *
-        items; /* parents before children; then variants and seeds in the order of the file */
+    /* parents before children; then variants and seeds in the order of the file */
+    il_job *items;
     size_t count;
 } il_jobs;
 
@@ -46,8 +48,8 @@ typedef struct il_jobs_filter {
     size_t seed_count;
 } il_jobs_filter;
 
-/* Lists the jobs in the document's arena. What is wrong with any is a problem; then there are none, and the status
- * is that of il_problems_status. */
+/* Lists the jobs in the document's arena. What is wrong with any is a problem; then
+ * there are none, and the status is that of il_problems_status. */
 il_status il_jobs_list(il_jobs *out, il_document *document,
                        const il_jobs_filter *filter, il_problems *problems,
                        il_error *err);
@@ -55,8 +57,8 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
 /* Lists every job for one seed, and so finds all that is wrong with the pipeline. */
 void il_jobs_check(il_document *document, il_problems *problems);
 
-/* The training text of a stage of a job's pipeline; chain holds the names of the stages before it, root first.
- * NULL when memory is out. */
+/* The training text of a stage of a job's pipeline; chain holds the names of the
+ * stages before it, root first. NULL when memory is out. */
 const char *il_training_text(il_arena *arena, const il_pipeline *pipeline,
                              const il_stage_spec *stage, const char *const *chain,
                              size_t chain_count);

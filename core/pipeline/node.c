@@ -159,7 +159,8 @@ il_node *il_node_copy(il_arena *arena, const il_node *node)
     if (copy == NULL) {
         return NULL;
     }
-    /* Texts and keys are never written to, so a copy in the same arena's lifetime shares them. */
+    /* Texts and keys are never written to, so a copy in the same arena's lifetime
+     * shares them. */
     *copy = *node;
     copy->items = NULL;
     copy->room = node->count;

@@ -1,8 +1,9 @@
 /* Nodes: the tree of a YAML document, before anything gives its scalars a type.
  *
- * Every node keeps the place it was written at, and, once something else has taken its place,
- * the place of what it overrode: a message can then always point at a line, and `config print`
- * can say where a value comes from. Nodes live in an arena and are never freed one by one. */
+ * Every node keeps the place it was written at, and, once something else has taken
+ * its place, the place of what it overrode: a message can then always point at a
+ * line, and `config print` can say where a value comes from. Nodes live in an arena
+ * and are never freed one by one. */
 #ifndef IL_PIPELINE_NODE_H
 #define IL_PIPELINE_NODE_H
 
@@ -13,7 +14,8 @@
 
 typedef enum il_node_kind { IL_NODE_SCALAR, IL_NODE_MAP, IL_NODE_LIST } il_node_kind;
 
-/* Where something was written; lines and columns count from 1. `line` 0: nowhere in particular. */
+/* Where something was written; lines and columns count from 1. `line` 0: nowhere in
+ * particular. */
 typedef struct il_place {
     const char *file;
     int line;
@@ -31,12 +33,12 @@ typedef struct il_node_item {
 
 struct il_node {
     il_node_kind kind;
-    bool
-        quoted; /* SCALAR: written in quotes or as a block, so a string whatever it looks like */
+    /* SCALAR: written in quotes or as a block, so a string whatever it looks like */
+    bool quoted;
     const char *text; /* SCALAR: NUL-terminated */
     il_place place;
-    il_place
-        overrode; /* of the value this one replaced; line 0 when it replaced none */
+    /* of the value this one replaced; line 0 when it replaced none */
+    il_place overrode;
     il_node_item *items; /* MAP, LIST: in the order written */
     size_t count;
     size_t room;
@@ -47,21 +49,25 @@ il_node *il_node_scalar(il_arena *arena, const char *text, bool quoted, il_place
 il_node *il_node_map(il_arena *arena, il_place place);
 il_node *il_node_list(il_arena *arena, il_place place);
 
-/* Adds at the end without looking for the key; false when memory is out. `key` is copied. */
+/* Adds at the end without looking for the key; false when memory is out. `key` is
+ * copied. */
 bool il_node_add(il_arena *arena, il_node *node, const char *key, il_place key_place,
                  il_node *value);
-/* Puts `value` under `key`: in the place of what is there, remembering that, or at the end. */
+/* Puts `value` under `key`: in the place of what is there, remembering that, or at
+ * the end. */
 bool il_node_put(il_arena *arena, il_node *map, const char *key, il_place key_place,
                  il_node *value);
-/* Takes a key out of a map, keeping the order of the rest; false when it is not there. */
+/* Takes a key out of a map, keeping the order of the rest; false when it is not
+ * there. */
 bool il_node_drop(il_node *map, const char *key);
 
 /* The value under a key; NULL when `map` is NULL, no map, or has no such key. */
 il_node *il_node_get(const il_node *map, const char *key);
 il_node_item *il_node_item_of(const il_node *map, const char *key);
 
-/* The value at a dotted path ("stages.loop.signals.honesty.weight"), or NULL. Where the whole rest of a path is
- * a key, it is taken as that key, so that keys which hold dots themselves can be reached. */
+/* The value at a dotted path ("stages.loop.signals.honesty.weight"), or NULL. Where
+ * the whole rest of a path is a key, it is taken as that key, so that keys which
+ * hold dots themselves can be reached. */
 il_node *il_node_find(const il_node *root, const char *path);
 
 /* A copy of the whole tree; NULL when memory is out. */
@@ -75,9 +81,11 @@ bool il_node_equal(const il_node *a, const il_node *b);
  * buffer of the caller's. */
 const char *il_node_describe(const il_node *node, char *buffer, size_t size);
 
-/* One line of JSON with sorted keys and every scalar a string: equal trees give equal text. */
+/* One line of JSON with sorted keys and every scalar a string: equal trees give
+ * equal text. */
 void il_node_write_canonical(il_text *out, const il_node *node);
-/* YAML that reads back as the same tree. `notes` adds, as a comment, where an overridden value comes from. */
+/* YAML that reads back as the same tree. `notes` adds, as a comment, where an
+ * overridden value comes from. */
 void il_node_write_yaml(il_text *out, const il_node *node, bool notes);
 
 /* A JSON string, quotes and all. */

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Characters beyond ASCII that YAML takes for line breaks or refuses to see raw: C1 controls, the two Unicode
- * separators, the byte order mark and the last two of the plane. 0 for any other, else the code point. */
+/* Characters beyond ASCII that YAML takes for line breaks or refuses to see raw: C1
+ * controls, the two Unicode separators, the byte order mark and the last two of the
+ * plane. 0 for any other, else the code point. */
 static unsigned special(const unsigned char *p)
 {
     unsigned code;
@@ -102,7 +103,8 @@ void il_node_write_canonical(il_text *out, const il_node *node)
     free(order);
 }
 
-/* May the text stand without quotes, in a flow collection too? Narrower than YAML allows: words, numbers, paths. */
+/* May the text stand without quotes, in a flow collection too? Narrower than YAML
+ * allows: words, numbers, paths. */
 static bool is_plain(const char *text)
 {
     static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -117,7 +119,8 @@ static bool is_plain(const char *text)
            text[strspn(text, rest)] == '\0';
 }
 
-/* Double quotes always read back as a string; single ones never need an escape but their own. */
+/* Double quotes always read back as a string; single ones never need an escape but
+ * their own. */
 static void write_text(il_text *out, const char *text, bool quoted)
 {
     bool printable = true;
@@ -141,7 +144,8 @@ static void write_text(il_text *out, const char *text, bool quoted)
     il_text_add_json(out, text);
 }
 
-/* A key is text whatever it looks like; one that YAML could take for something else gets quotes. */
+/* A key is text whatever it looks like; one that YAML could take for something else
+ * gets quotes. */
 static void write_key(il_text *out, const char *key)
 {
     write_text(out, key, !is_plain(key));
@@ -151,7 +155,8 @@ static void write_key(il_text *out, const char *key)
 static void write_flow(il_text *out, const il_node *node)
 {
     if (node->kind == IL_NODE_SCALAR) {
-        /* In a flow collection an empty plain scalar reads back as nothing only in a map. */
+        /* In a flow collection an empty plain scalar reads back as nothing only in a
+         * map. */
         write_text(out, node->text, node->quoted);
         return;
     }

@@ -1,9 +1,10 @@
-/* The typed pipeline: what one job's document says, with every scalar given its type.
+/* The typed pipeline: what one job's document says, with every scalar given its
+ * type.
  *
- * The structs are named `..._spec`: they say what is wanted, and later layers make it. All of it lives in the
- * arena it was read into and is never changed. Each part keeps its place, so that a later
- * layer that cannot do what it says can name the line. A count of 0 or a NULL text means "left out" unless
- * a field says otherwise. */
+ * The structs are named `..._spec`: they say what is wanted, and later layers make
+ * it. All of it lives in the arena it was read into and is never changed. Each part
+ * keeps its place, so that a later layer that cannot do what it says can name the
+ * line. A count of 0 or a NULL text means "left out" unless a field says otherwise. */
 #ifndef IL_PIPELINE_PIPELINE_H
 #define IL_PIPELINE_PIPELINE_H
 
@@ -22,11 +23,11 @@ typedef struct il_names_spec {
     il_place *places;
 } il_names_spec;
 
-/* `{use: id@range, params: {...}}`. The params are checked against the component's table once its
- * plugin is known: il_params_check. */
+/* `{use: id@range, params: {...}}`. The params are checked against the component's
+ * table once its plugin is known: il_params_check. */
 typedef struct il_component_spec {
-    const char
-        *use; /* without the range; NULL when the pipeline has no such component */
+    /* without the range; NULL when the pipeline has no such component */
+    const char *use;
     const char *range;     /* "^1.0", or "" for any version */
     const il_node *params; /* a map, or NULL */
     il_place place;
@@ -175,7 +176,8 @@ typedef enum il_channel {
     IL_CHANNEL_MONITOR
 } il_channel;
 
-/* From `from` to `to` in a straight line over the first `over` steps, 0 meaning all of the stage's. */
+/* From `from` to `to` in a straight line over the first `over` steps, 0 meaning all
+ * of the stage's. */
 typedef struct il_weight_spec {
     double from;
     double to;
@@ -226,8 +228,8 @@ typedef struct il_signal_spec {
     double trigger_above;
     const char *tokens; /* NULL: the detector's own */
     il_route_spec route;
-    il_names_spec
-        on; /* names under `train.rollouts`, filled in; none without rollouts */
+    /* names under `train.rollouts`, filled in; none without rollouts */
+    il_names_spec on;
     il_place place;
 } il_signal_spec;
 
@@ -401,9 +403,10 @@ typedef struct il_pipeline {
     const il_node *document; /* what it was read from */
 } il_pipeline;
 
-/* Reads a resolved document (no variants left to apply, no ${...}) into a typed pipeline. It always gives one, NULL
- * only when memory is out; one with problems is not to be used. `stages_known` names every stage of the
- * whole file, since a job's document holds only those that it needs; NULL means those in `document`. */
+/* Reads a resolved document (no variants left to apply, no ${...}) into a typed
+ * pipeline. It always gives one, NULL only when memory is out; one with problems is
+ * not to be used. `stages_known` names every stage of the whole file, since a job's
+ * document holds only those that it needs; NULL means those in `document`. */
 il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
                               const il_node *stages_known, il_problems *problems);
 

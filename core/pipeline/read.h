@@ -1,7 +1,8 @@
 /* Reading nodes into typed structs: what the parts of the typed pipeline share.
  *
- * The schema has looked at the document already and reported what has the wrong shape. So the getters here take
- * what fits and keep silent about what does not; they report only what the schema cannot know. */
+ * The schema has looked at the document already and reported what has the wrong
+ * shape. So the getters here take what fits and keep silent about what does not;
+ * they report only what the schema cannot know. */
 #ifndef IL_PIPELINE_READ_H
 #define IL_PIPELINE_READ_H
 
@@ -15,7 +16,8 @@ typedef struct il__reader {
     const il_node *stages_known;
 } il__reader;
 
-/* Cleared memory for `count` things; NULL, remembered as a problem, when memory is out. */
+/* Cleared memory for `count` things; NULL, remembered as a problem, when memory is
+ * out. */
 void *il__read_alloc(il__reader *r, size_t count, size_t size);
 
 /* The scalar under a key, or what was there by default. */
@@ -33,11 +35,13 @@ il_names_spec il__read_names(il__reader *r, const il_node *list);
 il_component_spec il__read_component(il__reader *r, const il_node *node);
 il_rollout_spec il__read_rollout(const il_node *node, const char *name);
 il_draw_spec il__read_draw(const il_node *map);
-/* "stage" or "stage/variant" in two; reports a stage or variant that the file does not have. */
+/* "stage" or "stage/variant" in two; reports a stage or variant that the file does
+ * not have. */
 void il__read_stage_name(il__reader *r, const il_node *node, const char **stage,
                          const char **variant);
 
-/* Checks that a name is a declared detector's; reports it at `place` and returns NULL if not. */
+/* Checks that a name is a declared detector's; reports it at `place` and returns
+ * NULL if not. */
 const il_detector_spec *il__read_detector_named(il__reader *r, const char *name,
                                                 il_place place);
 

@@ -1,4 +1,5 @@
-/* Signals: source, channel, weight, gate, trigger and route, and what they ask of each other. */
+/* Signals: source, channel, weight, gate, trigger and route, and what they ask of
+ * each other. */
 #include "pipeline/read.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The merge rule, overrides by path, and where paths start from. document.c reads the files, substitute.c
- * resolves ${...}. */
+/* The merge rule, overrides by path, and where paths start from. document.c reads
+ * the files, substitute.c resolves ${...}. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "pipeline/resolve.h"
 
@@ -11,7 +11,8 @@
 
 #define SET_PREFIX "--set "
 
-/* A path without "." and ".." where it exists, and absolute where the working directory can be told. */
+/* A path without "." and ".." where it exists, and absolute where the working
+ * directory can be told. */
 static const char *absolute(il_arena *arena, const char *path)
 {
     char *real = realpath(path, NULL);
@@ -158,7 +159,8 @@ bool il_override(il_arena *arena, const il_schema *schema, il_node *root,
 
     for (;;) {
         const il_schema *picked = il_schema_pick(schema, map);
-        /* Keys that may hold dots take the rest of the path whole: metrics, a variant's own paths. */
+        /* Keys that may hold dots take the rest of the path whole: metrics, a
+         * variant's own paths. */
         bool literal = picked != NULL && picked->kind == IL_SCHEMA_NAMED &&
                        picked->any_key && picked->element->kind != IL_SCHEMA_ANY;
         size_t size = literal ? strlen(rest) : strcspn(rest, ".");
@@ -208,7 +210,8 @@ bool il_override(il_arena *arena, const il_schema *schema, il_node *root,
 
 /* --- variants and paths --- */
 
-/* Whether a variant may change what the path leads to: not what says which jobs there are. */
+/* Whether a variant may change what the path leads to: not what says which jobs
+ * there are. */
 static bool may_change(const char *path, bool from_root)
 {
     static const char *const closed[] = {"sweep", "extends", "seed", "name",

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* No map of the grammar has more keys; a component's table may, and is checked elsewhere. */
+/* No map of the grammar has more keys; a component's table may, and is checked
+ * elsewhere. */
 #define KEYS_MAX 64
 
 bool il_is_name(const char *text)
@@ -106,7 +107,8 @@ const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
     case IL_SCHEMA_CASES: {
         const il_schema_case *c = pick_case(schema, map);
 
-        /* Which case it is may be said by what is still to come: any case's key will do then. */
+        /* Which case it is may be said by what is still to come: any case's key will
+         * do then. */
         for (size_t i = 0; field == NULL && i < schema->case_count; i++) {
             if (c == NULL || c == &schema->cases[i]) {
                 field = find_field(schema->cases[i].fields,

@@ -1,8 +1,10 @@
-/* The schema: which keys a pipeline may hold, and the type that each gives its value.
+/* The schema: which keys a pipeline may hold, and the type that each gives its
+ * value.
  *
- * One table says it all, and serves the checks and their messages, the merge rule, and whatever wants
- * to describe the grammar to an editor. Names that only the pipeline itself can settle (is there such a
- * detector?) are checked where the typed pipeline is read. */
+ * One table says it all, and serves the checks and their messages, the merge rule,
+ * and whatever wants to describe the grammar to an editor. Names that only the
+ * pipeline itself can settle (is there such a detector?) are checked where the typed
+ * pipeline is read. */
 #ifndef IL_PIPELINE_SCHEMA_H
 #define IL_PIPELINE_SCHEMA_H
 
@@ -74,10 +76,11 @@ extern const il_schema il_schema_stage;
 void il_schema_check(const il_schema *schema, const il_node *node,
                      il_problems *problems);
 
-/* The alternative of an EITHER that fits the kind of the node, or the schema itself; NULL when none fits. */
+/* The alternative of an EITHER that fits the kind of the node, or the schema itself;
+ * NULL when none fits. */
 const il_schema *il_schema_pick(const il_schema *schema, const il_node *node);
-/* The type of a key of a map, with the field's flags in *flags; NULL when it may not be there. `map` may be NULL
- * for a map that is yet to be made. */
+/* The type of a key of a map, with the field's flags in *flags; NULL when it may not
+ * be there. `map` may be NULL for a map that is yet to be made. */
 const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
                                  const char *key, unsigned *flags);
 /* The keys that a map may hold, at most `room`; returns how many. */
@@ -87,7 +90,8 @@ size_t il_schema_keys(const il_schema *schema, const il_node *map, const char **
 /* Is it a name: letters, digits, '_' and '-', at most 64, beginning with a letter? */
 bool il_is_name(const char *text);
 
-/* Scalars by type; false with a problem unless `node` is one. Quoted text is never a number or a flag. */
+/* Scalars by type; false with a problem unless `node` is one. Quoted text is never a
+ * number or a flag. */
 bool il_node_int(const il_node *node, double min, double max, int64_t *value,
                  const char *what, il_problems *problems);
 bool il_node_real(const il_node *node, const il_schema *range, double *value,

@@ -1,4 +1,5 @@
-/* The grammar of a pipeline as one table; schema.c is what reads it. From the leaves up. */
+/* The grammar of a pipeline as one table; schema.c is what reads it. From the leaves
+ * up. */
 #include "pipeline/schema.h"
 
 #include <math.h>

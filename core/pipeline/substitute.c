@@ -1,7 +1,8 @@
 /* ${env:NAME}, ${env:NAME:-default} and ${var:NAME} in a parsed tree.
  *
- * They are looked for in scalars alone, after parsing, so that what they bring can never be taken for
- * structure. Variables may use the environment but not each other: there is no recursion to bound. */
+ * They are looked for in scalars alone, after parsing, so that what they bring can
+ * never be taken for structure. Variables may use the environment but not each
+ * other: there is no recursion to bound. */
 #include <stdlib.h>
 #include <string.h>
 #include "pipeline/composer.h"

@@ -1,8 +1,9 @@
 /* The training text: what of a stage decides its result, in one canonical form.
  *
- * It is written from the typed pipeline, so that defaults are filled in and 1 and 1.0 are the same. Names of stages
- * and signals, what only observes (audits, ledgers, requirements, signals on `monitor`) and what only forbids
- * (the firewall, the vault) stay out. The order of signals stays in: it is the order of sums. */
+ * It is written from the typed pipeline, so that defaults are filled in and 1 and
+ * 1.0 are the same. Names of stages and signals, what only observes (audits,
+ * ledgers, requirements, signals on `monitor`) and what only forbids (the firewall,
+ * the vault) stay out. The order of signals stays in: it is the order of sums. */
 #include "pipeline/jobs.h"
 
 #include <stdlib.h>
@@ -111,7 +112,8 @@ static void put_component(writer *w, const char *key, const il_component_spec *c
     }
     open_map(w, key);
     put_key(w, "use");
-    /* A bare id is the namespace's own; the range says which versions would do, not which did. */
+    /* A bare id is the namespace's own; the range says which versions would do, not
+     * which did. */
     il_text_addf(&w->out, "\"%s%s\"", strchr(c->use, '.') != NULL ? "" : "interloop.",
                  c->use);
     if (c->params != NULL && c->params->count > 0) {
@@ -214,7 +216,8 @@ static void put_references(writer *w)
         if (r->of_stage == NULL) {
             put_real(w, "moving_average", r->moving_average);
         }
-        /* The stage's depth stands for its name: its own address is hashed with the chain's. */
+        /* The stage's depth stands for its name: its own address is hashed with the
+         * chain's. */
         for (size_t depth = 0; depth < w->chain_count; depth++) {
             if (same(r->of_stage, w->chain[depth])) {
                 put_int(w, "of", (int64_t)depth);

@@ -1,4 +1,5 @@
-/* The verb `config`, called as the command calls it. Its source is part of this program: the verbs are in no library. */
+/* The verb `config`, called as the command calls it. Its source is part of this
+ * program: the verbs are in no library. */
 #include "../../tools/verb_config.c"
 
 #include <check.h>

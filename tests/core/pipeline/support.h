@@ -1,4 +1,5 @@
-/* What the tests of the pipeline share: folders with files in them, and documents loaded from text. */
+/* What the tests of the pipeline share: folders with files in them, and documents
+ * loaded from text. */
 #ifndef IL_TESTS_PIPELINE_SUPPORT_H
 #define IL_TESTS_PIPELINE_SUPPORT_H
 

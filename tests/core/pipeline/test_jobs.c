@@ -415,7 +415,8 @@ static const again_case agains[] = {
      3},
 };
 
-/* What a run keeps as its pipeline makes the same jobs when it is read again, from anywhere. */
+/* What a run keeps as its pipeline makes the same jobs when it is read again, from
+ * anywhere. */
 START_TEST(the_resolved_pipeline_makes_the_same_jobs)
 {
     const again_case *c = &agains[_i];
@@ -466,7 +467,8 @@ static const golden_case goldens[] = {
     {ATLAS, "rl", "reward_cov", "little_atlas_reward_cov"},
 };
 
-/* Compares a text with a file of fixtures, or writes that file when golden files are to be renewed. */
+/* Compares a text with a file of fixtures, or writes that file when golden files are
+ * to be renewed. */
 static void compare(const char *name, const char *suffix, const char *text)
 {
     char path[512];

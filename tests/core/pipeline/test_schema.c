@@ -343,8 +343,8 @@ START_TEST(every_problem_is_reported_once_and_in_order)
 }
 END_TEST
 
-/* Puts a value of another shape in the place of the n-th value of a tree, from the top down; false when there are
- * not that many. */
+/* Puts a value of another shape in the place of the n-th value of a tree, from the
+ * top down; false when there are not that many. */
 static bool misshape(il_arena *arena, il_node *root, size_t n, const char *shape)
 {
     static const il_place place = {"p.yaml", 99, 1};
