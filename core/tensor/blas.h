@@ -1,0 +1,25 @@
+/* OpenBLAS, opened at run time with a kernel of our choosing and one thread a caller.
+ *
+ * The kernel decides the last bits of every product, so it is chosen and reported: `native` takes
+ * the widest that the processor has by CPUID, `portable` the Haswell kernel everywhere. It can be chosen once
+ * a process, before the library is loaded. */
+#ifndef IL_TENSOR_BLAS_H
+#define IL_TENSOR_BLAS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "interloop/status.h"
+
+typedef struct il_blas il_blas;
+
+/* Opens the library, or hands back the one that is open; asking for the other numerics then is an error. */
+il_status il_blas_open(const il_blas **out, bool portable, il_error *err);
+/* "SkylakeX", "Haswell": what OpenBLAS says it runs; and "OpenBLAS 0.3.21 ...". */
+const char *il_blas_kernel(const il_blas *blas);
+const char *il_blas_version(const il_blas *blas);
+/* c (m,n) = alpha op(a) op(b) + beta c, row-major; [any] thread. */
+void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
+                  int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+                  int64_t ldb, float beta, float *c, int64_t ldc);
+
+#endif

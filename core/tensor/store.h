@@ -1,0 +1,46 @@
+/* A store: the named trainable tensors of one component, views into one block.
+ *
+ * A parameter's number in its store is its handle's id and, in a training pass, its
+ * bit in the ancestries. Other blocks of the same layout (gradients, moments, a
+ * shadow) are plain arrays of `total` floats read with the same offsets. */
+#ifndef IL_TENSOR_STORE_H
+#define IL_TENSOR_STORE_H
+
+#include "interloop/setup.h"
+#include "interloop/status.h"
+#include "base/arena.h"
+
+typedef struct il_stored {
+    const char *name;
+    const char *group;
+    int32_t ndim;
+    int64_t shape[IL_DIMS_MAX];
+    int64_t count;
+    int64_t offset; /* floats from the start of a block; each starts a 64-byte line */
+    il_init init;
+} il_stored;
+
+typedef struct il_store {
+    il_arena *arena; /* names and rows */
+    il_stored *items;
+    size_t count;
+    int64_t total; /* floats in a block, padding included */
+    float *values; /* the component's own block; NULL before il_store_fill */
+} il_store;
+
+il_status il_store_create(il_store **out, il_error *err);
+void il_store_destroy(il_store *s); /* takes NULL */
+/* Adds a tensor. Its number is the count before. Refuses a name that is there, a
+ * dimension below 1, and more than 2^31 elements. */
+il_status il_store_add(il_store *s, const char *name, const char *group, int32_t ndim,
+                       const int64_t *shape, il_init init, il_error *err);
+/* Allocates the block and draws the initial values from (seed, 0, IL_RNG_INIT, hash
+ * of the name, row), so that a tensor's start depends on its own name alone. */
+il_status il_store_fill(il_store *s, uint64_t seed, il_error *err);
+/* The number of the tensor of that name, or -1. */
+int64_t il_store_find(const il_store *s, const char *name);
+/* A zeroed, 64-byte aligned block of the store's layout; free() releases it. NULL
+ * when memory is out. */
+float *il_store_block(const il_store *s);
+
+#endif
