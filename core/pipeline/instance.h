@@ -1,0 +1,79 @@
+/* Instances: components made from a pipeline's words, with all that they declared.
+ *
+ * Sits above plugins and typed params: finds the component, checks its params against its table, runs
+ * `create` with a host-side il_setup, and keeps what was declared. */
+#ifndef IL_PIPELINE_INSTANCE_H
+#define IL_PIPELINE_INSTANCE_H
+
+#include "plugin/registry.h"
+#include "pipeline/params.h"
+#include "pipeline/pipeline.h"
+#include "tensor/store.h"
+
+typedef struct il_declared { /* a site, output or loss */
+    const char *name;
+    int64_t width;       /* sites, outputs */
+    const char *weights; /* losses: batch field, or NULL */
+} il_declared;
+
+/* Numbers that a dataset publishes for the model ("vocabulary", "context"). */
+typedef struct il_facts {
+    struct {
+        char name[64];
+        int64_t value;
+    } items[16];
+    size_t count;
+} il_facts;
+
+typedef struct il_instance {
+    const il_offer *offer;
+    const char *label; /* "model", "data", or the detector's name */
+    void *self;
+    il_store *store; /* parameters, filled with their initial values */
+    const il_declared *sites;
+    size_t site_count;
+    const il_declared *outputs;
+    size_t output_count;
+    const il_declared *losses;
+    size_t loss_count;
+    const il_param_value *params;
+    size_t param_count;
+    const char *
+        identity; /* one line: id, version, plugin sha256, params as JSON: for addresses and contracts */
+    struct il_instance_host *host;
+} il_instance;
+
+/* What `create` needs besides the words. */
+typedef struct il_instance_input {
+    const char *label;
+    uint64_t seed;
+    il_facts *facts;            /* read by models, written by datasets */
+    const int64_t *site_widths; /* detectors: of the sites they read */
+    int32_t site_count;
+    il_log *log;
+} il_instance_input;
+
+/* Makes an instance. Wrong params are added to `problems` (all of them) and give IL_ERR_INPUT; other failures go to err with the
+ * component's place. */
+il_status il_instance_create(il_instance **out, const il_registry *registry,
+                             il_kind kind, const il_component_spec *spec,
+                             const il_instance_input *in, il_problems *problems,
+                             il_error *err);
+void il_instance_destroy(il_instance *i); /* takes NULL */
+int64_t il_instance_site(const il_instance *i,
+                         const char *name); /* its number, or -1 */
+
+static inline const il_model_api *il_instance_model(const il_instance *i)
+{
+    return (const il_model_api *)i->offer->component->api;
+}
+static inline const il_dataset_api *il_instance_dataset(const il_instance *i)
+{
+    return (const il_dataset_api *)i->offer->component->api;
+}
+static inline const il_detector_api *il_instance_detector(const il_instance *i)
+{
+    return (const il_detector_api *)i->offer->component->api;
+}
+
+#endif
