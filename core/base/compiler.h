@@ -33,6 +33,17 @@
 #define IL_CLONES
 #endif
 
+/* A function that becomes part of each clone that calls it, at that clone's width. */
+#define IL_INLINE static inline __attribute__((always_inline))
+
+/* Before a loop whose arrays are the same or apart, but never shifted against each other: it may
+ * become vectors without a test for overlap. */
+#if defined(__clang__)
+#define IL_VECTOR _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define IL_VECTOR _Pragma("GCC ivdep")
+#endif
+
 /* Memory that a pool of ours has and nobody may touch, and memory that somebody may again:
  * what the address sanitizer is told, and nothing without it. */
 #if defined(__SANITIZE_ADDRESS__) || IL_HAS_FEATURE(address_sanitizer)
