@@ -1,0 +1,50 @@
+/* What a set of logits with labels says: plain functions of arrays, with intervals by document. */
+#ifndef IL_DETECT_METRICS_H
+#define IL_DETECT_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "interloop/status.h"
+
+/* Rows with a logit, a label and the document they stand in. */
+typedef struct il_scores {
+    int64_t count;
+    const float *logits;
+    const uint8_t *labels; /* NULL: unknown */
+    const int64_t *documents;
+    bool has_threshold;
+    double threshold;
+} il_scores;
+
+/* The numbers, by index; NaN where a class or the threshold is missing. */
+typedef enum il_measure {
+    IL_MEASURE_AUROC,    /* chance that a positive scores above a negative, ties half */
+    IL_MEASURE_TPR,      /* share of positives above the threshold */
+    IL_MEASURE_FPR,      /* share of negatives above it */
+    IL_MEASURE_MEAN,     /* mean sigmoid(logit) */
+    IL_MEASURE_TPR_AT_1, /* TPR above the (floor(n/100)+1)-th largest of the n negatives */
+    IL_MEASURE_DPRIME, /* difference of the classes' means over the root of their mean variance */
+    IL_MEASURE_POSITIVE, /* mean logit of the positives */
+    IL_MEASURE_NEGATIVE, /* and of the negatives */
+    IL_MEASURE_FLAGGED,  /* share of all rows above the threshold */
+    IL_MEASURES
+} il_measure;
+
+typedef struct il_measured {
+    double value[IL_MEASURES];
+    double low[IL_MEASURES]; /* 95% percentile interval; NaN without one */
+    double high[IL_MEASURES];
+    int64_t rows, positives, negatives, documents;
+} il_measured;
+
+/* "auroc", "tpr", ... */
+const char *il_measure_name(il_measure m);
+
+/* All measures; with draws > 0 also intervals from that many resamples of whole documents, keyed by (seed, depth). */
+il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
+                            uint32_t depth, il_measured *out, il_error *err);
+
+/* The smallest of the values that at most floor(rate n) of the n values lie above; n >= 1, 0 <= rate <= 1. Sorts `values`. */
+float il_rate_threshold(int64_t n, float *values, double rate);
+
+#endif

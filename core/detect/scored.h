@@ -1,0 +1,44 @@
+/* Scored rows: which positions of a batch a detector gives a logit for, with what is known of each. */
+#ifndef IL_DETECT_SCORED_H
+#define IL_DETECT_SCORED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "interloop/batch.h"
+#include "interloop/status.h"
+#include "base/arena.h"
+
+/* Positions of a batch of `batch` (B) documents of `length` (T) positions. */
+typedef struct il_scored {
+    int64_t batch;
+    int64_t length;
+    const int32_t *lengths; /* (B): where padding begins; NULL: nowhere */
+    int64_t count;
+    int32_t *rows;   /* (N) b*T+t, ascending */
+    uint8_t *labels; /* (N), or NULL when none were asked for */
+    int64_t
+        *documents; /* (N): ids by which rows are clustered and splits are told apart */
+} il_scored;
+
+/* What a batch's fields are called for this purpose. */
+typedef struct il_scored_fields {
+    const char *input;  /* (B,T,...): gives T */
+    const char *tokens; /* "all" or a mask (B,T) u8 */
+    const char *label;  /* (B) or (B,T) u8; NULL: no labels */
+    const char *unit; /* (B) i64, or NULL: documents are numbered from first_document */
+    int64_t first_document;
+} il_scored_fields;
+
+/* The scored rows of a batch, in the arena. Padding is never scored: a field "lengths" (B) i32, when
+ * the batch has one, tells where it begins. */
+il_status il_scored_find(il_scored *out, const il_batch *batch,
+                         const il_scored_fields *fields, il_arena *arena,
+                         il_error *err);
+
+/* The ids of a set of rows, each once, ascending, in the arena; NULL when memory is out. */
+int64_t *il_documents_list(const il_scored *rows, il_arena *arena, int64_t *count);
+/* Whether two ascending lists share an id; *shared is then the first. */
+bool il_documents_meet(int64_t n, const int64_t *a, int64_t m, const int64_t *b,
+                       int64_t *shared);
+
+#endif
