@@ -12,7 +12,7 @@
 # CC picks the compiler, PYTHON the interpreter of `make interop`. What should stay set goes into
 # config.mak.
 
-VERSION  = 0.1.0
+VERSION := $(shell sed -n 's/.define IL_VERSION "\(.*\)"/\1/p' core/base/version.h)
 PREFIX   = /usr/local
 PACKAGES = yaml-0.1 jansson libsodium
 
@@ -123,7 +123,7 @@ $B/interloop: $(call object,$(tools_c)) $(lib)
 # A plugin sees the public headers alone and may need nothing but libc and libm. Linked, then
 # stamped with its manifest, then moved into place, so that no half-made plugin is ever found.
 # (A sanitizer's run time is found at load time with clang, hence no -z defs there.)
-stamp := $(if $(shell grep -ls '"stamp"' $(tools_c) /dev/null),$(command))
+stamp := $(command)
 
 $B/obj/plugins/%.o: plugins/%.c $B/flags
 	$(call say,CC,$<)

@@ -1,0 +1,50 @@
+/* interloop: finds the verb and hands over. */
+#include <stdio.h>
+#include <string.h>
+#include "verbs.h"
+
+typedef struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} verb;
+
+static const verb verbs[] = {
+    {"config", il_verb_config, "checks and prints pipelines without running them"},
+    {"plugin", il_verb_plugin, "lists, inspects and stamps plugins"},
+    {"version", il_verb_version, "prints what this program is"},
+};
+
+enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };
+
+static void usage(FILE *to)
+{
+    fputs("usage: interloop VERB [ARGUMENT]...\n\n", to);
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+    }
+    fputs("\ninterloop VERB --help says more.\n\n"
+          "Exit codes: 0 well, 1 failed, 2 wrong input.\n",
+          to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        usage(stdout);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        return il_verb_version(1, argv + 1);
+    }
+    for (size_t i = 0; argc > 1 && i < VERB_COUNT; i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            return verbs[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (argc > 1) {
+        fprintf(stderr, "interloop: there is no verb '%s'\n", argv[1]);
+    }
+    usage(stderr);
+    return 2;
+}
