@@ -19,8 +19,7 @@
 #include <stdint.h>
 #include "interloop/pass.h"
 
-/* ---- elementwise functions, in place allowed: y, x (n)
- * --------------------------------- */
+/* ---- elementwise functions, in place allowed: y, x (n) */
 
 void il_k_exp(float *y, const float *x, int64_t n);
 void il_k_log(float *y, const float *x, int64_t n);
@@ -32,8 +31,7 @@ void il_k_softplus(float *y, const float *x, int64_t n);
  * left tail too. */
 void il_k_normal_cdf(float *y, const float *x, int64_t n);
 
-/* ---- activations
- * ----------------------------------------------------------------------- */
+/* ---- activations */
 
 /* y (n) = act(x (n)); in place. */
 void il_k_act_forward(float *y, const float *x, int64_t n, il_act act);
@@ -48,8 +46,7 @@ void il_k_act_grad(float *dx, const float *dy, const float *x, const float *y,
 /* Whether the derivative needs x: both GELUs, softplus and the square. */
 bool il_k_act_keeps_x(il_act act);
 
-/* ---- arithmetic
- * ------------------------------------------------------------------------ */
+/* ---- arithmetic */
 
 /* y (rows,w): every row is b (w); zeros when b is NULL. */
 void il_k_bias_rows(float *y, const float *b, int64_t rows, int64_t w);
@@ -71,8 +68,7 @@ void il_k_gather_rows(float *y, const float *x, const int32_t *rows, int64_t cou
 void il_k_scatter_rows(float *dx, const float *dy, const int32_t *rows, int64_t count,
                        int64_t w);
 
-/* ---- sums
- * ------------------------------------------------------------------------------ */
+/* ---- sums */
 
 /* Over n numbers, in double. */
 double il_k_sum(const float *x, int64_t n);
@@ -88,8 +84,7 @@ void il_k_col_axpy(float *db, float alpha, const float *dy, int64_t rows, int64_
 /* db (w) (+=) the sum over rows of dy * a, both (rows,w): the gradient of mul in b. */
 void il_k_col_dot(float *db, const float *dy, const float *a, int64_t rows, int64_t w);
 
-/* ---- norms
- * ----------------------------------------------------------------------------- */
+/* ---- norms */
 
 /* y (rows,w) = (x - mean) rstd gain + bias with rstd = 1 / sqrt(var + eps), var biased
  * (Ba et al. 2016); mean and rstd (rows) are kept for backward; gain and bias (w) or
@@ -112,8 +107,7 @@ void il_k_rms_norm_backward(float *dx, float *dgain, const float *dy, const floa
                             const float *rstd, const float *gain, int64_t rows,
                             int64_t w);
 
-/* ---- softmax
- * --------------------------------------------------------------------------- */
+/* ---- softmax */
 
 /* y (rows,w) = softmax of each row of x; in place. A row with +inf, or of -inf alone,
  * is NaN. */
@@ -133,8 +127,7 @@ void il_k_causal_softmax(float *p, int64_t t, float scale);
  * sum(dp p)), zeros above the diagonal, where dp is not read. */
 void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float scale);
 
-/* ---- losses by row
- * --------------------------------------------------------------------- */
+/* ---- losses by row */
 
 /* loss (rows) = log sum exp(logits) - logits[target]; prob (rows,v) = softmax of the
  * logits, or NULL; in place on the logits. A negative target gives loss 0 and a row of
