@@ -1,0 +1,157 @@
+/* OpenBLAS reads the kernel and the number of threads from the environment while it is being loaded, and
+ * keeps them until the process ends. So this file has the one mutable object of the core: what was loaded,
+ * behind a mutex. */
+#include "tensor/blas.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 }; /* CBLAS's codes */
+
+typedef void sgemm(int order, int ta, int tb, int m, int n, int k, float alpha,
+                   const float *a, int lda, const float *b, int ldb, float beta,
+                   float *c, int ldc);
+typedef char *get_text(void);
+typedef void set_threads(int count);
+
+struct il_blas {
+    void *library; /* NULL until it is loaded */
+    bool portable;
+    sgemm *gemm;
+    const char *kernel;
+    const char *version;
+};
+
+static struct il_blas loaded;
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+/* The kernel to ask for; NULL leaves it to OpenBLAS, on a processor without AVX2. */
+static const char *choose_kernel(bool portable)
+{
+#if defined(__x86_64__)
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+
+    if (!portable && avx2 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd")) {
+        return "SkylakeX";
+    }
+    return avx2 ? "Haswell" : NULL;
+#else
+    (void)portable;
+    return NULL;
+#endif
+}
+
+/* A function of the library; POSIX lets an object pointer hold one. */
+static bool find(void *library, const char *name, void *function)
+{
+    void *found = dlsym(library, name);
+
+    memcpy(function, &found, sizeof found);
+    return found != NULL;
+}
+
+static il_status load(struct il_blas *b, bool portable, il_error *err)
+{
+    const char *kernel = choose_kernel(portable);
+    get_text *corename;
+    get_text *config;
+    set_threads *threads;
+    void *library;
+
+    if (portable && kernel == NULL) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "OpenBLAS",
+                            "numerics: portable runs the Haswell kernel, but this "
+                            "processor has no AVX2 with FMA; use numerics: native");
+    }
+    if ((kernel != NULL && setenv("OPENBLAS_CORETYPE", kernel, 1) != 0) ||
+        setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0) {
+        return il_error_set(err, IL_ERR_MEMORY, "OpenBLAS",
+                            "no memory for its environment");
+    }
+    library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "OpenBLAS",
+                            "cannot load libopenblas.so.0; on Debian, install the "
+                            "package libopenblas0-pthread (%s)",
+                            dlerror());
+    }
+    if (!find(library, "cblas_sgemm", &b->gemm) ||
+        !find(library, "openblas_get_corename", &corename) ||
+        !find(library, "openblas_get_config", &config) ||
+        !find(library, "openblas_set_num_threads", &threads)) {
+        (void)dlclose(library);
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "OpenBLAS",
+                            "libopenblas.so.0 lacks a function that is needed; on "
+                            "Debian, install the package libopenblas0-pthread");
+    }
+    threads(1);
+    b->kernel = corename();
+    b->version = config();
+    if (kernel != NULL && strcasecmp(b->kernel, kernel) != 0) {
+        il_error_set(err, IL_ERR_UNSUPPORTED, "OpenBLAS",
+                     "asked for the kernel %s, got %s; was the library loaded "
+                     "before, or built without it?",
+                     kernel, b->kernel);
+        (void)dlclose(library);
+        return IL_ERR_UNSUPPORTED;
+    }
+    b->portable = portable;
+    b->library = library;
+    return IL_OK;
+}
+
+il_status il_blas_open(const il_blas **out, bool portable, il_error *err)
+{
+    il_status status = IL_OK;
+
+    (void)pthread_mutex_lock(&loading); /* fails for no mutex of this kind */
+    if (loaded.library == NULL) {
+        status = load(&loaded, portable, err);
+    } else if (loaded.portable != portable) {
+        status = il_error_set(
+            err, IL_ERR_UNSUPPORTED, "OpenBLAS",
+            "asked for numerics: %s, but this process runs %s (%s) already; use one "
+            "numerics a process",
+            portable ? "portable" : "native", portable ? "native" : "portable",
+            loaded.kernel);
+    }
+    (void)pthread_mutex_unlock(&loading);
+    if (status == IL_OK) {
+        *out = &loaded;
+    }
+    return status;
+}
+
+const char *il_blas_kernel(const il_blas *blas)
+{
+    return blas->kernel;
+}
+
+const char *il_blas_version(const il_blas *blas)
+{
+    return blas->version;
+}
+
+void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
+                  int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+                  int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    if (m <= 0 || n <= 0) {
+        return;
+    }
+    if (k <= 0) {
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t j = 0; j < n; j++) {
+                c[i * ldc + j] = beta == 0.0f ? 0.0f : beta * c[i * ldc + j];
+            }
+        }
+        return;
+    }
+    blas->gemm(ROW_MAJOR, ta ? TRANSPOSED : PLAIN, tb ? TRANSPOSED : PLAIN, (int)m,
+               (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}

@@ -1,0 +1,146 @@
+/* Causal attention, one (batch, head) at a time on the strided qkv (B,T,3C), after Vaswani et al. 2017:
+ * P = softmax(Q K^T / sqrt(D)) on and below the diagonal, out = P V, D = C / heads. */
+#include "tensor/tape.h"
+
+#include <math.h>
+#include <string.h>
+#include "tensor/kernels.h"
+
+typedef struct sizes {
+    int64_t b, t, c;
+    int64_t heads;
+    int64_t d;      /* c / heads */
+    float scale;    /* 1 / sqrt(d) */
+    const float *p; /* (b,heads,t,t) */
+} sizes;
+
+/* Where the query of a batch and head begins in something laid out as qkv; key and value lie c and
+ * 2c further. */
+static int64_t head_at(const sizes *s, int64_t b, int64_t h)
+{
+    return b * s->t * 3 * s->c + h * s->d;
+}
+
+static int64_t out_at(const sizes *s, int64_t b, int64_t h)
+{
+    return b * s->t * s->c + h * s->d;
+}
+
+static void forward_head(const il_blas *blas, const sizes *s, float *out, float *p,
+                         const float *q)
+{
+    int64_t row = 3 * s->c;
+
+    il_blas_gemm(blas, false, true, s->t, s->t, s->d, 1.0f, q, row, q + s->c, row, 0.0f,
+                 p, s->t);
+    il_k_causal_softmax(p, s->t, s->scale);
+    il_blas_gemm(blas, false, false, s->t, s->d, s->t, 1.0f, p, s->t, q + 2 * s->c, row,
+                 0.0f, out, s->c);
+}
+
+/* dV = P^T dO, dP = dO V^T (+ what came to the pattern), dS = softmax'(dP), dQ = dS K, dK = dS^T Q, the
+ * scale being in dS. `dout` and `dpattern` may each be NULL; ds (t,t) is scratch. */
+static void back_head(const il_blas *blas, const sizes *s, float *dq, float beta,
+                      const float *dout, const float *dpattern, const float *p,
+                      const float *q, float *ds)
+{
+    int64_t row = 3 * s->c;
+    int64_t square = s->t * s->t;
+
+    if (dout != NULL) {
+        il_blas_gemm(blas, true, false, s->t, s->d, s->t, 1.0f, p, s->t, dout, s->c,
+                     beta, dq + 2 * s->c, row);
+        il_blas_gemm(blas, false, true, s->t, s->t, s->d, 1.0f, dout, s->c,
+                     q + 2 * s->c, row, 0.0f, ds, s->t);
+        if (dpattern != NULL) {
+            il_k_axpy(ds, 1.0f, dpattern, square);
+        }
+    } else {
+        memcpy(ds, dpattern, (size_t)square * sizeof *ds);
+    }
+    il_k_causal_softmax_backward(ds, p, s->t, s->scale);
+    il_blas_gemm(blas, false, false, s->t, s->d, s->t, 1.0f, ds, s->t, q + s->c, row,
+                 beta, dq, row);
+    il_blas_gemm(blas, true, false, s->t, s->d, s->t, 1.0f, ds, s->t, q, row, beta,
+                 dq + s->c, row);
+}
+
+static void back_attention(il__back *k, il__node *n)
+{
+    const sizes *s = n->state;
+    const float *dout = il__arrived(k, n->out);
+    const float *dpattern = il__arrived(k, n->also);
+    const float *qkv = il_f32(&n->in[0]->pub);
+    float beta;
+    /* Without dout the values get nothing, so a new gradient must start from zeros. */
+    float *dqkv = dout != NULL ? il__grad(k, n->in[0], &beta)
+                               : (beta = 1.0f, il__grad_add(k, n->in[0]));
+    il_arena_mark mark = il_arena_save(k->pass->arena);
+    float *ds = dqkv != NULL ? il__scratch(k, s->t * s->t) : NULL;
+
+    if (ds == NULL) {
+        return;
+    }
+    for (int64_t b = 0; b < s->b; b++) {
+        for (int64_t h = 0; h < s->heads; h++) {
+            int64_t at = (b * s->heads + h) * s->t * s->t;
+
+            back_head(k->pass->blas, s, dqkv + head_at(s, b, h), beta,
+                      dout != NULL ? dout + out_at(s, b, h) : NULL,
+                      dpattern != NULL ? dpattern + at : NULL, s->p + at,
+                      qkv + head_at(s, b, h), ds);
+        }
+    }
+    il_arena_restore(k->pass->arena, mark);
+}
+
+il_tensor *il__op_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,
+                                   il_tensor **pattern)
+{
+    il__tensor *out;
+    il__tensor *prob;
+    sizes *s;
+
+    if (pattern != NULL) {
+        *pattern = il__empty(p);
+    }
+    if (!il__ready(p, "causal_attention", 1, 1, &qkv)) {
+        return il__empty(p);
+    }
+    if (qkv->ndim != 3 || heads < 1 || qkv->shape[2] < 1 ||
+        qkv->shape[2] % (3 * (int64_t)heads) != 0) {
+        return il__refuse(
+            p, IL_ERR_SHAPE, "causal_attention", 1, (const il_tensor *const *)&qkv,
+            "expected qkv (B,T,3C) with C a multiple of the %d heads", (int)heads);
+    }
+    s = il__bytes(p, sizeof *s);
+    if (s == NULL) {
+        return il__empty(p);
+    }
+    s->b = qkv->shape[0];
+    s->t = qkv->shape[1];
+    s->c = qkv->shape[2] / 3;
+    s->heads = heads;
+    s->d = s->c / heads;
+    s->scale = 1.0f / sqrtf((float)s->d);
+    out = il__make(p, "causal_attention", 3, (const int64_t[]){s->b, s->t, s->c}, 1,
+                   &qkv);
+    prob = out != NULL ? il__make(p, "causal_attention", 4,
+                                  (const int64_t[]){s->b, heads, s->t, s->t}, 1, &qkv)
+                       : NULL;
+    if (prob == NULL) {
+        return il__empty(p);
+    }
+    s->p = il_f32(&prob->pub);
+    for (int64_t b = 0; b < s->b; b++) {
+        for (int64_t h = 0; h < s->heads; h++) {
+            forward_head(il__of(p)->blas, s, il_f32(&out->pub) + out_at(s, b, h),
+                         il_f32(&prob->pub) + (b * s->heads + h) * s->t * s->t,
+                         il_f32(qkv) + head_at(s, b, h));
+        }
+    }
+    if (pattern != NULL) {
+        *pattern = &prob->pub;
+    }
+    return il__record(p, back_attention, s, out, prob, 1, &qkv);
+}
