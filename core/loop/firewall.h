@@ -39,6 +39,8 @@ typedef struct il_flow_signal {
     const uint8_t *enters;  /* by source, IL_ENTERS_...; NULL: no source enters */
     /* by source, read where IL_ENTERS_SCORE is set: G of the score itself */
     const il_word *const *score_g;
+    /* The parameters that chose its rows (a rollout's policy); NULL: a dataset. */
+    const il_word *chosen_by;
 } il_flow_signal;
 
 /* A detector that presses here, or that did in an ancestor. */
@@ -62,11 +64,18 @@ typedef struct il_flow_reader {
     bool reads_sampled;   /* the text it reads was written by the model */
 } il_flow_reader;
 
+/* A group of the model's parameters, as routes and clips name it. */
+typedef struct il_flow_group {
+    const char *name;
+    const il_word *members;
+} il_flow_group;
+
 /* Parameters whose gradients share one norm. A group of the pipeline that is applied
  * inside each of two passes is two entries. */
 typedef struct il_flow_clip {
     const char *name;
     const il_word *members;
+    double norm;
 } il_flow_clip;
 
 typedef struct il_flow {
@@ -82,6 +91,8 @@ typedef struct il_flow {
     size_t reader_count;
     const il_flow_clip *clips;
     size_t clip_count;
+    const il_flow_group *groups; /* to name the split of a clip group; may be none */
+    size_t group_count;
     bool moments_continue; /* the optimizer's state came from the parent stage */
     bool rollouts;         /* training rows were chosen by the model's own policy */
 } il_flow;
@@ -155,15 +166,11 @@ typedef struct il_matrix_row {
     const il_word *updates; /* NULL: trains nothing */
 } il_matrix_row;
 
-/* A column: a group of parameters. */
-typedef struct il_matrix_group {
-    const char *name;
-    const il_word *members;
-} il_matrix_group;
-
-/* The matrix signals × groups: ● updates all of the group, "3/8" some of it, · none. */
+/* The matrix signals × groups: ● updates all of the group, "3/8" some of it, · none.
+ * Every bitset has `bits` bits. */
 void il_matrix_text(il_text *out, size_t bits, const il_matrix_row *rows,
-                    size_t row_count, const il_matrix_group *groups,
-                    size_t group_count);
+                    size_t row_count, const il_flow_group *groups, size_t group_count);
+/* One line of a table: adds the text and then spaces, up to `width` characters. */
+void il_text_pad(il_text *out, const char *text, size_t width);
 
 #endif
