@@ -211,7 +211,7 @@ static bool list_groups(const judge *j, const il_flow_clip *clip, const il_word 
     const char *separator = "";
 
     for (size_t g = 0; g < j->flow->group_count; g++) {
-        const il_flow_group *group = &j->flow->groups[g];
+        const il_matrix_group *group = &j->flow->groups[g];
 
         if (il_bits_meet(group->members, clip->members, j->words) &&
             il_bits_meet(group->members, reads, j->words) == read) {

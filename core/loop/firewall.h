@@ -65,10 +65,10 @@ typedef struct il_flow_reader {
 } il_flow_reader;
 
 /* A group of the model's parameters, as routes and clips name it. */
-typedef struct il_flow_group {
+typedef struct il_matrix_group {
     const char *name;
     const il_word *members;
-} il_flow_group;
+} il_matrix_group;
 
 /* Parameters whose gradients share one norm. A group of the pipeline that is applied
  * inside each of two passes is two entries. */
@@ -91,7 +91,7 @@ typedef struct il_flow {
     size_t reader_count;
     const il_flow_clip *clips;
     size_t clip_count;
-    const il_flow_group *groups; /* to name the split of a clip group; may be none */
+    const il_matrix_group *groups; /* to name the split of a clip group; may be none */
     size_t group_count;
     bool moments_continue; /* the optimizer's state came from the parent stage */
     bool rollouts;         /* training rows were chosen by the model's own policy */
@@ -169,7 +169,8 @@ typedef struct il_matrix_row {
 /* The matrix signals × groups: ● updates all of the group, "3/8" some of it, · none.
  * Every bitset has `bits` bits. */
 void il_matrix_text(il_text *out, size_t bits, const il_matrix_row *rows,
-                    size_t row_count, const il_flow_group *groups, size_t group_count);
+                    size_t row_count, const il_matrix_group *groups,
+                    size_t group_count);
 /* One line of a table: adds the text and then spaces, up to `width` characters. */
 void il_text_pad(il_text *out, const char *text, size_t width);
 

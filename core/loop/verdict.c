@@ -282,7 +282,7 @@ static void mark_group(il_text *cell, size_t bits, const il_word *updates,
 }
 
 void il_matrix_text(il_text *out, size_t bits, const il_matrix_row *rows,
-                    size_t row_count, const il_flow_group *groups, size_t group_count)
+                    size_t row_count, const il_matrix_group *groups, size_t group_count)
 {
     il_text cell = {0};
     size_t name_width = width_of("signal");

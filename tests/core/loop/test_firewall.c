@@ -33,10 +33,10 @@ static const il_flow_reader readers[] = {
     {.name = "probe on its own text (flag_now)", .reads = &up, .reads_sampled = true},
     {.name = "fresh.mlp", .reads = &up, .audit_only = true},
 };
-static const il_flow_group groups[] = {{"embed", &embed},
-                                       {"blocks.2", &block2},
-                                       {"blocks.3", &block3},
-                                       {"unembed", &unembed}};
+static const il_matrix_group groups[] = {{"embed", &embed},
+                                         {"blocks.2", &block2},
+                                         {"blocks.3", &block3},
+                                         {"unembed", &unembed}};
 static const il_flow_clip joint[] = {{"all", &all, 1.0}};
 
 /* The signals of the arms. */
@@ -547,7 +547,7 @@ END_TEST
 
 START_TEST(the_matrix_says_how_much_of_a_group_a_signal_updates)
 {
-    const il_flow_group columns[] = {{"embed", &embed}, {"blocks", &(il_word){6}}};
+    const il_matrix_group columns[] = {{"embed", &embed}, {"blocks", &(il_word){6}}};
     const il_matrix_row rows[] = {{"language", "loss", &all},
                                   {"honesty", "loss", &down},
                                   {"pressure", "monitor", NULL}};
