@@ -1,0 +1,135 @@
+/* Lane sums: see lanes.h. */
+#include "loop/lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/compiler.h"
+
+il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
+                        il_error *err)
+{
+    memset(l, 0, sizeof *l);
+    l->count = count;
+    l->floats = floats;
+    l->doubles = doubles;
+    if (pthread_mutex_init(&l->lock, NULL) != 0) {
+        return il_error_set(err, IL_ERR_MEMORY, "lanes", "no mutex could be made");
+    }
+    return IL_OK;
+}
+
+static void sum_free(il_lane_sum *s)
+{
+    free(s->grads);
+    free(s->sums);
+    free(s);
+}
+
+void il_lanes_close(il_lanes *l)
+{
+    il_lanes_reset(l);
+    while (l->spare != NULL) {
+        il_lane_sum *s = l->spare;
+
+        l->spare = s->next;
+        sum_free(s);
+    }
+    (void)pthread_mutex_destroy(&l->lock); /* nobody holds it here */
+}
+
+il_lane_sum *il_lanes_take(il_lanes *l)
+{
+    il_lane_sum *s;
+    size_t bytes = ((size_t)l->floats * sizeof(float) + 63) / 64 * 64;
+
+    pthread_mutex_lock(&l->lock);
+    s = l->spare;
+    if (s != NULL) {
+        l->spare = s->next;
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (s == NULL) {
+        s = calloc(1, sizeof *s);
+        if (s == NULL) {
+            return NULL;
+        }
+        s->grads = aligned_alloc(64, bytes > 0 ? bytes : 64);
+        s->sums = calloc((size_t)l->doubles + 1, sizeof *s->sums);
+        if (s->grads == NULL || s->sums == NULL) {
+            sum_free(s);
+            return NULL;
+        }
+    }
+    memset(s->grads, 0, (size_t)l->floats * sizeof *s->grads);
+    memset(s->sums, 0, (size_t)l->doubles * sizeof *s->sums);
+    return s;
+}
+
+IL_CLONES static void add_into(float *restrict a, const float *restrict b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        a[i] += b[i];
+    }
+}
+
+static void merge(const il_lanes *l, il_lane_sum *into, const il_lane_sum *from)
+{
+    add_into(into->grads, from->grads, l->floats);
+    for (int64_t i = 0; i < l->doubles; i++) {
+        into->sums[i] += from->sums[i];
+    }
+}
+
+static void put_back(il_lanes *l, il_lane_sum *s)
+{
+    s->next = l->spare;
+    l->spare = s;
+}
+
+void il_lanes_give(il_lanes *l, int lane, il_lane_sum *sum)
+{
+    int level = 0;
+    int width = l->count;
+
+    pthread_mutex_lock(&l->lock);
+    while (width > 1) {
+        int sibling = lane ^ 1;
+
+        if (sibling < width) {
+            il_lane_sum *other = l->waiting[level][sibling];
+
+            if (other == NULL) {
+                l->waiting[level][lane] = sum;
+                break;
+            }
+            l->waiting[level][sibling] = NULL;
+            pthread_mutex_unlock(&l->lock);
+            merge(l, sum, other);
+            pthread_mutex_lock(&l->lock);
+            put_back(l, other);
+        }
+        lane >>= 1;
+        width = (width + 1) / 2;
+        level++;
+    }
+    if (width == 1) {
+        l->total = sum;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+void il_lanes_reset(il_lanes *l)
+{
+    for (int level = 0; level < IL_LANE_LEVELS; level++) {
+        for (int i = 0; i < IL_LANES_MAX; i++) {
+            if (l->waiting[level][i] != NULL) {
+                put_back(l, l->waiting[level][i]);
+                l->waiting[level][i] = NULL;
+            }
+        }
+    }
+    if (l->total != NULL) {
+        put_back(l, l->total);
+        l->total = NULL;
+    }
+}

@@ -1,0 +1,546 @@
+/* Stages: see stage.h. */
+#include "loop/stage.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/files.h"
+#include "detect/fit.h"
+#include "interloop/abi.h"
+#include "loop/stage_private.h"
+
+enum { LOG_EVERY = 10, CHECKPOINT_EVERY = 50 };
+
+static il_status no_memory(const char *where, il_error *err)
+{
+    return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+}
+
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+static bool names_has(const il_names_spec *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (strcmp(names->items[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a detector's plugin has a part in a stage's result. */
+static bool takes_part(const il_stage_spec *stage, const il_detector_spec *d)
+{
+    bool part =
+        names_has(&stage->fit, d->name) ||
+        (stage->train.shadow != NULL && strcmp(stage->train.shadow, d->name) == 0);
+
+    for (size_t i = 0; i < stage->signal_count && !part; i++) {
+        const il_signal_spec *s = &stage->signals[i];
+
+        part =
+            s->channel != IL_CHANNEL_MONITOR &&
+            ((s->source.kind == IL_SOURCE_DETECTOR &&
+              strcmp(s->source.name, d->name) == 0) ||
+             (s->gate.kind == IL_GATE_DETECTOR && strcmp(s->gate.name, d->name) == 0));
+    }
+    return part;
+}
+
+static il_status fingerprint(const il_world *w, char hex[IL_HASH_HEX])
+{
+    uint8_t bytes[32];
+
+    il_instance_dataset(w->data)->fingerprint(w->data->self, bytes);
+    for (int i = 0; i < 32; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    }
+    return IL_OK;
+}
+
+il_status il_stage_address(const il_stage_host *host, const il_world *w,
+                           const il_job *job, size_t at, char hex[IL_HASH_HEX],
+                           il_error *err)
+{
+    char data[IL_HASH_HEX];
+    char parent[IL_HASH_HEX];
+    const char **plugins = calloc(w->detector_count + 3, sizeof *plugins);
+    il_status status = IL_OK;
+
+    if (plugins == NULL) {
+        return no_memory(job->stage, err);
+    }
+    (void)fingerprint(w, data); /* cannot fail */
+    for (size_t i = 0; i <= at && status == IL_OK; i++) {
+        il_state_key key = {.text = job->chain[i].text,
+                            .seed = job->seed,
+                            .depth = (uint32_t)i,
+                            .parent = i > 0 ? parent : NULL,
+                            .plugins = plugins,
+                            .data = data,
+                            .numerics = host->numerics};
+
+        plugins[key.plugin_count++] = w->data->identity;
+        plugins[key.plugin_count++] = w->model->identity;
+        for (size_t d = 0; d < w->detector_count; d++) {
+            if (takes_part(job->chain[i].spec, w->detectors[d]->spec)) {
+                plugins[key.plugin_count++] = w->detectors[d]->instance->identity;
+            }
+        }
+        status = il_state_address(&key, hex, err);
+        if (status == IL_OK) {
+            memcpy(parent, hex, IL_HASH_HEX);
+        }
+    }
+    free(plugins);
+    return status;
+}
+
+/* ---- work --------------------------------------------------------------------------------- */
+
+static void work_close(il_stage_work *s)
+{
+    il_record_close(s->record);
+    json_decref(s->fitted);
+    json_decref(s->audit);
+    free(s->folder);
+    il_pressed_free(&s->pressed);
+    il_arena_destroy(s->arena);
+}
+
+static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world *w,
+                           const il_job *job, size_t at, il_error *err)
+{
+    const il_job_step *step = &job->chain[at];
+
+    memset(s, 0, sizeof *s);
+    s->host = host;
+    s->world = w;
+    s->job = job;
+    s->at = at;
+    s->spec = step->spec;
+    s->arena = il_arena_create(1 << 16);
+    s->fitted = json_object();
+    if (s->arena == NULL || s->fitted == NULL) {
+        return no_memory(step->stage, err);
+    }
+    s->label = il_arena_printf(s->arena, "%s%s%s seed %llu", step->stage,
+                               step->variant[0] != '\0' ? "/" : "", step->variant,
+                               (unsigned long long)job->seed);
+    IL_TRY(il_pressed_create(&s->pressed, w, err));
+    IL_TRY(il_stage_address(host, w, job, at, s->address, err));
+    s->folder = il_state_folder(host->runs, s->address);
+    return s->folder != NULL && s->label != NULL ? IL_OK : no_memory(step->stage, err);
+}
+
+/* Weights and detectors as they are before the first stage. */
+static il_status start_afresh(il_world *w, il_error *err)
+{
+    return il_store_fill(w->model->store, w->seed, err);
+}
+
+/* The parent's state into the world. */
+static il_status load_parent(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    char parent[IL_HASH_HEX];
+    char *folder;
+    il_status status;
+
+    if (s->at == 0) {
+        return start_afresh(s->world, err);
+    }
+    IL_TRY(il_stage_address(s->host, s->world, s->job, s->at - 1, parent, err));
+    folder = il_state_folder(s->host->runs, parent);
+    if (folder == NULL) {
+        return no_memory(s->label, err);
+    }
+    status = il__stage_read(s, folder, IL_STATE_RESULT,
+                            s->spec->train.continue_optimizer ? t : NULL, true, err);
+    free(folder);
+    return status;
+}
+
+il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *job,
+                        int64_t at, il_pressed *pressed, il_error *err)
+{
+    il_stage_work s;
+    il_status status;
+
+    if (at < 0) {
+        return start_afresh(w, err);
+    }
+    status = work_open(&s, host, w, job, (size_t)at, err);
+    if (status == IL_OK) {
+        status = il__stage_read(&s, s.folder, IL_STATE_RESULT, NULL, false, err);
+    }
+    if (status == IL_OK && pressed != NULL) {
+        memcpy(pressed->bits, s.pressed.bits,
+               s.pressed.detectors * s.pressed.words * sizeof *pressed->bits);
+    }
+    work_close(&s);
+    return status;
+}
+
+/* ---- training ----------------------------------------------------------------------------- */
+
+static double now_seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static il_status note(il_stage_work *s, int64_t step, const il_metric *metrics,
+                      size_t count, il_error *err)
+{
+    IL_TRY(il_record_add(s->record, step, metrics, count, err));
+    return s->out != NULL
+               ? il_run_job_point(s->out, now_seconds(), step, metrics, count, err)
+               : IL_OK;
+}
+
+static il_status audit_now(il_stage_work *s, int64_t step, bool last, il_error *err)
+{
+    IL_TRY(il__stage_audit(s, step, last, err));
+    return note(s, step, s->metrics, s->metric_count, err);
+}
+
+static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    size_t count = t->terms->count;
+    il_metric *metrics = calloc(3 * count + 2, sizeof *metrics);
+    double *norms = calloc(2 * count + 1, sizeof *norms);
+    bool ledger = s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0;
+    size_t n = 0;
+    il_status status = IL_OK;
+    char name[128];
+
+    if (metrics == NULL || norms == NULL) {
+        status = no_memory(s->label, err);
+    }
+    if (status == IL_OK && ledger) {
+        status = il_trainer_ledger(t, norms, err);
+    }
+    for (size_t i = 0; status == IL_OK && i < count; i++) {
+        const char *signal = t->terms->items[i].spec->name;
+
+        (void)snprintf(name, sizeof name, "loss.%s", signal);
+        metrics[n].name = il_arena_strdup(s->arena, name);
+        metrics[n++].value = t->values[i];
+        if (ledger && t->terms->items[i].trains) {
+            (void)snprintf(name, sizeof name, "ledger.%s.read", signal);
+            metrics[n].name = il_arena_strdup(s->arena, name);
+            metrics[n++].value = norms[2 * i];
+            (void)snprintf(name, sizeof name, "ledger.%s.rest", signal);
+            metrics[n].name = il_arena_strdup(s->arena, name);
+            metrics[n++].value = norms[2 * i + 1];
+        }
+    }
+    if (status == IL_OK) {
+        metrics[n].name = "grad_norm";
+        metrics[n++].value = t->norm;
+        status = note(s, t->step, metrics, n, err);
+    }
+    free(metrics);
+    free(norms);
+    return status;
+}
+
+/* Activations of the batch just trained on, for detectors that learn online. Rows are read with the weights of after
+ * the step: the detector follows the model. */
+static il_status refit(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    il_world *w = s->world;
+
+    for (size_t d = 0; d < w->detector_count; d++) {
+        il_detector *det = w->detectors[d];
+        const il_refit_spec *r = &det->spec->refit;
+
+        if (!det->fitted) {
+            continue;
+        }
+        if ((r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
+            t->step % r->every == 0) {
+            IL_TRY(il__stage_fit(s, det->spec, r->kind == IL_REFIT_FRESH, err));
+        } else if (r->kind == IL_REFIT_ONLINE) {
+            il_acts *acts = NULL;
+            il_status status;
+
+            status = il_trainer_acts(t, det, &acts, err);
+            if (status == IL_OK) {
+                status =
+                    il_detector_online(det, w->host.blas, acts, r->steps, r->lr, err);
+            }
+            il_acts_destroy(acts);
+            IL_TRY(status);
+        } else if (r->kind == IL_REFIT_THROUGH) {
+            return il_error_set(err, IL_ERR_UNSUPPORTED, det->spec->name,
+                                "refit 'through_fit' is not offered by this version");
+        }
+    }
+    return IL_OK;
+}
+
+static il_status checkpoint(il_stage_work *s, const il_trainer *t, il_error *err)
+{
+    IL_TRY(il_record_sync(s->record, err));
+    return il__stage_write(s, IL_STATE_CHECKPOINT, t, err);
+}
+
+static void progress(const il_stage_work *s, const il_trainer *t, double since,
+                     int64_t from)
+{
+    double rate = (double)(t->step - from) / (now_seconds() - since + 1e-9);
+    il_text line = {0};
+
+    for (size_t i = 0; i < t->terms->count; i++) {
+        il_text_addf(&line, "  %s %.4f", t->terms->items[i].spec->name, t->values[i]);
+    }
+    il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label,
+                 "step %lld/%lld  %.1f/s  %.0f s left%s", (long long)t->step,
+                 (long long)s->spec->train.steps, rate,
+                 (double)(s->spec->train.steps - t->step) / rate,
+                 line.data != NULL ? line.data : "");
+    il_text_free(&line);
+}
+
+static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    const il_audit_spec *audit = &s->spec->audit;
+    int64_t steps = s->spec->train.steps;
+    int64_t every =
+        s->host->checkpoint_every > 0 ? s->host->checkpoint_every : CHECKPOINT_EVERY;
+    int64_t from = t->step;
+    double since = now_seconds();
+
+    if (t->step == 0 && audit->given && audit->every > 0) {
+        IL_TRY(audit_now(s, 0, false, err));
+    }
+    while (t->step < steps) {
+        bool logs = (t->step + 1) % LOG_EVERY == 0 || t->step + 1 == steps;
+
+        IL_TRY(il_trainer_step(t, logs, err));
+        IL_TRY(refit(s, t, err));
+        if (logs ||
+            (s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0)) {
+            IL_TRY(note_losses(s, t, err));
+            progress(s, t, since, from);
+        }
+        if (audit->given && t->step < steps && audit->every > 0 &&
+            t->step % audit->every == 0) {
+            IL_TRY(audit_now(s, t->step, false, err));
+        }
+        if (t->step < steps &&
+            (t->step % every == 0 || (s->host->stop != NULL && *s->host->stop))) {
+            IL_TRY(checkpoint(s, t, err));
+        }
+        if (s->host->stop != NULL && *s->host->stop) {
+            return il_error_set(
+                err, IL_ERR_INTERRUPTED, s->label,
+                "stopped at step %lld; the same command goes on from there",
+                (long long)t->step);
+        }
+    }
+    return IL_OK;
+}
+
+static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
+{
+    il_trainer *t = NULL;
+    il_plan *plan = NULL;
+    bool resumes = il_state_exists(s->folder, IL_STATE_CHECKPOINT);
+    il_status status = load_parent(s, NULL, err);
+
+    if (status == IL_OK && s->spec->train.updates > 0) {
+        status = il_error_set(err, IL_ERR_UNSUPPORTED, s->label,
+                              "this version trains by `steps`, not by `updates`");
+    }
+    if (status == IL_OK) {
+        status =
+            il_trainer_create(&t, s->world, s->spec, (uint32_t)s->at, problems, err);
+    }
+    if (status == IL_OK && s->spec->train.continue_optimizer) {
+        status = load_parent(s, t, err);
+    }
+    if (status == IL_OK) {
+        status = il_plan_make(&plan, t, &s->pressed, s->job->chain, s->at + 1, err);
+    }
+    if (status == IL_OK) {
+        status = il_verdict_demand(plan->verdict, plan->demand, s->label, err);
+    }
+    if (status == IL_OK) {
+        il_trainer_start(t);
+        if (resumes) {
+            status = il__stage_read(s, s->folder, IL_STATE_CHECKPOINT, t, false, err);
+            il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
+                         "goes on from step %lld", (long long)t->step);
+        }
+    }
+    if (status == IL_OK) {
+        status = il_record_open(&s->record, il_record_folder(s->folder, "record"),
+                                resumes ? t->step : -1, err);
+    }
+    if (status == IL_OK) {
+        status = train_steps(s, t, err);
+    }
+    if (status == IL_OK) {
+        il_plan_inherit(plan, t, &s->pressed);
+        status = s->spec->audit.given ? audit_now(s, t->step, true, err) : IL_OK;
+    }
+    if (status == IL_OK) {
+        status = il__stage_write(s, IL_STATE_RESULT, t, err);
+    }
+    il_plan_destroy(plan);
+    il_trainer_destroy(t);
+    return status;
+}
+
+/* A stage that fits detectors, or only looks. */
+static il_status fit(il_stage_work *s, il_error *err)
+{
+    IL_TRY(load_parent(s, NULL, err));
+    IL_TRY(il_record_open(&s->record, il_record_folder(s->folder, "record"), -1, err));
+    for (size_t i = 0; i < s->spec->fit.count; i++) {
+        const il_detector *d = il_world_detector(s->world, s->spec->fit.items[i]);
+
+        il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "fits %s",
+                     d->spec->name);
+        IL_TRY(il__stage_fit(s, d->spec, true, err));
+        json_object_set_new(s->fitted, d->spec->name, json_string(s->address));
+    }
+    if (s->spec->audit.given) {
+        IL_TRY(audit_now(s, 0, true, err));
+    }
+    return il__stage_write(s, IL_STATE_RESULT, NULL, err);
+}
+
+static il_status write_lineage(const il_stage_work *s, const char *parent,
+                               il_error *err)
+{
+    const char *plugins[] = {s->world->data->identity, s->world->model->identity};
+    char data[IL_HASH_HEX];
+    il_state_key key = {.text = s->job->chain[s->at].text,
+                        .seed = s->job->seed,
+                        .depth = (uint32_t)s->at,
+                        .parent = parent[0] != '\0' ? parent : NULL,
+                        .plugins = plugins,
+                        .plugin_count = 2,
+                        .data = data,
+                        .numerics = s->host->numerics};
+
+    (void)fingerprint(s->world, data); /* cannot fail */
+    return il_state_lineage(s->folder, &key, s->host->run_name, s->label, err);
+}
+
+static il_status compute(il_stage_work *s, const char *parent, il_problems *problems,
+                         il_error *err)
+{
+    il_status status;
+
+    IL_TRY(write_lineage(s, parent, err));
+    status = s->spec->train.given ? train(s, problems, err) : fit(s, err);
+    if (status != IL_OK) {
+        return status;
+    }
+    if (s->audit != NULL) {
+        IL_TRY(il_record_json(s->record, "audit.json", s->audit, err));
+    }
+    IL_TRY(il_record_finish(s->record, s->metrics, s->metric_count, err));
+    return il_state_remove(s->folder, IL_STATE_CHECKPOINT, err);
+}
+
+il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *job,
+                          size_t at, il_run_job *folder, il_stage_result *out,
+                          il_problems *problems, il_error *err)
+{
+    il_stage_result before = {0};
+    il_stage_work s;
+    il_status status;
+    int lock = -1;
+
+    memset(out, 0, sizeof *out);
+    if (at > 0) {
+        status = il_stage_ensure(host, w, job, at - 1, NULL, &before, problems, err);
+        memcpy(out->parent, before.address, IL_HASH_HEX);
+        il_stage_result_free(&before);
+        if (status != IL_OK) {
+            return status;
+        }
+    }
+    status = work_open(&s, host, w, job, at, err);
+    s.out = folder;
+    if (status == IL_OK) {
+        memcpy(out->address, s.address, IL_HASH_HEX);
+        status = il_state_lock(host->runs, s.address, true, &lock, err);
+    }
+    if (status == IL_OK) {
+        out->record = il_record_folder(s.folder, "record");
+        status = il_record_finished(out->record, &out->metrics, err);
+        out->cached =
+            out->metrics != NULL && il_state_exists(s.folder, IL_STATE_RESULT);
+    }
+    if (status == IL_OK && !out->cached) {
+        json_decref(out->metrics);
+        out->metrics = NULL;
+        status = compute(&s, out->parent, problems, err);
+        if (status == IL_OK) {
+            status = il_record_finished(out->record, &out->metrics, err);
+        }
+    }
+    if (lock >= 0) {
+        il_file_unlock(lock);
+    }
+    work_close(&s);
+    return status;
+}
+
+void il_stage_result_free(il_stage_result *r)
+{
+    json_decref(r->metrics);
+    free(r->record);
+    memset(r, 0, sizeof *r);
+}
+
+/* ---- requirements ------------------------------------------------------------------------- */
+
+static bool holds(const il_require_spec *r, double value)
+{
+    switch (r->compare) {
+    case IL_COMPARE_LESS:
+        return value < r->bound;
+    case IL_COMPARE_LESS_EQUAL:
+        return value <= r->bound;
+    case IL_COMPARE_GREATER:
+        return value > r->bound;
+    default:
+        return value >= r->bound;
+    }
+}
+
+il_status il_stage_require(const il_stage_spec *stage, const json_t *metrics,
+                           il_error *err)
+{
+    il_text missed = {0};
+    il_status status = IL_OK;
+
+    for (size_t i = 0; i < stage->requirement_count; i++) {
+        const il_require_spec *r = &stage->requirements[i];
+        const json_t *value = json_object_get(metrics, r->metric);
+
+        if (!json_is_number(value)) {
+            il_text_addf(&missed, "%s%s was not measured, expected %s",
+                         missed.size ? "; " : "", r->metric, r->text);
+        } else if (!holds(r, json_number_value(value))) {
+            il_text_addf(&missed, "%s%s is %.4g, expected %s", missed.size ? "; " : "",
+                         r->metric, json_number_value(value), r->text);
+        }
+    }
+    if (missed.size > 0) {
+        status = il_error_set(err, IL_ERR_REQUIRE, stage->name, "%s", missed.data);
+    }
+    il_text_free(&missed);
+    return status;
+}

@@ -1,0 +1,195 @@
+/* Stages observed: fits, refits and audits. See stage.h. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "audit/audit.h"
+#include "loop/stage_private.h"
+
+/* ---- fitting ------------------------------------------------------------------------------ */
+
+static il_harvest harvest_of(const il_world *w)
+{
+    il_harvest h = {.model = w->model,
+                    .values = w->values,
+                    .data = w->data,
+                    .blas = w->host.blas,
+                    .pool = w->host.pool};
+
+    return h;
+}
+
+static void model_hash(const il_world *w, char hex[IL_HASH_HEX])
+{
+    il_hash_bytes(w->model->store->values,
+                  (size_t)w->model->store->total * sizeof(float), hex);
+}
+
+il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
+                        il_error *err)
+{
+    il_world *w = s->world;
+    il_detector *d = il_world_detector(w, spec->name);
+    il_harvest h = harvest_of(w);
+    char hash[IL_HASH_HEX];
+    il_fit fit = {.blas = w->host.blas,
+                  .start = fresh || !d->fitted ? IL_FIT_FRESH : IL_FIT_WARM,
+                  .seed = w->seed,
+                  .model_hash = hash};
+    il_acts *acts = NULL;
+    il_acts *calibration = NULL;
+    il_status status;
+    bool first = !d->fitted;
+
+    model_hash(w, hash);
+    status = il_detector_harvest(&acts, d, &h, first ? NULL : spec->refit.split, err);
+    if (status == IL_OK) {
+        status = il_detector_fit(d, acts, &fit, err);
+    }
+    /* The threshold is t0's: a refit leaves it. */
+    if (status == IL_OK && first && spec->threshold.kind == IL_THRESHOLD_RATE) {
+        status =
+            il_detector_harvest(&calibration, d, &h, spec->threshold.draw.split, err);
+    }
+    if (status == IL_OK && first && spec->threshold.kind != IL_THRESHOLD_NONE) {
+        status = il_detector_calibrate(d, w->host.blas, calibration, err);
+    }
+    il_acts_destroy(acts);
+    il_acts_destroy(calibration);
+    return status;
+}
+
+/* ---- auditing ----------------------------------------------------------------------------- */
+
+/* The weights of the stage that fitted a detector first, in the stage's arena; NULL values when it was this one. */
+static il_status weights_then(il_stage_work *s, const char *name, const float ***out,
+                              il_error *err)
+{
+    const il_store *store = s->world->model->store;
+    const char *address = json_string_value(json_object_get(s->fitted, name));
+    char *folder;
+    il_state *state = NULL;
+    il_status status;
+    float *block;
+    const float **values;
+
+    *out = s->world->values;
+    if (address == NULL || strcmp(address, s->address) == 0) {
+        return IL_OK;
+    }
+    if (s->then_values != NULL) {
+        *out = s->then_values;
+        return IL_OK;
+    }
+    block = il_arena_calloc(s->arena, (size_t)store->total, sizeof *block);
+    values = il_arena_calloc(s->arena, store->count + 1, sizeof *values);
+    folder = il_state_folder(s->host->runs, address);
+    if (block == NULL || values == NULL || folder == NULL) {
+        free(folder);
+        return il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    }
+    status = il_state_read(&state, folder, IL_STATE_RESULT, err);
+    for (size_t i = 0; status == IL_OK && i < store->count; i++) {
+        const char *tensor =
+            il_arena_printf(s->arena, "model.%s", store->items[i].name);
+        il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
+
+        values[i] = block + store->items[i].offset;
+        status =
+            il_state_take(state, tensor, f32, store->items[i].ndim,
+                          store->items[i].shape, block + store->items[i].offset, err);
+    }
+    il_state_destroy(state);
+    free(folder);
+    if (status == IL_OK) {
+        s->then_values = values;
+        *out = values;
+    }
+    return status;
+}
+
+static il_status keep_metrics(il_stage_work *s, const il_audit *audit, il_error *err)
+{
+    s->metrics = il_arena_calloc(s->arena, audit->count + 1, sizeof *s->metrics);
+    if (s->metrics == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
+    }
+    for (size_t i = 0; i < audit->count; i++) {
+        s->metrics[i].name = il_arena_strdup(s->arena, audit->metrics[i].name);
+        s->metrics[i].value = audit->metrics[i].value;
+        if (s->metrics[i].name == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
+        }
+    }
+    s->metric_count = audit->count;
+    json_decref(s->audit);
+    s->audit = json_incref(audit->json);
+    s->looks = audit->looks;
+    return IL_OK;
+}
+
+static void log_audit(const il_stage_work *s, int64_t step)
+{
+    il_text line = {0};
+
+    for (size_t i = 0; i < s->metric_count; i++) {
+        const char *name = s->metrics[i].name;
+        const char *dot = strrchr(name, '.');
+
+        if ((dot == NULL || strcmp(dot, ".auroc") == 0 || strcmp(dot, ".tpr") == 0) &&
+            isfinite(s->metrics[i].value)) {
+            il_text_addf(&line, "  %s %.3f", name, s->metrics[i].value);
+        }
+    }
+    il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "audit at step %lld:%s",
+                 (long long)step, line.data != NULL ? line.data : "");
+    il_text_free(&line);
+}
+
+il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *err)
+{
+    il_world *w = s->world;
+    il_audit_spec spec = s->spec->audit;
+    il_audited *audited =
+        il_arena_calloc(s->arena, w->detector_count + 1, sizeof *audited);
+    il_audit_input in = {.registry = w->host.registry,
+                         .spec = &spec,
+                         .model = w->model,
+                         .values = w->values,
+                         .data = w->data,
+                         .detectors = audited,
+                         .blas = w->host.blas,
+                         .pool = w->host.pool,
+                         .log = w->host.log,
+                         .seed = w->seed,
+                         .depth = (uint32_t)s->at,
+                         .floors = last,
+                         .looks = s->looks};
+    il_audit *audit = NULL;
+    il_status status;
+
+    if (audited == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
+    }
+    if (step == 0 && !last) {
+        spec.fresh.count =
+            0; /* fresh readers of the parent's weights stand in its own audit */
+    }
+    for (size_t d = 0; d < w->detector_count; d++) {
+        if (w->detectors[d]->fitted) {
+            const float **then = NULL;
+
+            IL_TRY(weights_then(s, w->detectors[d]->spec->name, &then, err));
+            audited[in.detector_count].now = w->detectors[d];
+            audited[in.detector_count++].then_values = then;
+        }
+    }
+    status = il_audit_run(&audit, &in, err);
+    if (status == IL_OK) {
+        status = keep_metrics(s, audit, err);
+    }
+    il_audit_destroy(audit);
+    if (status == IL_OK) {
+        log_audit(s, step);
+    }
+    return status;
+}

@@ -1,0 +1,41 @@
+/* What the files of the stages share. */
+#ifndef IL_LOOP_STAGE_PRIVATE_H
+#define IL_LOOP_STAGE_PRIVATE_H
+
+#include "loop/stage.h"
+
+/* A stage on its way. */
+typedef struct il_stage_work {
+    const il_stage_host *host;
+    il_world *world;
+    const il_job *job;
+    size_t at;
+    const il_stage_spec *spec;
+    const char *label; /* "loop/naive seed 1", for the log */
+    char address[IL_HASH_HEX];
+    char *folder; /* of the state */
+    il_pressed pressed;
+    json_t *fitted; /* detector -> address of the stage that fitted it first */
+    il_record *record;
+    il_run_job *out;
+    float *then; /* the model's weights when the first audited detector was fitted */
+    const float **then_values;
+    il_metric *metrics; /* of the last audit; names in the arena */
+    size_t metric_count;
+    json_t *audit;
+    int64_t looks;
+    il_arena *arena;
+} il_stage_work;
+
+/* The state as tensors and counters; `trainer` may be NULL. */
+il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *trainer,
+                          il_error *err);
+/* Takes weights and detectors from a pair; with a trainer also its optimizer and shadow, and its step. */
+il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
+                         il_trainer *trainer, bool moments, il_error *err);
+/* Audits at `step`; the last one with floors. Keeps metrics and json in `s`. */
+il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *err);
+il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
+                        il_error *err);
+
+#endif

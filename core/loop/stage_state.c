@@ -1,0 +1,176 @@
+/* Stages on disk: what a state holds, written and read. See stage.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/stage_private.h"
+
+static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
+
+static il_status add_block(il_state_list *list, const il_store *store,
+                           const char *prefix, const float *block, il_error *err)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+        const char *name = il_arena_printf(list->arena, "%s%s", prefix, item->name);
+
+        if (name == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, prefix, "out of memory");
+        }
+        IL_TRY(il_state_add(list, name, f32, item->ndim, item->shape,
+                            block + item->offset, err));
+    }
+    return IL_OK;
+}
+
+static il_status take_block(const il_state *state, const il_store *store,
+                            const char *prefix, float *block, il_error *err)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+        char name[512];
+
+        (void)snprintf(name, sizeof name, "%s%s", prefix, item->name);
+        IL_TRY(il_state_take(state, name, f32, item->ndim, item->shape,
+                             block + item->offset, err));
+    }
+    return IL_OK;
+}
+
+static il_status add_trainer(il_state_list *list, const il_trainer *t, il_error *err)
+{
+    const il_store *store = t->world->model->store;
+
+    IL_TRY(add_block(list, store, "moment1.", t->m, err));
+    IL_TRY(add_block(list, store, "moment2.", t->v, err));
+    if (t->shadow != NULL) {
+        IL_TRY(add_block(list, store, "shadow.", t->shadow, err));
+        IL_TRY(add_block(list, store, "shadow_moment1.", t->shadow_m, err));
+        IL_TRY(add_block(list, store, "shadow_moment2.", t->shadow_v, err));
+    }
+    return IL_OK;
+}
+
+il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *trainer,
+                          il_error *err)
+{
+    il_world *w = s->world;
+    il_state_list list = {.arena = il_arena_create(1 << 16)};
+    json_t *json = json_object();
+    json_t *contracts = json_object();
+    bool checkpoint = strcmp(name, IL_STATE_CHECKPOINT) == 0;
+    il_status status = IL_OK;
+
+    if (list.arena == NULL || json == NULL || contracts == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    }
+    if (status == IL_OK) {
+        status =
+            add_block(&list, w->model->store, "model.", w->model->store->values, err);
+    }
+    for (size_t d = 0; status == IL_OK && d < w->detector_count; d++) {
+        il_safetensor *items = NULL;
+        size_t count = 0;
+
+        if (!w->detectors[d]->fitted) {
+            continue;
+        }
+        status = il_detector_state(w->detectors[d], list.arena, &items, &count, err);
+        if (status == IL_OK) {
+            status = il_state_add_all(&list, items, count, err);
+        }
+        json_object_set_new(contracts, w->detectors[d]->spec->name,
+                            il_detector_contract(w->detectors[d]));
+    }
+    if (status == IL_OK && trainer != NULL) {
+        /* The shadow is dropped with its stage; moments stay, for a stage that continues them. */
+        status = checkpoint || trainer->shadow == NULL
+                     ? add_trainer(&list, trainer, err)
+                     : add_block(&list, w->model->store, "moment1.", trainer->m, err);
+        if (status == IL_OK && !checkpoint && trainer->shadow != NULL) {
+            status = add_block(&list, w->model->store, "moment2.", trainer->v, err);
+        }
+    }
+    if (status == IL_OK) {
+        json_object_set(json, "contracts", contracts);
+        json_object_set_new(json, "pressed", il_pressed_json(&s->pressed, w));
+        json_object_set(json, "fitted", s->fitted);
+        json_object_set_new(json, "step",
+                            json_integer(trainer != NULL ? trainer->step : 0));
+        json_object_set_new(
+            json, "optimizer_steps",
+            json_integer(trainer != NULL ? trainer->before + trainer->step : 0));
+        json_object_set_new(json, "looks", json_integer(s->looks));
+        status = il_state_write(s->folder, name, list.items, list.count, json, err);
+    }
+    json_decref(contracts);
+    json_decref(json);
+    il_arena_destroy(list.arena);
+    return status;
+}
+
+static il_status read_detectors(il_world *w, const il_state *state, il_error *err)
+{
+    const json_t *contracts = json_object_get(state->json, "contracts");
+
+    for (size_t d = 0; d < w->detector_count; d++) {
+        const json_t *contract =
+            json_object_get(contracts, w->detectors[d]->spec->name);
+
+        if (contract != NULL) {
+            IL_TRY(il_detector_restore(w->detectors[d], state->file, contract, err));
+        }
+    }
+    return IL_OK;
+}
+
+static il_status read_trainer(const il_state *state, il_trainer *t, bool moments,
+                              il_error *err)
+{
+    const il_store *store = t->world->model->store;
+
+    if (moments) {
+        IL_TRY(il_state_int(state, "optimizer_steps", &t->before, err));
+        IL_TRY(take_block(state, store, "moment1.", t->m, err));
+        return take_block(state, store, "moment2.", t->v, err);
+    }
+    IL_TRY(il_state_int(state, "step", &t->step, err));
+    IL_TRY(il_state_int(state, "optimizer_steps", &t->before, err));
+    t->before -= t->step;
+    IL_TRY(take_block(state, store, "moment1.", t->m, err));
+    IL_TRY(take_block(state, store, "moment2.", t->v, err));
+    if (t->shadow != NULL) {
+        IL_TRY(take_block(state, store, "shadow.", t->shadow, err));
+        IL_TRY(take_block(state, store, "shadow_moment1.", t->shadow_m, err));
+        IL_TRY(take_block(state, store, "shadow_moment2.", t->shadow_v, err));
+    }
+    return IL_OK;
+}
+
+il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
+                         il_trainer *trainer, bool moments, il_error *err)
+{
+    il_world *w = s->world;
+    il_state *state = NULL;
+    il_status status = il_state_read(&state, folder, name, err);
+
+    if (status == IL_OK) {
+        status =
+            take_block(state, w->model->store, "model.", w->model->store->values, err);
+    }
+    if (status == IL_OK) {
+        status = read_detectors(w, state, err);
+    }
+    if (status == IL_OK && trainer != NULL) {
+        status = read_trainer(state, trainer, moments, err);
+    }
+    if (status == IL_OK) {
+        status = il_pressed_read(&s->pressed, w,
+                                 json_object_get(state->json, "pressed"), err);
+    }
+    if (status == IL_OK) {
+        (void)json_object_update(s->fitted, json_object_get(state->json, "fitted"));
+        status = il_state_int(state, "looks", &s->looks, err);
+    }
+    il_state_destroy(state);
+    return status;
+}

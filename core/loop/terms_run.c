@@ -1,0 +1,508 @@
+/* Terms on the tape: forward, rows with coefficients, backward. See terms.h. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/terms_private.h"
+
+/* ---- forward ------------------------------------------------------------------------------ */
+
+static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run *run,
+                            il_error *err)
+{
+    const il_world *w = t->world;
+    bool planning = !t->count || !t->items[0].planned[run->kind];
+
+    il_pass_sites_clear(pass);
+    for (size_t d = 0; d < w->detector_count; d++) {
+        bool used = planning;
+
+        for (size_t i = 0; i < t->count && !used; i++) {
+            const il_term *term = &t->items[i];
+            bool live = term->runs[run->kind] || (run->watch && !term->trains);
+
+            used = live && (term->detector == (int)d || term->gate == (int)d);
+        }
+        for (size_t s = 0; s < w->detectors[d]->site_count; s++) {
+            unsigned flags =
+                (used ? IL_SITE_READ : 0u) |
+                (run->kind == IL_PASS_SECOND && (int)d == t->shadow ? IL_SITE_STOP
+                                                                    : 0u);
+
+            if (flags != 0) {
+                IL_TRY(il_pass_site_flag(pass, (int32_t)w->detectors[d]->sites[s],
+                                         flags, err));
+            }
+        }
+    }
+    for (size_t i = 0; planning && i < t->count; i++) {
+        const il_route_spec *r = &t->items[i].spec->route;
+        int64_t site = r->target != NULL && !r->target_is_detector
+                           ? il_instance_site(w->model, r->target)
+                           : -1;
+
+        if (site >= 0) {
+            IL_TRY(il_pass_site_flag(pass, (int32_t)site, IL_SITE_READ, err));
+        }
+    }
+    return IL_OK;
+}
+
+il_status il__terms_forward(const il_terms *t, il_worker *worker, const il_micro *micro,
+                            const il_terms_run *run, il_micro_scores **scores,
+                            il_error *err)
+{
+    const il_world *w = t->world;
+    il_pass *pass = worker->pass;
+    il_scope scope = {.label = "model",
+                      .store = w->model->store,
+                      .values = run->values,
+                      .first_bit = 0};
+
+    il_pass_begin(pass);
+    IL_TRY(flag_sites(t, pass, run, err));
+    *scores = il_arena_calloc(worker->scratch, w->detector_count + 1, sizeof **scores);
+    if (*scores == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "pass", "out of memory");
+    }
+    il_pass_enter(pass, &scope);
+    il_instance_model(w->model)->forward(w->model->self, pass, micro->batch);
+    il_pass_leave(pass);
+    return il_pass_status(pass, err);
+}
+
+/* Keyed noise on a score: what a certificate puts in place of T's information. */
+static il_tensor *scrambled_score(const il_terms *t, il_pass *pass,
+                                  const il_micro *micro, const il_terms_run *run,
+                                  const il_scored *rows, il_tensor *logits)
+{
+    float *noise = il_pass_alloc(pass, (size_t)rows->count * sizeof *noise);
+
+    if (noise == NULL) {
+        return logits;
+    }
+    for (int64_t i = 0; i < rows->count; i++) {
+        int64_t row = micro->first * rows->length + rows->rows[i];
+        il_rng r;
+
+        il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)run->step,
+                    (uint64_t)row);
+        noise[i] = 4.0f * il_rng_normal(&r);
+    }
+    return il_add(pass, logits, il_constant(pass, IL_SHAPE(rows->count), noise));
+}
+
+static il_status score_of(const il_terms *t, int d, il_worker *worker,
+                          const il_micro *micro, const il_terms_run *run,
+                          il_micro_scores *scores, il_error *err)
+{
+    const il_detector *det = t->world->detectors[d];
+    il_micro_scores *s = &scores[d];
+    il_tensor **acts;
+
+    if (s->found) {
+        return IL_OK;
+    }
+    IL_TRY(il_detector_rows(det, micro->batch, false, worker->scratch, &s->rows, err));
+    s->found = true;
+    if (s->rows.count == 0) {
+        return IL_OK;
+    }
+    acts = il_arena_calloc(worker->scratch, det->site_count + 1, sizeof *acts);
+    if (acts == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, det->spec->name, "out of memory");
+    }
+    for (size_t i = 0; i < det->site_count; i++) {
+        acts[i] = il_pass_site(worker->pass, (int32_t)det->sites[i]);
+    }
+    s->logits = il_detector_score(det, worker->pass, &s->rows, acts, false, -1);
+    if (t->scrambled == d && s->logits != NULL) {
+        s->logits = scrambled_score(t, worker->pass, micro, run, &s->rows, s->logits);
+    }
+    return il_pass_status(worker->pass, err);
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* Rows of a term in a batch, from its data alone: flat positions, ascending, with their weights. */
+typedef struct term_rows {
+    int64_t count;
+    int32_t *rows;
+    float *weights;
+    int64_t length;
+} term_rows;
+
+static il_status shape_of(const il_terms *t, const il_batch *batch, const char *name,
+                          const il_tensor **out, il_error *err)
+{
+    *out = name != NULL ? il_batch_find(batch, name) : NULL;
+    if (*out == NULL || (*out)->ndim != 2) {
+        return il_error_set(err, IL_ERR_INPUT, t->stage->name,
+                            "the batch has no field '%s' of shape (B,T)",
+                            name != NULL ? name : "");
+    }
+    return IL_OK;
+}
+
+static il_status rows_of(const il_terms *t, const il_term *term, const il_batch *batch,
+                         il_arena *arena, term_rows *out, il_error *err)
+{
+    const il_source_spec *s = &term->spec->source;
+    const il_tensor *weights = NULL;
+    const il_tensor *targets = NULL;
+    const il_tensor *mask = NULL;
+    const il_tensor *shape = NULL;
+    int64_t n;
+
+    if (term->detector >= 0) {
+        il_scored scored = {0};
+
+        IL_TRY(il_detector_rows(t->world->detectors[term->detector], batch, false,
+                                arena, &scored, err));
+        out->count = scored.count;
+        out->rows = scored.rows;
+        out->length = scored.length;
+        out->weights =
+            il_arena_alloc(arena, ((size_t)scored.count + 1) * sizeof(float));
+        for (int64_t i = 0; out->weights != NULL && i < scored.count; i++) {
+            out->weights[i] = 1.0f;
+        }
+        return out->weights != NULL
+                   ? IL_OK
+                   : il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
+    }
+    if (s->kind == IL_SOURCE_LOSS) {
+        if (term->loss->weights != NULL) {
+            IL_TRY(shape_of(t, batch, term->loss->weights, &weights, err));
+        }
+        IL_TRY(shape_of(t, batch, il_field_of_role(t->world->data, IL_FIELD_INPUT),
+                        &shape, err));
+    } else {
+        IL_TRY(shape_of(t, batch, s->targets, &targets, err));
+        if (s->mask != NULL) {
+            IL_TRY(shape_of(t, batch, s->mask, &mask, err));
+        }
+        shape = targets;
+    }
+    n = il_count(shape);
+    out->length = shape->shape[1];
+    out->rows = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->rows);
+    out->weights = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->weights);
+    if (out->rows == NULL || out->weights == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
+    }
+    out->count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bool in = targets == NULL ||
+                  (il_i32(targets)[i] >= 0 && (mask == NULL || il_u8(mask)[i] != 0));
+
+        if (in) {
+            out->rows[out->count] = (int32_t)i;
+            out->weights[out->count++] = weights != NULL ? il_f32(weights)[i] : 1.0f;
+        }
+    }
+    return IL_OK;
+}
+
+il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
+                           il_error *err)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        term_rows rows = {0};
+        double sum = 0;
+
+        IL_TRY(rows_of(t, &t->items[i], micro->batch, scratch, &rows, err));
+        for (int64_t r = 0; r < rows.count; r++) {
+            sum += rows.weights[r];
+        }
+        micro->weights[i] = sum;
+        micro->rows[i] = rows.count;
+    }
+    return IL_OK;
+}
+
+/* Where each of the term's rows stands among the detector's scored rows. */
+static il_status match_rows(const il_term *term, const term_rows *rows,
+                            const il_scored *scored, il_arena *arena, int32_t **out,
+                            bool *same, il_error *err)
+{
+    int64_t j = 0;
+    int32_t *at = il_arena_alloc(arena, ((size_t)rows->count + 1) * sizeof *at);
+
+    if (at == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "gate", "out of memory");
+    }
+    *same = rows->count == scored->count;
+    for (int64_t i = 0; i < rows->count; i++) {
+        while (j < scored->count && scored->rows[j] < rows->rows[i]) {
+            j++;
+        }
+        if (j == scored->count || scored->rows[j] != rows->rows[i]) {
+            return il_error_set(
+                err, IL_ERR_INPUT, term->spec->name,
+                "gate '%s' scores no position %lld of row %lld, which the "
+                "signal needs; give the signal a mask within the detector's "
+                "tokens",
+                term->spec->gate.name, (long long)(rows->rows[i] % rows->length),
+                (long long)(rows->rows[i] / rows->length));
+        }
+        at[i] = (int32_t)j;
+    }
+    *out = at;
+    return IL_OK;
+}
+
+/* The gate's probabilities at the term's rows, (N). */
+static il_status gate_of(const il_terms *t, size_t i, il_worker *worker,
+                         const il_micro *micro, const il_terms_run *run,
+                         const term_rows *rows, il_micro_scores *scores,
+                         il_tensor **gate, il_error *err)
+{
+    const il_term *term = &t->items[i];
+    il_pass *pass = worker->pass;
+    int32_t *at = NULL;
+    bool same = false;
+    il_tensor *p;
+
+    IL_TRY(score_of(t, term->gate, worker, micro, run, scores, err));
+    IL_TRY(match_rows(term, rows, &scores[term->gate].rows, worker->scratch, &at, &same,
+                      err));
+    p = il_sigmoid(pass, scores[term->gate].logits);
+    if (!term->spec->gate.through) {
+        p = il_detach(pass, p);
+    }
+    if (!same) {
+        p = il_gather_rows(pass, il_reshape(pass, p, IL_SHAPE(il_count(p), 1)),
+                           rows->count, at);
+        p = il_reshape(pass, p, IL_SHAPE(rows->count));
+    }
+    if (term->spec->gate.scramble && term->scramble != NULL) {
+        float *mine = term->scramble + micro->offset[i];
+
+        if (run->prologue) {
+            IL_TRY(il_pass_status(pass, err));
+            memcpy(mine, il_f32(p), (size_t)rows->count * sizeof *mine);
+        } else {
+            /* The values of other rows; what they depend on is what these depend on. */
+            float *got = il_arena_alloc(worker->scratch,
+                                        ((size_t)rows->count + 1) * sizeof *got);
+
+            if (got == NULL) {
+                return il_error_set(err, IL_ERR_MEMORY, "gate", "out of memory");
+            }
+            for (int64_t r = 0; r < rows->count; r++) {
+                got[r] = term->scramble[term->order[micro->offset[i] + r]];
+            }
+            p = il_pass_leaf(pass, IL_SHAPE(rows->count), got, il_tensor_v(p));
+        }
+    }
+    *gate = p;
+    return IL_OK;
+}
+
+/* Cross-entropy of a named output at the rows, (N). */
+static il_tensor *cross_entropy(const il_term *term, il_pass *pass,
+                                const il_batch *batch, const term_rows *rows,
+                                il_arena *arena)
+{
+    const il_tensor *targets = il_batch_find(batch, term->spec->source.targets);
+    il_tensor picked = {0};
+    int32_t *ids = il_arena_alloc(arena, ((size_t)rows->count + 1) * sizeof *ids);
+    il_tensor *h = NULL;
+    il_tensor *w = NULL;
+    il_tensor *b = NULL;
+
+    if (ids == NULL) {
+        il_pass_fail(pass, IL_ERR_MEMORY, "out of memory");
+        return NULL;
+    }
+    for (int64_t i = 0; i < rows->count; i++) {
+        ids[i] = il_i32(targets)[rows->rows[i]];
+    }
+    picked.data = ids;
+    picked.device_type = IL_DEVICE_CPU;
+    picked.dtype = targets->dtype;
+    picked.ndim = 1;
+    picked.shape[0] = rows->count;
+    if (il_pass_output_head(pass, term->spec->source.name, &h, &w, &b)) {
+        return il_cross_entropy_linear(
+            pass, il_gather_rows(pass, h, rows->count, rows->rows), w, b, &picked);
+    }
+    h = il_pass_output(pass, term->spec->source.name);
+    if (h == NULL) {
+        il_pass_fail(pass, IL_ERR_INPUT,
+                     "the model did not hand over an output that a signal reads");
+        return NULL;
+    }
+    return il_cross_entropy(pass, il_gather_rows(pass, h, rows->count, rows->rows),
+                            &picked);
+}
+
+static float label_at(const il_batch *batch, const char *name, int32_t row,
+                      int64_t length)
+{
+    const il_tensor *label = il_batch_find(batch, name);
+
+    if (label == NULL) {
+        return 0.0f;
+    }
+    return (float)il_u8(label)[label->ndim == 2 ? row : row / length];
+}
+
+il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
+                        const il_micro *micro, const il_terms_run *run,
+                        il_micro_scores *scores, il_tensor **root, float **seeds,
+                        il_error *err)
+{
+    const il_term *term = &t->items[i];
+    const il_gate_spec *gate = &term->spec->gate;
+    il_pass *pass = worker->pass;
+    term_rows rows = {0};
+    il_tensor *x;
+    double scale;
+
+    *root = NULL;
+    IL_TRY(rows_of(t, term, micro->batch, worker->scratch, &rows, err));
+    if (rows.count == 0) {
+        return IL_OK;
+    }
+    if (term->detector >= 0) {
+        IL_TRY(score_of(t, term->detector, worker, micro, run, scores, err));
+        x = il_softplus(pass, scores[term->detector].logits);
+    } else if (term->loss != NULL) {
+        x = il_pass_loss(pass, term->loss->name);
+        if (x == NULL || il_count(x) != rows.count) {
+            return il_error_set(
+                err, IL_ERR_INPUT, term->spec->name,
+                "the model gave %lld rows of loss '%s', expected %lld, one a "
+                "position",
+                (long long)il_count(x), term->loss->name, (long long)rows.count);
+        }
+        x = il_reshape(pass, x, IL_SHAPE(rows.count));
+    } else {
+        x = cross_entropy(term, pass, micro->batch, &rows, worker->scratch);
+    }
+    if (term->gate >= 0) {
+        il_tensor *p = NULL;
+
+        IL_TRY(gate_of(t, i, worker, micro, run, &rows, scores, &p, err));
+        x = il_mul(pass, x, p);
+    }
+    *seeds = il_arena_alloc(worker->scratch, ((size_t)rows.count + 1) * sizeof **seeds);
+    if (*seeds == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "seeds", "out of memory");
+    }
+    scale = (gate->kind == IL_GATE_CONSTANT ? gate->constant : 1.0) / term->normalizer;
+    for (int64_t r = 0; r < rows.count; r++) {
+        float open = gate->kind == IL_GATE_LABEL
+                         ? label_at(micro->batch, gate->name, rows.rows[r], rows.length)
+                         : 1.0f;
+
+        (*seeds)[r] = (float)(rows.weights[r] * scale) * open;
+    }
+    *root = x;
+    return IL_OK;
+}
+
+/* ---- a step ------------------------------------------------------------------------------- */
+
+static il_status check_plan(const il_terms *t, const il_term *term,
+                            const il_tensor *root, int kind, il_error *err)
+{
+    if (il_bits_equal(term->g[kind], il_tensor_g(root), t->words) &&
+        il_bits_equal(term->v[kind], il_tensor_v(root), t->words)) {
+        return IL_OK;
+    }
+    return il_error_set(
+        err, IL_ERR_INTERNAL, term->spec->name,
+        "the tape's ancestry differs from the plan's: the model's forward pass "
+        "uses other parameters than in its first micro-batch");
+}
+
+/* Backward for the terms that update what term i updates; marks them done. */
+static il_status backward_like(const il_terms *t, size_t i, il_worker *worker,
+                               const il_terms_run *run, il_tensor **roots,
+                               float **seeds, bool *done, il_error *err)
+{
+    il_tensor **who = il_arena_calloc(worker->scratch, t->count, sizeof *who);
+    const float **coefficients =
+        il_arena_calloc(worker->scratch, t->count, sizeof *coefficients);
+    const il_word *route = t->items[i].updates[run->kind];
+    size_t n = 0;
+
+    if (who == NULL || coefficients == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "backward", "out of memory");
+    }
+    for (size_t j = i; j < t->count; j++) {
+        if (done[j] || roots[j] == NULL || !t->items[j].runs[run->kind] ||
+            !il_bits_equal(t->items[j].updates[run->kind], route, t->words)) {
+            continue;
+        }
+        done[j] = true;
+        who[n] = roots[j];
+        coefficients[n++] = seeds[j];
+    }
+    return il_pass_backward(worker->pass, n, who, coefficients, route, run->grads, err);
+}
+
+static double weighted_sum(const il_tensor *x, const float *seeds)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < il_count(x); i++) {
+        sum += (double)il_f32(x)[i] * seeds[i];
+    }
+    return sum;
+}
+
+static void scale_seeds(float *seeds, int64_t n, double weight)
+{
+    for (int64_t i = 0; i < n; i++) {
+        seeds[i] = (float)(seeds[i] * weight);
+    }
+}
+
+il_status il_terms_step(il_terms *t, il_worker *worker, const il_micro *micro,
+                        const il_terms_run *run, il_error *err)
+{
+    int64_t steps = t->stage->train.steps;
+    il_micro_scores *scores = NULL;
+    il_tensor **roots;
+    float **seeds;
+    bool *done;
+
+    il_arena_reset(worker->scratch);
+    roots = il_arena_calloc(worker->scratch, t->count + 1, sizeof *roots);
+    seeds = il_arena_calloc(worker->scratch, t->count + 1, sizeof *seeds);
+    done = il_arena_calloc(worker->scratch, t->count + 1, sizeof *done);
+    if (roots == NULL || seeds == NULL || done == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "step", "out of memory");
+    }
+    IL_TRY(il__terms_forward(t, worker, micro, run, &scores, err));
+    for (size_t i = 0; i < t->count; i++) {
+        const il_term *term = &t->items[i];
+        bool scrambles = term->gate >= 0 && term->spec->gate.scramble;
+
+        if (run->prologue ? !scrambles
+                          : !term->runs[run->kind] && !(run->watch && !term->trains)) {
+            continue;
+        }
+        IL_TRY(
+            il__term_root(t, i, worker, micro, run, scores, &roots[i], &seeds[i], err));
+        IL_TRY(il_pass_status(worker->pass, err));
+        if (roots[i] == NULL || run->prologue) {
+            continue;
+        }
+        IL_TRY(check_plan(t, term, roots[i], run->kind, err));
+        if (run->sums != NULL) {
+            run->sums[i] += weighted_sum(roots[i], seeds[i]);
+        }
+        scale_seeds(seeds[i], il_count(roots[i]),
+                    il_term_weight(term->spec, run->step, steps));
+    }
+    for (size_t i = 0; i < t->count && !run->prologue; i++) {
+        if (roots[i] != NULL && t->items[i].runs[run->kind] && !done[i]) {
+            IL_TRY(backward_like(t, i, worker, run, roots, seeds, done, err));
+        }
+    }
+    return IL_OK;
+}

@@ -1,0 +1,110 @@
+/* Worlds: see world.h. */
+#include "loop/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+il_detector *il_world_detector(const il_world *w, const char *name)
+{
+    for (size_t i = 0; i < w->detector_count; i++) {
+        if (strcmp(w->detectors[i]->spec->name, name) == 0) {
+            return w->detectors[i];
+        }
+    }
+    return NULL;
+}
+
+const il_declared *il_world_loss(const il_world *w, const char *name)
+{
+    for (size_t i = 0; i < w->model->loss_count; i++) {
+        if (strcmp(w->model->losses[i].name, name) == 0) {
+            return &w->model->losses[i];
+        }
+    }
+    return NULL;
+}
+
+void il_world_destroy(il_world *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < w->detector_count; i++) {
+        il_detector_destroy(w->detectors[i]);
+    }
+    free(w->detectors);
+    free(w->values);
+    il_instance_destroy(w->model);
+    il_instance_destroy(w->data);
+    free(w);
+}
+
+static il_status make_detectors(il_world *w, il_problems *problems, il_error *err)
+{
+    const il_pipeline *p = w->pipeline;
+
+    w->detectors = calloc(p->detector_count + 1, sizeof *w->detectors);
+    if (w->detectors == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "detectors", "out of memory");
+    }
+    for (size_t i = 0; i < p->detector_count; i++) {
+        il_detector_input in = {.registry = w->host.registry,
+                                .spec = &p->detectors[i],
+                                .model = w->model,
+                                .data = w->data,
+                                .seed = w->seed,
+                                .log = w->host.log};
+
+        IL_TRY(il_detector_create(&w->detectors[i], &in, problems, err));
+        w->detector_count++;
+    }
+    return IL_OK;
+}
+
+static il_status make_all(il_world *w, il_problems *problems, il_error *err)
+{
+    const il_pipeline *p = w->pipeline;
+    il_instance_input in = {
+        .label = "data", .seed = w->seed, .facts = &w->facts, .log = w->host.log};
+
+    if (p->data.use == NULL) {
+        return il_error_set(
+            err, IL_ERR_UNSUPPORTED, p->name,
+            "no data: this version trains on a dataset, named under `data`");
+    }
+    IL_TRY(il_instance_create(&w->data, w->host.registry, IL_KIND_DATASET, &p->data,
+                              &in, problems, err));
+    in.label = "model";
+    IL_TRY(il_instance_create(&w->model, w->host.registry, IL_KIND_MODEL, &p->model,
+                              &in, problems, err));
+    w->values = calloc(w->model->store->count + 1, sizeof *w->values);
+    if (w->values == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "model", "out of memory");
+    }
+    for (size_t i = 0; i < w->model->store->count; i++) {
+        w->values[i] = w->model->store->values + w->model->store->items[i].offset;
+    }
+    return make_detectors(w, problems, err);
+}
+
+il_status il_world_create(il_world **out, const il_host *host,
+                          const il_pipeline *pipeline, uint64_t seed,
+                          il_problems *problems, il_error *err)
+{
+    il_world *w = calloc(1, sizeof *w);
+    il_status status;
+
+    if (w == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "world", "out of memory");
+    }
+    w->host = *host;
+    w->pipeline = pipeline;
+    w->seed = seed;
+    status = make_all(w, problems, err);
+    if (status != IL_OK) {
+        il_world_destroy(w);
+        return status;
+    }
+    *out = w;
+    return IL_OK;
+}
