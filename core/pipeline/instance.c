@@ -205,7 +205,7 @@ static il_status setup_param(const il_setup *s, il_param *out, const char *name,
         return fail(h, IL_ERR_INPUT, err, "a parameter needs a handle and a name");
     }
     if (il_store_add(store, name, h->group, ndim, shape, init, &why) != IL_OK) {
-        return fail(h, why.code, err, "%s", why.message);
+        return fail(h, why.code, err, "parameter '%s': %s", name, why.message);
     }
     out->id = (int32_t)(store->count - 1);
     return IL_OK;

@@ -1,0 +1,168 @@
+/* What an entry may not say of itself, one broken thing at a time. */
+#include "plugin/entry.h"
+#include "support.h"
+
+static il_status create(const il_setup *s, void **self, il_error *err)
+{
+    (void)s;
+    (void)self;
+    (void)err;
+    return IL_OK;
+}
+
+static il_tensor *score(const void *self, il_pass *pass, const il_reading *r)
+{
+    (void)self;
+    (void)pass;
+    (void)r;
+    return NULL;
+}
+
+static void forward(const void *self, il_pass *pass, const il_batch *batch)
+{
+    (void)self;
+    (void)pass;
+    (void)batch;
+}
+
+/* A valid entry and all that it points to, to be broken. */
+static const char *choices[] = {"a", "b", NULL};
+static il_param_spec params[3];
+static il_recipe recipe;
+static il_detector_api detector;
+static il_model_api model;
+static il_dataset_api dataset;
+static il_component components[2];
+static il_plugin plugin;
+
+static void reset(void)
+{
+    const il_param_spec fresh[] = {
+        IL_PARAM_INT("count", "3", 1, 9, "", "how many"),
+        IL_PARAM_CHOICE("mode", "a", choices, "how"),
+        IL_PARAM_TEXT("file", NULL, IL_PARAM_REQUIRED, "what"),
+    };
+
+    memcpy(params, fresh, sizeof params);
+    recipe = (il_recipe){sizeof recipe, "adam", 10, 0.1f, 0, 0, 1};
+    detector =
+        (il_detector_api){sizeof detector, IL_READS_ROWS, &recipe, create, NULL, score};
+    model = (il_model_api){sizeof model, create, forward, NULL};
+    dataset = (il_dataset_api){.struct_size = sizeof dataset, .create = create};
+    components[0] = (il_component)IL_DETECTOR("probe", NULL, &detector, params, 3);
+    components[1] = (il_component)IL_MODEL("net", "a net", &model, IL_NO_PARAMS);
+    plugin = (il_plugin){{{'I', 'L', 'P', 'L', 'U', 'G', 'I', 'N'},
+                          IL_ABI_MAJOR,
+                          IL_ABI_MINOR,
+                          0,
+                          0,
+                          sizeof plugin,
+                          0,
+                          0},
+                         "lab",
+                         "1.0.0",
+                         "MIT",
+                         "somebody",
+                         "for tests",
+                         components,
+                         2};
+}
+
+#define REFUSED(change, part)                                                          \
+    do {                                                                               \
+        il_error err_ = {0};                                                           \
+        reset();                                                                       \
+        change;                                                                        \
+        ck_assert_int_eq(il_entry_check(&plugin, "x.so", &err_), IL_ERR_INPUT);        \
+        ck_assert_str_eq(err_.where, "x.so");                                          \
+        expect_in(err_.message, part);                                                 \
+    } while (0)
+
+START_TEST(a_valid_entry_passes)
+{
+    il_error err = {0};
+
+    reset();
+    ck_assert_msg(il_entry_check(&plugin, "x.so", &err) == IL_OK, "%s", err.message);
+    detector.recipe = NULL;
+    ck_assert_int_eq(il_entry_check(&plugin, "x.so", &err), IL_OK);
+    ck_assert_int_eq(il_prefix_check(&plugin.prefix, "x.so", &err), IL_OK);
+}
+END_TEST
+
+START_TEST(a_newer_minor_passes_when_it_accepts_this_host)
+{
+    il_error err = {0};
+
+    reset();
+    plugin.prefix.abi_minor = 9;
+    plugin.prefix.entry_size += 8;
+    ck_assert_int_eq(il_prefix_check(&plugin.prefix, "x.so", &err), IL_OK);
+}
+END_TEST
+
+START_TEST(texts_that_are_absent_or_misshapen_are_refused)
+{
+    REFUSED(plugin.space = NULL, "namespace");
+    REFUSED(plugin.space = "My.Lab", "namespace");
+    REFUSED(plugin.version = NULL, "version like");
+    REFUSED(plugin.version = "1.0", "version like");
+    REFUSED(plugin.licence = NULL, "a licence");
+    REFUSED(plugin.author = NULL, "an author");
+    REFUSED(plugin.summary = NULL, "a summary");
+    REFUSED(components[0].name = NULL, "'(no name)': expected a name");
+    REFUSED(components[0].name = "Probe", "'Probe': expected a name");
+}
+END_TEST
+
+START_TEST(components_that_cannot_be_used_are_refused)
+{
+    REFUSED(plugin.component_count = 0, "offers no component");
+    REFUSED(plugin.components = NULL, "offers no component");
+    REFUSED(components[0].struct_size = 8, "other headers");
+    REFUSED(components[0].api = NULL, "no table of functions");
+    REFUSED(components[0].kind = (il_kind)99, "its kind is none");
+    REFUSED(components[0].kind = IL_KIND_ENVIRONMENT, "its kind is none");
+    REFUSED(components[1] = components[0], "two components of a kind");
+    REFUSED(model.forward = NULL, "needs `create` and `forward`");
+    REFUSED(model.struct_size = 8, "needs `create` and `forward`");
+    REFUSED(detector.score = NULL, "needs `create` and `score`");
+    REFUSED(detector.reads = (il_reads)5, "neither rows nor sequences");
+    REFUSED(recipe.method = "sgd", "recipe's method");
+    REFUSED(recipe.method = NULL, "recipe's method");
+    REFUSED(recipe.steps = 0, "numbers that cannot be");
+    REFUSED((components[0].kind = IL_KIND_DATASET, components[0].api = &dataset),
+            "a dataset needs");
+}
+END_TEST
+
+START_TEST(tables_of_parameters_that_contradict_themselves_are_refused)
+{
+    REFUSED(components[0].params = NULL, "no table of them");
+    REFUSED(params[0].struct_size = 8, "other headers");
+    REFUSED(params[1].name = "count", "stands twice");
+    REFUSED(params[0].name = NULL, "'(no name)': expected a name");
+    REFUSED(params[0].unit = NULL, "expected a unit");
+    REFUSED(params[0].help = "", "a line of help");
+    REFUSED(params[0].type = (il_param_type)77, "its type is none");
+    REFUSED(params[1].choices = NULL, "expected choices");
+    REFUSED(params[0].min = 10, "lower bound is above");
+    REFUSED(params[0].initial = NULL, "expected a default");
+    REFUSED(params[2].initial = "x", "is required and has a default");
+    REFUSED(params[0].initial = "10", "its default is no value");
+    REFUSED(params[0].initial = "2.5", "its default is no value");
+    REFUSED(params[1].initial = "c", "its default is no value");
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("entry");
+
+    tcase_add_test(tc, a_valid_entry_passes);
+    tcase_add_test(tc, a_newer_minor_passes_when_it_accepts_this_host);
+    tcase_add_test(tc, texts_that_are_absent_or_misshapen_are_refused);
+    tcase_add_test(tc, components_that_cannot_be_used_are_refused);
+    tcase_add_test(tc, tables_of_parameters_that_contradict_themselves_are_refused);
+    return run_plugin_case(tc);
+}
