@@ -112,28 +112,32 @@ static bool host_has(const char *symbol)
     return has;
 }
 
-/* libc and libm; and a sanitizer's library where the host itself was built with it. */
-static bool may_need(const char *library)
+/* A sanitizer's library, where the host itself was built with it. */
+static bool is_sanitizer(const char *library)
 {
     static const struct {
         const char *prefix;
-        const char *symbol; /* NULL: always */
+        const char *symbol;
     } known[] = {
-        {"libc.so.6", NULL},
-        {"libm.so.6", NULL},
-        {"ld-linux", NULL},
         {"libasan.so.", "__asan_init"},
         {"libtsan.so.", "__tsan_init"},
         {"libubsan.so.", "__ubsan_handle_add_overflow"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strncmp(library, known[i].prefix, strlen(known[i].prefix)) == 0 &&
-            strchr(library, '/') == NULL) {
-            return known[i].symbol == NULL || host_has(known[i].symbol);
+        if (strncmp(library, known[i].prefix, strlen(known[i].prefix)) == 0) {
+            return host_has(known[i].symbol);
         }
     }
     return false;
+}
+
+/* libc and libm, and libc's own loader. */
+static bool is_libc(const char *library)
+{
+    return strcmp(library, "libc.so.6") == 0 || strcmp(library, "libm.so.6") == 0 ||
+           strcmp(library, "ld-linux-x86-64.so.2") == 0 ||
+           strcmp(library, "ld-linux-aarch64.so.1") == 0;
 }
 
 /* The symbols that a sanitizer's compiler adds, where the host has them. */
@@ -149,6 +153,7 @@ static bool may_miss(const char *symbol)
 static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
 {
     const char *symbol;
+    bool sanitized = false;
     size_t cursor = 0;
 
     if (!elf->native) {
@@ -168,14 +173,18 @@ static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
                             sizeof(il_plugin_prefix));
     }
     for (size_t i = 0; i < elf->needed_count; i++) {
-        if (!may_need(elf->needed[i])) {
+        bool sanitizer = is_sanitizer(elf->needed[i]);
+
+        sanitized = sanitized || sanitizer;
+        if (!sanitizer && !is_libc(elf->needed[i])) {
             return il_error_set(err, IL_ERR_INPUT, path,
                                 "needs the library %s: a plugin may need libc and libm "
                                 "alone",
                                 elf->needed[i]);
         }
     }
-    while ((symbol = il_elf_undefined(elf, &cursor)) != NULL) {
+    /* A sanitizer's library stands in for parts of libc, under the same names without a version. */
+    while (!sanitized && (symbol = il_elf_undefined(elf, &cursor)) != NULL) {
         if (!may_miss(symbol)) {
             return il_error_set(err, IL_ERR_INPUT, path,
                                 "needs the symbol %s, which neither libc nor libm has: "
