@@ -52,8 +52,11 @@ IL_INLINE float act_value(il_act act, float x)
 IL_INLINE float act_pull(il_act act, float dy, float v)
 {
     float density;
+    float inverse;
     float c;
+    float e;
     float s;
+    float u;
 
     switch (act) {
     case IL_ACT_RELU:
@@ -66,9 +69,14 @@ IL_INLINE float act_pull(il_act act, float dy, float v)
         s = float_normal(v, &density);
         return dy * (s + gelu_clamp(v) * density);
     case IL_ACT_GELU_TANH:
+        /* with s the sigmoid of u, s' = s (1 - s) = e / (1 + e)^2 loses no digits to 1
+         * - s */
         c = gelu_clamp(v);
-        s = float_sigmoid(2.0f * GELU_SCALE * (c + GELU_CUBE * (c * c * c)));
-        return dy * (s + c * (s * (1.0f - s)) *
+        u = 2.0f * GELU_SCALE * (c + GELU_CUBE * (c * c * c));
+        e = float_exp(-float_abs(u));
+        inverse = 1.0f / (1.0f + e);
+        s = (u < 0.0f ? e : 1.0f) * inverse;
+        return dy * (s + c * (e * inverse * inverse) *
                              (2.0f * GELU_SCALE * (1.0f + 3.0f * GELU_CUBE * (c * c))));
     case IL_ACT_SOFTPLUS:
         return dy * float_sigmoid(v);
