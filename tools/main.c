@@ -11,6 +11,7 @@ typedef struct verb {
 
 static const verb verbs[] = {
     {"config", il_verb_config, "checks and prints pipelines without running them"},
+    {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "lists, inspects and stamps plugins"},
     {"version", il_verb_version, "prints what this program is"},
 };

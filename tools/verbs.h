@@ -4,6 +4,7 @@
 #define IL_TOOLS_VERBS_H
 
 int il_verb_config(int argc, char **argv);
+int il_verb_gc(int argc, char **argv);
 int il_verb_plugin(int argc, char **argv);
 int il_verb_version(int argc, char **argv);
 
