@@ -1,0 +1,164 @@
+#include "interloop/rng.h"
+#include "tensor/store.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(il_store *s, const char *name, int32_t ndim, const int64_t *shape,
+                il_init init)
+{
+    ck_assert_int_eq(il_store_add(s, name, "model", ndim, shape, init, NULL), IL_OK);
+}
+
+static const float *values(const il_store *s, const char *name)
+{
+    int64_t i = il_store_find(s, name);
+
+    ck_assert_int_ge(i, 0);
+    return s->values + s->items[i].offset;
+}
+
+START_TEST(tensors_start_on_lines_and_keep_their_numbers)
+{
+    il_store *s = NULL;
+    char name[8];
+
+    ck_assert_int_eq(il_store_create(&s, NULL), IL_OK);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "t%d", i);
+        add(s, name, IL_SHAPE(i + 1, 3), IL_INIT_ONE);
+    }
+    ck_assert_uint_eq(s->count, 100);
+    ck_assert_int_eq(il_store_find(s, "t77"), 77);
+    ck_assert_int_eq(il_store_find(s, "t100"), -1);
+    ck_assert_int_eq(il_store_fill(s, 1, NULL), IL_OK);
+    ck_assert_uint_eq((uintptr_t)s->values % 64, 0);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(s->items[i].offset % 16, 0);
+        ck_assert_int_eq(s->items[i].count, (i + 1) * 3);
+        ck_assert(i == 0 ||
+                  s->items[i].offset >= s->items[i - 1].offset + s->items[i - 1].count);
+        for (int64_t j = 0; j < s->items[i].count; j++) {
+            ck_assert(s->values[s->items[i].offset + j] == 1.0f);
+        }
+    }
+    il_store_destroy(s);
+    il_store_destroy(NULL);
+}
+END_TEST
+
+START_TEST(the_start_of_a_tensor_depends_on_its_own_name_alone)
+{
+    il_store *a = NULL;
+    il_store *b = NULL;
+    const float *x;
+
+    ck_assert_int_eq(il_store_create(&a, NULL), IL_OK);
+    ck_assert_int_eq(il_store_create(&b, NULL), IL_OK);
+    add(a, "w", IL_SHAPE(4, 5), IL_INIT_NORMAL(0.02));
+    add(b, "other", IL_SHAPE(7), IL_INIT_UNIFORM(0.5));
+    add(b, "w", IL_SHAPE(4, 5), IL_INIT_NORMAL(0.02));
+    add(b, "w2", IL_SHAPE(4, 5), IL_INIT_NORMAL(0.02));
+    ck_assert_int_eq(il_store_fill(a, 11, NULL), IL_OK);
+    ck_assert_int_eq(il_store_fill(b, 11, NULL), IL_OK);
+    ck_assert_mem_eq(values(a, "w"), values(b, "w"), 20 * sizeof(float));
+    ck_assert_mem_ne(values(b, "w"), values(b, "w2"), 20 * sizeof(float));
+    x = values(b, "other");
+    for (int i = 0; i < 7; i++) {
+        ck_assert(x[i] >= -0.5f && x[i] < 0.5f && x[i] != x[(i + 1) % 7]);
+    }
+    il_store_destroy(a);
+    il_store_destroy(b);
+}
+END_TEST
+
+START_TEST(normal_starts_have_the_deviation_asked_for_and_differ_by_seed)
+{
+    double sum = 0.0;
+    double squares = 0.0;
+    float first = 0.0f;
+
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        il_store *s = NULL;
+
+        ck_assert_int_eq(il_store_create(&s, NULL), IL_OK);
+        add(s, "w", IL_SHAPE(100, 100), IL_INIT_NORMAL(0.5));
+        ck_assert_int_eq(il_store_fill(s, seed, NULL), IL_OK);
+        for (int i = 0; i < 10000; i++) {
+            sum += s->values[i];
+            squares += (double)s->values[i] * s->values[i];
+        }
+        ck_assert(seed == 0 || s->values[0] != first);
+        first = s->values[0];
+        il_store_destroy(s);
+    }
+    ck_assert(sum / 20000 < 0.02 && sum / 20000 > -0.02);
+    ck_assert(squares / 20000 > 0.24 && squares / 20000 < 0.26);
+}
+END_TEST
+
+START_TEST(what_a_store_cannot_hold_is_refused_by_name)
+{
+    il_store *s = NULL;
+    il_error err = {0};
+
+    ck_assert_int_eq(il_store_create(&s, NULL), IL_OK);
+    add(s, "w", IL_SHAPE(2), IL_INIT_ZERO);
+    ck_assert_int_eq(il_store_add(s, "w", "g", IL_SHAPE(2), IL_INIT_ZERO, &err),
+                     IL_ERR_INPUT);
+    ck_assert_str_eq(err.where, "w");
+    err = (il_error){0};
+    ck_assert_int_eq(il_store_add(s, "x", "g", IL_SHAPE(2, 0), IL_INIT_ZERO, &err),
+                     IL_ERR_SHAPE);
+    ck_assert_str_eq(err.where, "x");
+    ck_assert_int_eq(
+        il_store_add(s, "y", "g", IL_SHAPE(65536, 32769), IL_INIT_ZERO, NULL),
+        IL_ERR_SHAPE);
+    ck_assert_int_eq(
+        il_store_add(s, "z", "g", 0, (const int64_t[]){1}, IL_INIT_ZERO, NULL),
+        IL_ERR_SHAPE);
+    ck_assert_uint_eq(s->count, 1);
+    ck_assert_int_eq(il_store_fill(s, 1, NULL), IL_OK);
+    ck_assert_int_eq(il_store_add(s, "late", "g", IL_SHAPE(2), IL_INIT_ZERO, NULL),
+                     IL_ERR_INPUT);
+    il_store_destroy(s);
+}
+END_TEST
+
+START_TEST(a_block_is_zeroed_and_as_large_as_the_values)
+{
+    il_store *s = NULL;
+    float *block;
+
+    ck_assert_int_eq(il_store_create(&s, NULL), IL_OK);
+    add(s, "w", IL_SHAPE(5, 7), IL_INIT_ONE);
+    ck_assert_int_eq(s->total, 48);
+    block = il_store_block(s);
+    ck_assert_uint_eq((uintptr_t)block % 64, 0);
+    for (int64_t i = 0; i < s->total; i++) {
+        ck_assert(block[i] == 0.0f);
+    }
+    free(block);
+    il_store_destroy(s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store");
+    TCase *tests = tcase_create("store");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, tensors_start_on_lines_and_keep_their_numbers);
+    tcase_add_test(tests, the_start_of_a_tensor_depends_on_its_own_name_alone);
+    tcase_add_test(tests,
+                   normal_starts_have_the_deviation_asked_for_and_differ_by_seed);
+    tcase_add_test(tests, what_a_store_cannot_hold_is_refused_by_name);
+    tcase_add_test(tests, a_block_is_zeroed_and_as_large_as_the_values);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed > 0;
+}
