@@ -1,5 +1,5 @@
-/* interloop plugin: what plugins there are, what a file says of itself, and writing that
- * into it. */
+/* interloop plugin: what plugins there are, what a file says of itself, and writing
+ * that into it. */
 #define _GNU_SOURCE /* environ */
 #include "verbs.h"
 
@@ -135,11 +135,21 @@ static int list(int argc, char **argv)
 
 /* --- inspect --------------------------------------------------------------------- */
 
+/* Text that a stranger may have written goes to a terminal only without control
+ * bytes. */
+static const char *printable(const char *text)
+{
+    for (const char *p = text; p != NULL && *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            return "(not printable)";
+        }
+    }
+    return text != NULL ? text : "";
+}
+
 static const char *text_of(const json_t *o, const char *key)
 {
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return text != NULL ? text : "";
+    return printable(json_string_value(json_object_get(o, key)));
 }
 
 /* The text of a bound as in "1"; nothing when there is none. */
@@ -176,7 +186,7 @@ static void print_param(const json_t *p)
     }
     for (size_t i = 0; i < json_array_size(choices); i++) {
         printf("%s%s", i == 0 ? ", one of " : " | ",
-               json_string_value(json_array_get(choices, i)));
+               printable(json_string_value(json_array_get(choices, i))));
     }
     printf("\n      %s\n", text_of(p, "help"));
 }
@@ -242,7 +252,8 @@ static int inspect(int argc, char **argv)
 
 enum { STAMP_SECONDS = 60, ANSWER_MAX = IL_MANIFEST_MAX };
 
-/* In the child: loads the plugin, writes its manifest, or the error as "!...", and ends. */
+/* In the child: loads the plugin, writes its manifest, or the error as "!...", and
+ * ends. */
 static void describe_self(const char *path, int to)
 {
     const il_plugin *entry = NULL;

@@ -60,7 +60,8 @@ static const char *string_in(const char *table, size_t size, uint64_t offset)
     return table + offset;
 }
 
-/* The file's bytes from a loaded address on: *room of them; NULL when there are none. */
+/* The file's bytes from a loaded address on: *room of them; NULL when there are
+ * none. */
 static const unsigned char *map(const walk *w, uint64_t address, size_t *room)
 {
     Elf64_Phdr p;

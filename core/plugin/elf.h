@@ -1,8 +1,9 @@
-/* What a shared object says of itself, read from its bytes: nothing of it is mapped or run.
+/* What a shared object says of itself, read from its bytes: nothing of it is mapped
+ * or run.
  *
- * Understands 64-bit little-endian ELF for x86-64 and AArch64. Every offset is checked against
- * the file before it is followed, so any bytes may be given. What to make of what was found is
- * the loader's to say. */
+ * Understands 64-bit little-endian ELF for x86-64 and AArch64. Every offset is
+ * checked against the file before it is followed, so any bytes may be given. What to
+ * make of what was found is the loader's to say. */
 #ifndef IL_PLUGIN_ELF_H
 #define IL_PLUGIN_ELF_H
 
@@ -44,9 +45,9 @@ typedef struct il_elf {
 /* Fills `out` from `size` bytes that outlive it. `where` names the file in messages. */
 il_status il_elf_read(il_elf *out, const void *data, size_t size, const char *where,
                       il_error *err);
-/* The next symbol that must be found elsewhere but was not found in a versioned library, as
- * libc and libm are, when the file was linked; NULL when there is no more. *cursor starts
- * at 0. */
+/* The next symbol that must be found elsewhere but was not found in a versioned
+ * library, as libc and libm are, when the file was linked; NULL when there is no
+ * more. *cursor starts at 0. */
 const char *il_elf_undefined(const il_elf *elf, size_t *cursor);
 
 #endif

@@ -183,7 +183,8 @@ static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
                                 elf->needed[i]);
         }
     }
-    /* A sanitizer's library stands in for parts of libc, under the same names without a version. */
+    /* A sanitizer's library stands in for parts of libc, under the same names
+     * without a version. */
     while (!sanitized && (symbol = il_elf_undefined(elf, &cursor)) != NULL) {
         if (!may_miss(symbol)) {
             return il_error_set(err, IL_ERR_INPUT, path,
@@ -240,7 +241,8 @@ void il_image_free(il_image *image)
     il_manifest_free(&image->manifest);
 }
 
-/* What a library may not change: how floats are rounded, and what becomes of denormals. */
+/* What a library may not change: how floats are rounded, and what becomes of
+ * denormals. */
 typedef struct float_state {
     int rounding;
     uint64_t control;

@@ -1,7 +1,8 @@
-/* The loader: a plugin's file is judged from its bytes, then loaded, then its entry is judged.
+/* The loader: a plugin's file is judged from its bytes, then loaded, then its entry
+ * is judged.
  *
- * Constructors run at load, so all that can be told without running anything is told first.
- * Every refusal is an error that says what was expected and what was found. */
+ * Constructors run at load, so all that can be told without running anything is told
+ * first. Every refusal is an error that says what was expected and what was found. */
 #ifndef IL_PLUGIN_LOADER_H
 #define IL_PLUGIN_LOADER_H
 
@@ -17,13 +18,15 @@ typedef struct il_image {
     il_manifest manifest; /* empty when it has none */
 } il_image;
 
-/* Reads and judges a file. `stamped`: it must have a good manifest; without, whatever manifest it
- * has is passed over. A link, or a file that everybody may write, is refused. On failure `out`
- * is empty, but for the sha256 and the manifest when it came that far. */
+/* Reads and judges a file. `stamped`: it must have a good manifest; without,
+ * whatever manifest it has is passed over. A link, or a file that everybody may
+ * write, is refused. On failure `out` is empty, but for the sha256 and the manifest
+ * when it came that far. */
 il_status il_image_read(il_image *out, const char *path, bool stamped, il_error *err);
 void il_image_free(il_image *image);
-/* Loads the file that the image was read from (an absolute path) and checks its entry, and the
- * manifest against it when the image has one. What it loads stays loaded. */
+/* Loads the file that the image was read from (an absolute path) and checks its
+ * entry, and the manifest against it when the image has one. What it loads stays
+ * loaded. */
 il_status il_image_load(const il_image *image, const char *path,
                         const il_plugin **entry, il_error *err);
 /* Refuses a folder that everybody may write, or that is none. */

@@ -1,7 +1,9 @@
-/* The manifest: what a plugin is and offers, as JSON text in its section `.interloop`.
+/* The manifest: what a plugin is and offers, as JSON text in its section
+ * `.interloop`.
  *
- * It is written from the entry itself after linking, so that it can be read without running
- * anything, and cannot be wrong by hand: the loader compares it with the entry. */
+ * It is written from the entry itself after linking, so that it can be read without
+ * running anything, and cannot be wrong by hand: the loader compares it with the
+ * entry. */
 #ifndef IL_PLUGIN_MANIFEST_H
 #define IL_PLUGIN_MANIFEST_H
 
@@ -13,8 +15,8 @@ enum { IL_MANIFEST_SCHEMA = 1, IL_MANIFEST_MAX = 1 << 20 };
 /* The manifest of a checked entry, malloc'ed. */
 il_status il_manifest_write(const il_plugin *entry, const char *where, char **text,
                             il_error *err);
-/* Checks `size` bytes of a manifest against the entry's prefix and gives copies, malloc'ed, of
- * its namespace, its version and its text. */
+/* Checks `size` bytes of a manifest against the entry's prefix and gives copies,
+ * malloc'ed, of its namespace, its version and its text. */
 typedef struct il_manifest {
     char *text;
     char *space;

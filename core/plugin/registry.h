@@ -1,7 +1,9 @@
-/* The registry: which plugins there are, which of them are usable, and why the others are not.
+/* The registry: which plugins there are, which of them are usable, and why the
+ * others are not.
  *
- * Folders are searched in order: the command line's, INTERLOOP_PLUGIN_PATH, the pipeline's, the user's data folder, the
- * installed one. Each file is judged from its bytes before anything of it runs. */
+ * Folders are searched in order: the command line's, INTERLOOP_PLUGIN_PATH, the
+ * pipeline's, the user's data folder, the installed one. Each file is judged from
+ * its bytes before anything of it runs. */
 #ifndef IL_PLUGIN_REGISTRY_H
 #define IL_PLUGIN_REGISTRY_H
 
@@ -33,15 +35,17 @@ typedef struct il_registry il_registry;
 
 il_status il_registry_create(il_registry **out, il_log *log, il_error *err);
 void il_registry_destroy(il_registry *r); /* plugins stay loaded */
-/* Adds every .so of a folder, loading those that are usable. A refused file is kept with its reason and is no
- * error; a folder that is not absolute, is missing when `must`, or is world-writable is. Two usable files that
- * offer one id are an error that names both. */
+/* Adds every .so of a folder, loading those that are usable. A refused file is kept
+ * with its reason and is no error; a folder that is not absolute, is missing when
+ * `must`, or is world-writable is. Two usable files that offer one id are an error
+ * that names both. */
 il_status il_registry_add_folder(il_registry *r, const char *folder, bool must,
                                  il_error *err);
 /* The default search path of above, without the pipeline's. */
 il_status il_registry_add_defaults(il_registry *r, il_error *err);
-/* The component of that kind and id ("gpt" means "interloop.gpt"; range "" or "^1.0", ">=1.2", "1.0.3"). The error says what is on
- * offer, the nearest spelling, and which refused file might have had it. */
+/* The component of that kind and id ("gpt" means "interloop.gpt"; range "" or
+ * "^1.0", ">=1.2", "1.0.3"). The error says what is on offer, the nearest spelling,
+ * and which refused file might have had it. */
 il_status il_registry_find(const il_registry *r, il_kind kind, const char *id,
                            const char *range, const il_offer **out, il_error *err);
 size_t il_registry_files(const il_registry *r);

@@ -1,5 +1,5 @@
-/* A detector in one file: a linear probe on activations that were first brought to one length,
- * so that it reads the direction of an activation and not its size. */
+/* A detector in one file: a linear probe on activations that were first brought to
+ * one length, so that it reads the direction of an activation and not its size. */
 #include <interloop/plugin.h>
 
 typedef struct probe {

@@ -1,5 +1,5 @@
-/* Components made from a pipeline's words: what is declared, and what a create that goes wrong
- * leads to. */
+/* Components made from a pipeline's words: what is declared, and what a create that
+ * goes wrong leads to. */
 #include "pipeline/instance.h"
 #include "../plugin/support.h"
 #include "pipeline/batch.h"
@@ -135,7 +135,8 @@ START_TEST(a_dataset_publishes_facts_and_fills_batches)
     ck_assert_int_eq(il_i32(t)[9], 16);
     il_batch_destroy(b);
     il_instance_destroy(i);
-    /* Another one that says the same is no contradiction, one that says otherwise is. */
+    /* Another one that says the same is no contradiction, one that says otherwise
+     * is. */
     ck_assert_int_eq(make(&i, IL_KIND_DATASET, "three.rows", NULL, NULL), IL_OK);
     il_instance_destroy(i);
     facts.items[0].value = 11;

@@ -1,5 +1,5 @@
-/* What the tests of plugins share: folders, and plugins compiled from tests/fixtures/plugins
- * with the compiler that the tests were built with. */
+/* What the tests of plugins share: folders, and plugins compiled from
+ * tests/fixtures/plugins with the compiler that the tests were built with. */
 #ifndef IL_TESTS_PLUGIN_SUPPORT_H
 #define IL_TESTS_PLUGIN_SUPPORT_H
 
@@ -47,13 +47,14 @@ IL_UNUSED static void build(const char *folder, const char *name, const char *so
 {
     char line[2048];
 
-    (void)snprintf(line, sizeof line,
-                   "%s -std=c11 -shared -fPIC -fvisibility=hidden -I'%s/include' "
-                   "'%s/tests/fixtures/plugins/%s.c' -o '%s/%s.so' %s -lm 2>'%s/log' || "
-                   "{ cat '%s/log'; exit 1; }; rm '%s/log'",
-                   from_environment("CC", "cc"), from_environment("IL_ROOT", "."),
-                   from_environment("IL_ROOT", "."), source, folder, name, flags,
-                   folder, folder, folder);
+    (void)snprintf(
+        line, sizeof line,
+        "%s -std=c11 -shared -fPIC -fvisibility=hidden -I'%s/include' "
+        "'%s/tests/fixtures/plugins/%s.c' -o '%s/%s.so' %s -lm 2>'%s/log' || "
+        "{ cat '%s/log'; exit 1; }; rm '%s/log'",
+        from_environment("CC", "cc"), from_environment("IL_ROOT", "."),
+        from_environment("IL_ROOT", "."), source, folder, name, flags, folder, folder,
+        folder);
     shell(line);
 }
 

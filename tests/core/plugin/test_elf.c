@@ -1,5 +1,5 @@
-/* Reading ELF files that lie about themselves: any bytes may be given, and nothing outside them
- * is read (the bytes stand at the end of an allocation of their size). */
+/* Reading ELF files that lie about themselves: any bytes may be given, and nothing
+ * outside them is read (the bytes stand at the end of an allocation of their size). */
 #include "plugin/elf.h"
 #include "support.h"
 #include "interloop/rng.h"
@@ -54,6 +54,7 @@ static il_status read_copy(const char *data, size_t size, il_error *err)
             sum += elf.entry[i];
         }
     }
+    (void)sum; /* volatile, so that every byte was read */
     free(copy);
     return status;
 }
@@ -75,6 +76,50 @@ START_TEST(a_plugin_shows_its_entry_manifest_and_libraries)
     ck_assert_int_eq(elf.manifest[0], '{');
     ck_assert(!elf.text_relocations && !elf.executable_stack && !elf.search_path);
     ck_assert_ptr_null(il_elf_undefined(&elf, &cursor));
+}
+END_TEST
+
+/* Gives the first entry of the dynamic section with tag `from` the tag `to`. */
+static void retag(char *bytes, uint64_t from, uint64_t to)
+{
+    for (size_t at = 0; at + 16 <= good_size; at += 8) {
+        uint64_t tag;
+
+        memcpy(&tag, bytes + at, sizeof tag);
+        if (tag == from) {
+            memcpy(bytes + at, &to, sizeof to);
+            return;
+        }
+    }
+    ck_abort_msg("there is no tag %llx", (unsigned long long)from);
+}
+
+START_TEST(what_makes_loading_unsafe_is_seen)
+{
+    enum { RELACOUNT = 0x6ffffff9, TEXTREL = 22, RPATH = 15, RUNPATH = 29 };
+    enum { AUDIT = 0x6ffffefc };
+    char *bytes = malloc(good_size);
+    il_error err = {0};
+    size_t needed;
+    il_elf elf;
+
+    ck_assert_ptr_nonnull(bytes);
+    memcpy(bytes, good, good_size);
+    retag(bytes, RELACOUNT, TEXTREL);
+    ck_assert_int_eq(il_elf_read(&elf, bytes, good_size, "x.so", &err), IL_OK);
+    ck_assert(elf.text_relocations);
+    needed = elf.needed_count;
+    retag(bytes, TEXTREL, RPATH);
+    ck_assert_int_eq(il_elf_read(&elf, bytes, good_size, "x.so", &err), IL_OK);
+    ck_assert(elf.search_path && !elf.text_relocations);
+    retag(bytes, RPATH, RUNPATH);
+    ck_assert_int_eq(il_elf_read(&elf, bytes, good_size, "x.so", &err), IL_OK);
+    ck_assert(elf.search_path);
+    /* An auditor is one more library that loading the file would run. */
+    retag(bytes, RUNPATH, AUDIT);
+    ck_assert_int_eq(il_elf_read(&elf, bytes, good_size, "x.so", &err), IL_OK);
+    ck_assert_uint_eq(elf.needed_count, needed + 1);
+    free(bytes);
 }
 END_TEST
 
@@ -122,6 +167,7 @@ int main(void)
 
     tcase_add_unchecked_fixture(tc, make_good, drop_good);
     tcase_add_test(tc, a_plugin_shows_its_entry_manifest_and_libraries);
+    tcase_add_test(tc, what_makes_loading_unsafe_is_seen);
     tcase_add_test(tc, a_truncated_file_is_refused_at_every_length);
     tcase_add_test(tc, damaged_bytes_are_read_without_harm);
     return run_plugin_case(tc);

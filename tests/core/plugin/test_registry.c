@@ -1,4 +1,5 @@
-/* Folders of plugins: what is usable, what is refused and why, and finding by id and range. */
+/* Folders of plugins: what is usable, what is refused and why, and finding by id and
+ * range. */
 #include "support.h"
 
 static char folder[64];
@@ -35,6 +36,24 @@ START_TEST(a_valid_plugin_is_found_with_all_that_it_offers)
     ck_assert_ptr_eq(o, il_registry_offer(r, 0));
     ck_assert_int_eq(il_registry_add_folder(r, folder, true, &err), IL_OK);
     ck_assert_uint_eq(il_registry_files(r), 1);
+    il_registry_destroy(r);
+}
+END_TEST
+
+START_TEST(every_plugin_that_is_built_here_is_usable)
+{
+    char path[4096];
+    il_registry *r;
+
+    (void)snprintf(path, sizeof path, "%s/plugins",
+                   from_environment("IL_BUILD", "build"));
+    r = registry_of(path);
+    ck_assert_uint_ge(il_registry_files(r), 1);
+    for (size_t i = 0; i < il_registry_files(r); i++) {
+        const il_plugin_file *f = il_registry_file(r, i);
+
+        ck_assert_msg(f->refused == NULL, "%s: %s", f->path, f->refused);
+    }
     il_registry_destroy(r);
 }
 END_TEST
@@ -129,8 +148,8 @@ START_TEST(no_plugins_at_all_is_said)
 }
 END_TEST
 
-/* Runs in the folder. SECTION puts the file `m` in as manifest, MANIFEST prints the one that is
- * there. */
+/* Runs in the folder. SECTION puts the file `m` in as manifest, MANIFEST prints the
+ * one that is there. */
 static const char prelude[] =
     "cd '%s' && F=file.so && "
     "SECTION='objcopy --remove-section=.interloop --add-section .interloop=m "
@@ -245,6 +264,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, make_folder, drop_folder);
     tcase_add_test(tc, a_valid_plugin_is_found_with_all_that_it_offers);
+    tcase_add_test(tc, every_plugin_that_is_built_here_is_usable);
     tcase_add_test(tc, a_component_that_is_not_there_is_explained);
     tcase_add_test(tc, one_id_in_two_files_is_an_error_that_names_both);
     tcase_add_test(tc, folders_must_be_absolute_there_and_safe);
