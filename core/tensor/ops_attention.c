@@ -75,7 +75,6 @@ static void back_attention(il__back *k, il__node *n)
     /* Without dout the values get nothing, so a new gradient must start from zeros. */
     float *dqkv = dout != NULL ? il__grad(k, n->in[0], &beta)
                                : (beta = 1.0f, il__grad_add(k, n->in[0]));
-    il_arena_mark mark = il_arena_save(k->pass->arena);
     float *ds = dqkv != NULL ? il__scratch(k, s->t * s->t) : NULL;
 
     if (ds == NULL) {
@@ -91,7 +90,7 @@ static void back_attention(il__back *k, il__node *n)
                       qkv + head_at(s, b, h), ds);
         }
     }
-    il_arena_restore(k->pass->arena, mark);
+    il__release(k, ds, s->t * s->t);
 }
 
 il_tensor *il__op_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,

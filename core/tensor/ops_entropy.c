@@ -165,7 +165,6 @@ static void back_fused(il__back *k, il__node *n)
         s->rows == NULL ? il__grad(k, n->in[0], &beta_h) : il__grad_add(k, n->in[0]);
     float *dw = il__grad(k, n->in[1], &beta_w);
     float *db = il__grad_add(k, n->in[2]);
-    il_arena_mark mark = il_arena_save(k->pass->arena);
     float *logits = il__scratch(k, CHUNK * v);
     float *drow = il__scratch(k, 2 * CHUNK);
     float *room = il__scratch(k, 2 * CHUNK * c);
@@ -199,7 +198,9 @@ static void back_fused(il__back *k, il__node *n)
             il_k_col_sum(db, logits, rows, v);
         }
     }
-    il_arena_restore(k->pass->arena, mark);
+    il__release(k, logits, CHUNK * v);
+    il__release(k, drow, 2 * CHUNK);
+    il__release(k, room, 2 * CHUNK * c);
 }
 
 /* Lists the rows that have a target. NULL and a stuck error when memory is out. */

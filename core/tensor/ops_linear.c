@@ -68,15 +68,14 @@ static void back_linear_act(il__back *k, il__node *n)
 {
     const act_state *s = n->state;
     int64_t count = il_count(&n->out->pub);
-    float *dy;
+    float *dy = il__scratch(k, count);
 
-    /* Not given back here: gradients asked for below lie above it until the backward ends. */
-    dy = il__scratch(k, count);
     if (dy != NULL) {
         il_k_act_grad(dy, il__arrived(k, n->out), s->before, il_f32(&n->out->pub),
                       count, s->act);
         backward_linear(k, n, dy);
     }
+    il__release(k, dy, count);
 }
 
 il_tensor *il__op_linear(il_pass *p, il_tensor *x, il_tensor *w, il_tensor *b,

@@ -1,6 +1,7 @@
 /* Elementwise ops, and those of two tensors where the second may be spread over the first. */
 #include "tensor/tape.h"
 
+#include <string.h>
 #include "tensor/kernels.h"
 
 bool il__known_act(il_pass *p, const char *op, il_act act)
@@ -90,7 +91,9 @@ static void pass_on(il__back *k, il__tensor *x, float alpha, const float *dy)
     if (dx == NULL) {
         return;
     }
-    if (beta == 0.0f) {
+    if (beta == 0.0f && alpha == 1.0f) {
+        memcpy(dx, dy, (size_t)n * sizeof *dx);
+    } else if (beta == 0.0f) {
         il_k_affine(dx, dy, alpha, 0.0f, n);
     } else {
         il_k_axpy(dx, alpha, dy, n);
@@ -116,16 +119,23 @@ static void gather_b(il__back *k, il__node *n, float alpha)
     }
 }
 
+/* What one input is given last may be handed on without a copy. */
 static void back_add(il__back *k, il__node *n)
 {
+    const spread *s = n->state;
+
     pass_on(k, n->in[0], 1.0f, il__arrived(k, n->out));
-    gather_b(k, n, 1.0f);
+    if (s->rows != 1 || !il__hand_on(k, n->in[1], n->out)) {
+        gather_b(k, n, 1.0f);
+    }
 }
 
 static void back_sub(il__back *k, il__node *n)
 {
-    pass_on(k, n->in[0], 1.0f, il__arrived(k, n->out));
     gather_b(k, n, -1.0f);
+    if (!il__hand_on(k, n->in[0], n->out)) {
+        pass_on(k, n->in[0], 1.0f, il__arrived(k, n->out));
+    }
 }
 
 static void back_mul(il__back *k, il__node *n)

@@ -281,12 +281,53 @@ float *il__grad_add(il__back *k, il__tensor *t)
     return grad;
 }
 
+bool il__hand_on(il__back *k, il__tensor *t, il__tensor *out)
+{
+    if (t == NULL || k->failed || !il_bits_meet(t->g, k->route, k->pass->words)) {
+        return false;
+    }
+    t = t->base;
+    if (t->bit >= 0 || t->epoch == k->pass->epoch ||
+        il_count(&t->pub) != il_count(&out->pub)) {
+        return false;
+    }
+    t->grad = out->grad;
+    t->epoch = k->pass->epoch;
+    out->grad = NULL;
+    return true;
+}
+
 float *il__scratch(il__back *k, int64_t count)
 {
-    float *memory = il_arena_alloc(k->pass->arena, (size_t)count * sizeof(float));
+    float *memory;
 
+    for (int i = k->spares - 1; i >= 0; i--) {
+        if (k->spare[i].count == count) {
+            memory = k->spare[i].data;
+            k->spare[i] = k->spare[--k->spares];
+            return memory;
+        }
+    }
+    memory = il_arena_alloc(k->pass->arena, (size_t)count * sizeof(float));
     k->failed = k->failed || memory == NULL;
     return memory;
+}
+
+void il__release(il__back *k, float *data, int64_t count)
+{
+    if (data != NULL && k->spares < IL__SPARE_MAX) {
+        k->spare[k->spares].data = data;
+        k->spare[k->spares++].count = count;
+    }
+}
+
+/* An output's gradient after its op has run: all its readers lay later on the tape, so it is done. */
+static void release_grad(il__back *k, il__tensor *t)
+{
+    if (il__arrived(k, t) != NULL) {
+        il__release(k, t->grad, il_count(&t->pub));
+        t->grad = NULL;
+    }
 }
 
 /* Brings in the roots' seeds, as if from ops after the last. */
@@ -317,7 +358,7 @@ il_status il_pass_backward(il_pass *p, size_t count, il_tensor *const *roots,
                            float *const *grads, il_error *err)
 {
     il__pass *own = il__of(p);
-    il__back k = {own, route, grads, false};
+    il__back k = {.pass = own, .route = route, .grads = grads};
     il_arena_mark mark;
 
     IL_TRY(il_pass_status(p, err));
@@ -332,6 +373,8 @@ il_status il_pass_backward(il_pass *p, size_t count, il_tensor *const *roots,
     for (il__node *n = own->last; n != NULL && !k.failed; n = n->before) {
         if (il__arrived(&k, n->out) != NULL || il__arrived(&k, n->also) != NULL) {
             n->backward(&k, n);
+            release_grad(&k, n->out);
+            release_grad(&k, n->also);
         }
     }
     own->epoch++; /* no gradient of this backward is one any more */

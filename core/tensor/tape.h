@@ -37,12 +37,20 @@ struct il__node {
     il__tensor **in; /* NULL for an input that was not given */
 };
 
-/* One backward. */
+/* One backward. A gradient that has been read for the last time makes room for the next of its size, which is
+ * still in the processor's cache. */
+enum { IL__SPARE_MAX = 32 };
+
 struct il__back {
     struct il__pass *pass;
     const il_word *route;
     float *const *grads; /* by bit */
     bool failed;         /* memory ran out */
+    int spares;
+    struct {
+        float *data;
+        int64_t count;
+    } spare[IL__SPARE_MAX];
 };
 
 /* A scope as it was entered: values and bits name it, so that a second visit finds the same leaves. */
@@ -147,8 +155,12 @@ const float *il__arrived(const il__back *k, const il__tensor *t);
 float *il__grad(il__back *k, il__tensor *t, float *beta);
 /* The same for an op that adds: a new buffer is cleared. */
 float *il__grad_add(il__back *k, il__tensor *t);
-/* Scratch until the caller restores the arena's mark, which it saved after asking for gradients. */
+/* Gives an input what arrived at the output, to have and to add to, when nothing has reached the input and both are of
+ * one size; false when it cannot, and nothing has happened. The output's is gone then. */
+bool il__hand_on(il__back *k, il__tensor *t, il__tensor *out);
+/* Memory not cleared, until it is released or the backward ends; NULL when memory is out. */
 float *il__scratch(il__back *k, int64_t count);
+void il__release(il__back *k, float *data, int64_t count);
 
 /* ---- the ops, as the public header describes them ---- */
 

@@ -174,6 +174,53 @@ START_TEST(matmul_and_its_gradients_agree_with_the_twin_and_with_differences)
 }
 END_TEST
 
+/* Gradients that are handed on, added to and used again: x + tanh(x w^T + b) and x - x^2 / 8, three times over. */
+static il_tensor *stack(il_pass *p, il_tensor *const *x, const grad_case *c)
+{
+    il_tensor *h = x[0];
+
+    (void)c;
+    for (int i = 0; i < 3; i++) {
+        h = il_add(p, h, il_linear_act(p, h, x[1], x[2], IL_ACT_TANH));
+        h = il_sub(p, h, il_affine(p, il_mul(p, h, h), 0.125f, 0.0f));
+        h = il_reshape(p, il_add(p, il_reshape(p, h, IL_SHAPE(12)), x[3]),
+                       IL_SHAPE(4, 3));
+    }
+    return h;
+}
+
+static void stack_twin(double *y, const float *const *x, const grad_case *c)
+{
+    (void)c;
+    for (int i = 0; i < 12; i++) {
+        y[i] = x[0][i];
+    }
+    for (int layer = 0; layer < 3; layer++) {
+        double before[12];
+
+        memcpy(before, y, sizeof before);
+        for (int i = 0; i < 12; i++) {
+            double sum = x[2][i % 3];
+
+            for (int j = 0; j < 3; j++) {
+                sum += before[i / 3 * 3 + j] * x[1][i % 3 * 3 + j];
+            }
+            y[i] = before[i] + tanh(sum);
+            y[i] = y[i] - y[i] * y[i] / 8 + x[3][i];
+        }
+    }
+}
+
+START_TEST(a_stack_with_residuals_agrees_with_the_twin_and_with_differences)
+{
+    grad_case c = {
+        "stack", stack, stack_twin, 4, {{2, {4, 3}}, {2, {3, 3}}, {1, {3}}, {1, {12}}},
+        .arg = 0};
+
+    grad_check(&c);
+}
+END_TEST
+
 START_TEST(every_activation_agrees_with_the_twin_and_with_differences)
 {
     grad_case odd = {"activate (37)", activate,  activate_twin, 1,
@@ -203,6 +250,8 @@ int main(void)
     tcase_add_loop_test(tests,
                         every_activation_agrees_with_the_twin_and_with_differences, 0,
                         IL_ACT_SQUARE + 1);
+    tcase_add_test(tests,
+                   a_stack_with_residuals_agrees_with_the_twin_and_with_differences);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
