@@ -64,23 +64,22 @@ IL_INLINE float float_reduce(float x, float low, int32_t *n)
     return r + r * r * q;
 }
 
-/* exp(x + low) for |low| much smaller than |x|. The power of two goes on in two halves,
- * so that results below the normal range are rounded once and those above become
- * infinite. */
+/* exp(x + low) for x in [-120,120] and |low| much smaller than |x|. The power of two
+ * goes on in two halves, so that results below the normal range are rounded once and
+ * those above become infinite. */
 IL_INLINE float float_exp_pair(float x, float low)
 {
     int32_t n;
-    float p;
+    float p = 1.0f + float_reduce(x, low, &n);
 
-    x = x < -104.0f ? -104.0f : x;
-    x = x > 89.0f ? 89.0f : x;
-    p = 1.0f + float_reduce(x, low, &n);
     return p * float_power_of_two(n >> 1) * float_power_of_two(n - (n >> 1));
 }
 
 /* 2 ulp. */
 IL_INLINE float float_exp(float x)
 {
+    x = x < -104.0f ? -104.0f : x;
+    x = x > 89.0f ? 89.0f : x;
     return float_exp_pair(x, 0.0f);
 }
 
