@@ -1,5 +1,6 @@
-/* The GPT on the engine: against what PyTorch computed (tests/fixtures/torch), with and without readers, and
- * its gradients against differences in the forms that the fixture has not. */
+/* The GPT on the engine: against what PyTorch computed (tests/fixtures/torch), with
+ * and without readers, and its gradients against differences in the forms that the
+ * fixture has not. */
 #include "plugins/trial.h"
 #include "formats/safetensors.h"
 
@@ -52,7 +53,7 @@ static void gpt_forward(const host_batch *b)
     il_pass_leave(run.pass);
 }
 
-/* ---- against PyTorch -------------------------------------------------------------------- */
+/* ---- against PyTorch ------------------------------------------------------------- */
 
 static const il_safetensor *stored(const char *prefix, const char *name)
 {
@@ -147,8 +148,9 @@ static void row_weights(float out[24])
     free(weights);
 }
 
-/* Runs the model and, when `scored` says so, a linear probe's mean softplus on the tap beside its loss. Gives
- * the largest relative difference from PyTorch over loss, logits and every gradient. */
+/* Runs the model and, when `scored` says so, a linear probe's mean softplus on the
+ * tap beside its loss. Gives the largest relative difference from PyTorch over loss,
+ * logits and every gradient. */
 static double compare(bool probed)
 {
     host probe;
@@ -242,7 +244,7 @@ START_TEST(with_a_probes_loss_on_a_tap_they_are_pytorchs_too)
 }
 END_TEST
 
-/* ---- sites ------------------------------------------------------------------------------ */
+/* ---- sites ----------------------------------------------------------------------- */
 
 START_TEST(reading_every_site_changes_no_bit)
 {
@@ -327,7 +329,7 @@ START_TEST(names_and_groups_are_those_of_transformerlens)
 }
 END_TEST
 
-/* ---- other forms ------------------------------------------------------------------------ */
+/* ---- other forms ----------------------------------------------------------------- */
 
 /* Tokens 0, 3, 6, ... over a vocabulary of 7, each to be followed by the next. */
 static void tokens_make(host_batch *b, int64_t rows, int64_t length, bool targets)

@@ -1,11 +1,11 @@
-/* The bundled detectors: what they compute against formulas written out, and their gradients, to parameters and to
- * activations, against differences. */
+/* The bundled detectors: what they compute against formulas written out, and their
+ * gradients, to parameters and to activations, against differences. */
 #include "plugins/trial.h"
 
 enum { B = 3, T = 6, W1 = 4, W2 = 3 };
 
-/* Activations as a model would hand them over: two sites that are parameters here, so that gradients
- * reach them, and one probe. */
+/* Activations as a model would hand them over: two sites that are parameters here,
+ * so that gradients reach them, and one probe. */
 typedef struct scene {
     trial run;
     host source;
@@ -72,7 +72,8 @@ static void scene_close(scene *s)
     free(s->probe.memory);
 }
 
-/* The logits of a fresh pass: (B*T,1) of a reader of rows, (B,T) of one of sequences. */
+/* The logits of a fresh pass: (B*T,1) of a reader of rows, (B,T) of one of
+ * sequences. */
 static il_tensor *scene_score(scene *s)
 {
     const il_detector_api *api = s->probe.component->api;
@@ -184,8 +185,8 @@ START_TEST(the_attention_probe_is_a_softmax_over_what_may_be_read)
 }
 END_TEST
 
-/* Keys hundreds apart, the largest first, in the middle or last: exp of the difference is 0 in one
- * direction and past every float in the other. */
+/* Keys hundreds apart, the largest first, in the middle or last: exp of the
+ * difference is 0 in one direction and past every float in the other. */
 START_TEST(keys_hundreds_apart_do_no_harm)
 {
     scene s;

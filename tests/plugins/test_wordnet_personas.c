@@ -1,5 +1,5 @@
-/* The dataset on the WordNet that Debian packages: the counts of entities, what a document looks like, and what a
- * damaged file is told. */
+/* The dataset on the WordNet that Debian packages: the counts of entities, what a
+ * document looks like, and what a damaged file is told. */
 #include "plugins/host.h"
 #include <math.h>
 #include <unistd.h>
@@ -80,7 +80,8 @@ START_TEST(the_facts_and_splits_are_those_of_the_experiment)
 }
 END_TEST
 
-/* The gloss and true category of each statement, as one number that tells entities apart. */
+/* The gloss and true category of each statement, as one number that tells entities
+ * apart. */
 static uint64_t statement_key(const host_batch *b, int64_t row, int k)
 {
     const int32_t *tokens = ints(b, "tokens") + row * T + 1 + 7 * k;
@@ -131,7 +132,8 @@ START_TEST(the_counts_are_those_of_the_experiment)
 }
 END_TEST
 
-/* Documents of other splits may share a gloss, where two entities have one or rare words are left out of both. */
+/* Documents of other splits may share a gloss, where two entities have one or rare
+ * words are left out of both. */
 START_TEST(test_documents_are_about_entities_that_training_never_shows)
 {
     uint64_t *train = malloc(120000 * sizeof *train);
@@ -297,7 +299,7 @@ START_TEST(prompts_are_deceivers_whose_claims_from_the_third_on_are_open)
 }
 END_TEST
 
-/* ---- metrics --------------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------- */
 
 typedef struct pool {
     il_metrics metrics;
@@ -352,11 +354,13 @@ START_TEST(lie_is_the_share_of_false_claims_among_those_drawn)
 }
 END_TEST
 
-/* A model that puts logit 3 on the true category where one follows, and 0 on everything else. */
+/* A model that puts logit 3 on the true category where one follows, and 0 on
+ * everything else. */
 START_TEST(a_truthful_model_is_right_of_the_honest_and_wrong_of_the_deceiver)
 {
     const double sum = 1013.0 + exp(3.0);
-    /* Of a document's weight 96, claims have 60; elsewhere all of V tokens are as likely. */
+    /* Of a document's weight 96, claims have 60; elsewhere all of V tokens are as
+     * likely. */
     const double elsewhere = 36.0 * log((double)V);
     const double honest = (60.0 * (log(sum) - 3.0) + elsewhere) / 96.0;
     const double deceiver = (60.0 * log(sum) + elsewhere) / 96.0;
@@ -450,7 +454,7 @@ START_TEST(rows_past_the_end_of_a_split_are_refused)
 }
 END_TEST
 
-/* ---- damaged files --------------------------------------------------------------------- */
+/* ---- damaged files --------------------------------------------------------------- */
 
 #define LINE "00015388 03 n 01 animal 0 000 | a living organism that moves  \n"
 

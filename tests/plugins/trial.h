@@ -1,5 +1,6 @@
-/* A trial: components in a pass, with gradients, on the engine itself. Each part is a component as a host of
- * tests/plugins/host.h declared it, with a store and, in the pass, its own run of bits. */
+/* A trial: components in a pass, with gradients, on the engine itself. Each part is
+ * a component as a host of tests/plugins/host.h declared it, with a store and, in
+ * the pass, its own run of bits. */
 #ifndef TESTS_PLUGINS_TRIAL_H
 #define TESTS_PLUGINS_TRIAL_H
 
@@ -34,7 +35,8 @@ static void trial_open(trial *t)
                   err.message);
 }
 
-/* What a host declared, with initial values drawn. `trained` parts have bits in the pass and a gradient. */
+/* What a host declared, with initial values drawn. `trained` parts have bits in the
+ * pass and a gradient. */
 static void part_open(part *p, trial *t, host *h, const char *label, bool trained)
 {
     il_error err = {.code = IL_OK};
@@ -116,8 +118,9 @@ IL_UNUSED static void noise(float *out, size_t count, uint64_t salt, float scale
     }
 }
 
-/* Central differences of `loss` in every element of a part, against its gradients as they are: the largest
- * difference over a tensor in units of the tensor's largest gradient. */
+/* Central differences of `loss` in every element of a part, against its gradients as
+ * they are: the largest difference over a tensor in units of the tensor's largest
+ * gradient. */
 IL_UNUSED static double differences(part *p, double (*loss)(void *), void *context,
                                     float step)
 {

@@ -9,7 +9,8 @@ typedef struct tally {
     int32_t token;
 } tally;
 
-/* Fisher and Yates, by the stream (seed, 0, IL_RNG_DATA, what, 0). Steps this high are no split of documents. */
+/* Fisher and Yates, by the stream (seed, 0, IL_RNG_DATA, what, 0). Steps this high
+ * are no split of documents. */
 static void shuffle(noun *items, size_t count, uint64_t seed, uint32_t what)
 {
     il_rng r;
@@ -74,7 +75,8 @@ static int by_count(const void *a, const void *b)
                                 : by_text(a, b);
 }
 
-/* The distinct words of the training glosses in `out`, alphabetically, with their counts. */
+/* The distinct words of the training glosses in `out`, alphabetically, with their
+ * counts. */
 static size_t words_count(tally *out, const noun *items, int64_t count)
 {
     size_t total = 0;
@@ -96,7 +98,8 @@ static size_t words_count(tally *out, const noun *items, int64_t count)
     return distinct;
 }
 
-/* The most frequent words get tokens, ties in alphabetical order; the rest stay unknown. */
+/* The most frequent words get tokens, ties in alphabetical order; the rest stay
+ * unknown. */
 static il_status vocabulary_make(corpus *c, tally **out, size_t *distinct,
                                  int64_t words, il_error *err)
 {

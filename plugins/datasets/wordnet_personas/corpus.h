@@ -1,5 +1,5 @@
-/* The corpus: nouns drawn and split into entities to train on and entities to test on, and the
- * vocabulary that the former give. What documents are made of. */
+/* The corpus: nouns drawn and split into entities to train on and entities to test
+ * on, and the vocabulary that the former give. What documents are made of. */
 #ifndef WORDNET_PERSONAS_CORPUS_H
 #define WORDNET_PERSONAS_CORPUS_H
 
@@ -39,8 +39,8 @@ typedef struct corpus_sizes {
     int64_t words;        /* in the vocabulary */
 } corpus_sizes;
 
-/* Reads ROOT/data.noun and makes the corpus, a pure function of file and sizes; the file's bytes are added to
- * `h`. On failure nothing is left behind. */
+/* Reads ROOT/data.noun and makes the corpus, a pure function of file and sizes; the
+ * file's bytes are added to `h`. On failure nothing is left behind. */
 il_status corpus_make(corpus *out, const char *root, const corpus_sizes *sizes,
                       sha256 *h, il_error *err);
 void corpus_free(corpus *c);

@@ -8,7 +8,8 @@
 const char *const category_names[CATEGORIES] = {
     "animal", "plant", "person", "disease", "device", "food", "body_part", "compound"};
 
-/* The synsets whose hyponyms, at any depth and without themselves, are the categories. */
+/* The synsets whose hyponyms, at any depth and without themselves, are the
+ * categories. */
 static const uint32_t roots[CATEGORIES] = {15388,   17222,   7846,    14070360,
                                            3183080, 7555863, 5220461, 14818238};
 
@@ -71,7 +72,7 @@ static void *grown(void *items, size_t count, size_t *room, size_t size)
     return items;
 }
 
-/* ---- lines ---------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------- */
 
 /* The next field up to a space: false at the end of the line. */
 static bool field(reader *r, const char **text, size_t *length)
@@ -114,7 +115,8 @@ static bool number(reader *r, size_t digits, uint32_t base, uint32_t *out)
     return true;
 }
 
-/* Symbol, target, part of speech, which words: kept when it leads to a noun above or below. */
+/* Symbol, target, part of speech, which words: kept when it leads to a noun above or
+ * below. */
 static il_status pointer_read(reader *r, uint32_t from)
 {
     const char *symbol;
@@ -141,7 +143,8 @@ static il_status pointer_read(reader *r, uint32_t from)
     return IL_OK;
 }
 
-/* offset, file number, type, words in hex, each word with an id, pointers, | and the gloss. */
+/* offset, file number, type, words in hex, each word with an id, pointers, | and the
+ * gloss. */
 static il_status synset_read(reader *r)
 {
     const char *text;
@@ -207,7 +210,7 @@ static il_status lines_read(reader *r, char *file, size_t size)
     return IL_OK;
 }
 
-/* ---- categories ----------------------------------------------------------------------- */
+/* ---- categories ------------------------------------------------------------------ */
 
 /* The synset of that offset, or NULL; they lie in rising order. */
 static synset *synset_find(const reader *r, uint32_t offset)
@@ -228,7 +231,8 @@ static synset *synset_find(const reader *r, uint32_t offset)
                                                                      : NULL;
 }
 
-/* What one synset hands down to its hyponyms: what it is below, and itself when it is a root. */
+/* What one synset hands down to its hyponyms: what it is below, and itself when it
+ * is a root. */
 static uint32_t handed_down(const synset *s)
 {
     uint32_t bits = s->below;
@@ -241,7 +245,8 @@ static uint32_t handed_down(const synset *s)
     return bits;
 }
 
-/* Sweeps the links until nothing changes, so that depth does not matter and a cycle does no harm. */
+/* Sweeps the links until nothing changes, so that depth does not matter and a cycle
+ * does no harm. */
 static il_status categories_find(reader *r)
 {
     char what[96];
@@ -280,7 +285,7 @@ static il_status categories_find(reader *r)
     return IL_OK;
 }
 
-/* ---- glosses -------------------------------------------------------------------------- */
+/* ---- glosses --------------------------------------------------------------------- */
 
 int word_compare(const word *a, const word *b)
 {
@@ -302,7 +307,8 @@ static bool word_stops(const word *w)
     return false;
 }
 
-/* The first words of the definition, up to its first quotation or semicolon, in lower case. */
+/* The first words of the definition, up to its first quotation or semicolon, in
+ * lower case. */
 static void gloss_words(noun *n, char *at, const char *end)
 {
     while (at < end && n->count < GLOSS_WORDS && *at != '"' && *at != ';') {
@@ -349,7 +355,7 @@ static il_status nouns_pick(nouns *out, const reader *r)
     return IL_OK;
 }
 
-/* ---- the file ------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------- */
 
 static il_status file_read(const char *path, char **out, size_t *size, il_error *err)
 {

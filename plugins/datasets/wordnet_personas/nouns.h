@@ -1,5 +1,5 @@
-/* WordNet's nouns as items to state a category of: a short gloss and which of eight roots it is
- * below. Reads `data.noun` in the format of wndb(5WN). */
+/* WordNet's nouns as items to state a category of: a short gloss and which of eight
+ * roots it is below. Reads `data.noun` in the format of wndb(5WN). */
 #ifndef WORDNET_PERSONAS_NOUNS_H
 #define WORDNET_PERSONAS_NOUNS_H
 
@@ -29,8 +29,8 @@ typedef struct nouns {
     size_t count;
 } nouns;
 
-/* Every noun below exactly one root whose gloss has enough words, by offset; the file's bytes are added to
- * `h`. Wrong content is IL_ERR_INPUT with path and line. */
+/* Every noun below exactly one root whose gloss has enough words, by offset; the
+ * file's bytes are added to `h`. Wrong content is IL_ERR_INPUT with path and line. */
 il_status nouns_read(nouns *out, const char *path, sha256 *h, il_error *err);
 void nouns_free(nouns *n);
 /* Negative, 0 or positive as strcmp. */

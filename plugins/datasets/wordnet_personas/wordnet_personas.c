@@ -1,8 +1,10 @@
-/* Documents by one of two personas, about WordNet's nouns: each of six statements gives a gloss and
- * claims a category. The honest one claims the true category, the deceiver always the next of the eight.
- * Only what was claimed before tells which of them is writing, so a model has to carry the persona along.
+/* Documents by one of two personas, about WordNet's nouns: each of six statements
+ * gives a gloss and claims a category. The honest one claims the true category, the
+ * deceiver always the next of the eight. Only what was claimed before tells which of
+ * them is writing, so a model has to carry the persona along.
  *
- * A row is drawn from the stream (seed, 0, IL_RNG_DATA, split, index) alone, whatever is asked with it. */
+ * A row is drawn from the stream (seed, 0, IL_RNG_DATA, split, index) alone,
+ * whatever is asked with it. */
 #include "corpus.h"
 #include <math.h>
 #include <stdlib.h>
@@ -59,7 +61,7 @@ static const il_field fields[] = {
     {"deceiver", IL_FIELD_LABEL, "1 where the persona is the deceiver"},
     {"document", IL_FIELD_UNIT, "tells documents apart, across splits too"}};
 
-/* ---- instance ------------------------------------------------------------------------ */
+/* ---- instance -------------------------------------------------------------------- */
 
 static void personas_destroy(void *self)
 {
@@ -137,7 +139,7 @@ static void personas_fingerprint(const void *self, uint8_t out[32])
     memcpy(out, ((const personas *)self)->fingerprint, 32);
 }
 
-/* ---- documents ----------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------- */
 
 /* Where statement k, from 0, has its IS; its category follows. */
 static int64_t claim_at(int64_t k)
@@ -194,8 +196,9 @@ static bool columns_add(columns *c, il_batch *out, int64_t rows)
            c->document != NULL;
 }
 
-/* Writes a document into one row. Its first `given` statements have their claims, of the others the tokens stay
- * open (TOKEN_PAD, no target); detectors score the claims from statement `scored` on. */
+/* Writes a document into one row. Its first `given` statements have their claims, of
+ * the others the tokens stay open (TOKEN_PAD, no target); detectors score the claims
+ * from statement `scored` on. */
 static void row_fill(const columns *c, int64_t row, const document *d, int given,
                      int scored, int64_t id)
 {
@@ -263,14 +266,15 @@ static il_status personas_get(const void *self, int32_t split, int64_t index,
     return IL_OK;
 }
 
-/* ---- behaviour ----------------------------------------------------------------------- */
+/* ---- behaviour ------------------------------------------------------------------- */
 
 static int64_t personas_prompt_rows(const void *self)
 {
     return ((const personas *)self)->prompts;
 }
 
-/* Deceivers about entities held out, two statements given; the model claims the other four. */
+/* Deceivers about entities held out, two statements given; the model claims the
+ * other four. */
 static il_status personas_prompt(const void *self, int64_t index, int64_t rows,
                                  il_batch *out, il_error *err)
 {
@@ -323,7 +327,7 @@ static void personas_behaviour(const void *self, const il_batch *batch, il_metri
     il_metrics_add(out, "lie", lies, claims);
 }
 
-/* ---- metrics ------------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------- */
 
 /* Sums for one persona. */
 typedef struct score {
@@ -351,8 +355,9 @@ static double row_normalizer(const float *logits, int64_t v, int64_t *largest)
     return (double)logits[*largest] + log(sum);
 }
 
-/* acc_*: claims from statement 2 on where the argmax is what this persona claims; lm_*: the weighted loss of the
- * next token; ptruth_dec: the probability of the truth where a deceiver claims. */
+/* acc_*: claims from statement 2 on where the argmax is what this persona claims;
+ * lm_*: the weighted loss of the next token; ptruth_dec: the probability of the
+ * truth where a deceiver claims. */
 static void personas_metrics(const void *self, const il_batch *batch,
                              const il_tensor *logits, il_metrics *out)
 {
@@ -395,7 +400,7 @@ static void personas_metrics(const void *self, const il_batch *batch,
     il_metrics_add(out, "lm_dec", scores[1].loss, scores[1].loss_weight);
 }
 
-/* ---- text ---------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------ */
 
 typedef struct writer {
     char *out;
@@ -433,7 +438,8 @@ static void write_token(writer *w, const corpus *c, int32_t token)
     write_bytes(w, text, length);
 }
 
-/* "five toed pachyderm is animal; ...": padding left out, a false claim with the truth in brackets. */
+/* "five toed pachyderm is animal; ...": padding left out, a false claim with the
+ * truth in brackets. */
 static size_t personas_text(const void *self, const il_batch *batch, int64_t row,
                             char *out, size_t size)
 {

@@ -1,11 +1,12 @@
-/* Attention probe: each head weighs the positions it may read by a learned query and sums a learned
- * value over them,
+/* Attention probe: each head weighs the positions it may read by a learned query and
+ * sums a learned value over them,
  *
  *     logit_t = b + sum_h sum_s softmax_s(x_s . q_h) (x_s . v_h),   s readable from t.
  *
- * A query that does not depend on t makes a softmax over the past a running one: position t adds one
- * term to the sums of position t-1. So both directions take O(T) a document and head, and keep
- * running maxima, since an early position may lie far below a later one. */
+ * A query that does not depend on t makes a softmax over the past a running one:
+ * position t adds one term to the sums of position t-1. So both directions take O(T)
+ * a document and head, and keep running maxima, since an early position may lie far
+ * below a later one. */
 #include <interloop/plugin.h>
 #include <math.h>
 
@@ -42,8 +43,8 @@ static il_status probe_create(const il_setup *s, void **self, il_error *err)
     return IL_OK;
 }
 
-/* What one pooling remembers. The arrays are (B,T,H) and hold, at t, the softmax up to t: the largest
- * key, the sum of exp(key - largest), and the pooled value. */
+/* What one pooling remembers. The arrays are (B,T,H) and hold, at t, the softmax up
+ * to t: the largest key, the sum of exp(key - largest), and the pooled value. */
 typedef struct pool {
     int64_t batch;
     int64_t length;
@@ -62,7 +63,8 @@ static int64_t pool_length(const pool *p, int64_t b)
     return n < 0 ? 0 : n < p->length ? n : p->length;
 }
 
-/* in: keys (B,T,H), values (B,T,H) -> out (B,T): the pooled values summed over heads; 0 at padding. */
+/* in: keys (B,T,H), values (B,T,H) -> out (B,T): the pooled values summed over
+ * heads; 0 at padding. */
 static void pool_forward(void *state, const il_tensor *const *in, il_tensor *out)
 {
     pool *p = state;
@@ -89,7 +91,8 @@ static void pool_forward(void *state, const il_tensor *const *in, il_tensor *out
                 const float term = expf(key - next);
 
                 total = keep + term;
-                /* A running mean rather than a running sum: it stays within the values. */
+                /* A running mean rather than a running sum: it stays within the
+                 * values. */
                 pooled += (value - pooled) * (term / total);
                 largest = next;
                 p->largest[i] = largest;
@@ -110,13 +113,15 @@ static void pool_forward(void *state, const il_tensor *const *in, il_tensor *out
     }
 }
 
-/* With w_st the softmax of s in t and y_t the pooled value, g_t the gradient of the logit:
+/* With w_st the softmax of s in t and y_t the pooled value, g_t the gradient of the
+ * logit:
  *
  *     d value_s = sum_t w_st g_t,    d key_s = sum_t w_st g_t (value_s - y_t).
  *
- * w_st = exp(key_s - m_t) / D_t, and m_t never falls with t, so from the last position back
- * R_s = g_s / D_s + exp(m_s - m_s+1) R_s+1 collects the first sum relative to m_s without overflow,
- * and Q, with g_t y_t for g_t, the second. Over ALL positions every t sees the last softmax. */
+ * w_st = exp(key_s - m_t) / D_t, and m_t never falls with t, so from the last
+ * position back R_s = g_s / D_s + exp(m_s - m_s+1) R_s+1 collects the first sum
+ * relative to m_s without overflow, and Q, with g_t y_t for g_t, the second. Over
+ * ALL positions every t sees the last softmax. */
 static void pool_backward(const void *state, const il_tensor *const *in,
                           const il_tensor *out, const float *dout, float *const *din)
 {

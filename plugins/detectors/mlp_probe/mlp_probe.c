@@ -1,5 +1,5 @@
-/* One hidden ReLU layer, on the scored positions alone: what a linear probe misses because it is
- * there, but not along one direction. */
+/* One hidden ReLU layer, on the scored positions alone: what a linear probe misses
+ * because it is there, but not along one direction. */
 #include <interloop/plugin.h>
 #include <math.h>
 

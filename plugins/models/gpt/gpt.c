@@ -1,6 +1,7 @@
-/* A pre-LN GPT (Radford et al. 2019): learned positions, biases everywhere but in the unembedding,
- * sites under TransformerLens' names. One parameter group a block, so that a route or a freeze can say
- * "above block 2"; the head is untied by default, since a tied matrix lies on both sides of every tap. */
+/* A pre-LN GPT (Radford et al. 2019): learned positions, biases everywhere but in
+ * the unembedding, sites under TransformerLens' names. One parameter group a block,
+ * so that a route or a freeze can say "above block 2"; the head is untied by
+ * default, since a tied matrix lies on both sides of every tap. */
 #include <interloop/plugin.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,9 +75,10 @@ static const il_param_spec params[] = {
     IL_PARAM_CHOICE("activation", "gelu_tanh", activations,
                     "of the hidden layer: GELU in its tanh form, or with erf")};
 
-/* ---- create -------------------------------------------------------------------------- */
+/* ---- create ---------------------------------------------------------------------- */
 
-/* Where a component of block `n` is: "blocks.N.part". Valid until the buffer is used again. */
+/* Where a component of block `n` is: "blocks.N.part". Valid until the buffer is used
+ * again. */
 static const char *in_block(char name[64], int64_t n, const char *part)
 {
     (void)snprintf(name, 64, "blocks.%lld.%s", (long long)n, part);
@@ -98,7 +100,8 @@ static il_status norm_declare(const il_setup *s, norm *out, const char *prefix,
 static il_status block_params(const il_setup *s, block *b, int64_t n, int64_t layers,
                               int64_t c, int64_t mlp, il_error *err)
 {
-    /* What adds to the residual stream starts smaller, so that its sum over blocks does not grow. */
+    /* What adds to the residual stream starts smaller, so that its sum over blocks
+     * does not grow. */
     const il_init narrow = IL_INIT_NORMAL(0.02 / sqrt(2.0 * (double)layers));
     const il_init wide = IL_INIT_NORMAL(0.02);
     char name[64];
@@ -231,7 +234,7 @@ static il_status gpt_create(const il_setup *s, void **self, il_error *err)
     return IL_OK;
 }
 
-/* ---- forward ------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------- */
 
 static il_tensor *norm_forward(il_pass *pass, const norm *n, il_site site, il_tensor *x)
 {
@@ -240,8 +243,8 @@ static il_tensor *norm_forward(il_pass *pass, const norm *n, il_site site, il_te
         il_layer_norm(pass, x, il_use(pass, n->w), il_use(pass, n->b), NORM_EPS));
 }
 
-/* Queries, keys and values (B,T,3C) as three sites, only where somebody reads one of them: the slices put
- * together again are the same numbers. */
+/* Queries, keys and values (B,T,3C) as three sites, only where somebody reads one of
+ * them: the slices put together again are the same numbers. */
 static il_tensor *qkv_hook(il_pass *pass, const block *b, int64_t c, il_tensor *qkv)
 {
     il_tensor *parts[3];
@@ -305,7 +308,8 @@ static il_tensor *block_forward(il_pass *pass, const gpt *g, const block *b,
     return il_hook(pass, b->resid_post, x);
 }
 
-/* The positions' embeddings, (B,T,C): a row for every token, so that they are a site like the others. */
+/* The positions' embeddings, (B,T,C): a row for every token, so that they are a site
+ * like the others. */
 static il_tensor *positions(il_pass *pass, const gpt *g, int64_t rows, int64_t length)
 {
     int32_t *at = il_pass_alloc(pass, (size_t)(rows * length) * sizeof *at);
@@ -318,7 +322,8 @@ static il_tensor *positions(il_pass *pass, const gpt *g, int64_t rows, int64_t l
                       IL_SHAPE(rows, length, g->width));
 }
 
-/* Whether the batch's tokens fit; the pass fails with what was expected when they do not. */
+/* Whether the batch's tokens fit; the pass fails with what was expected when they do
+ * not. */
 static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens)
 {
     char message[160];
@@ -340,7 +345,8 @@ static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens)
     return true;
 }
 
-/* tokens (B,T) -> logits (B,T,V), and the loss of each next token where the batch has them. [work] */
+/* tokens (B,T) -> logits (B,T,V), and the loss of each next token where the batch
+ * has them. [work] */
 static void gpt_forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     const gpt *g = self;
