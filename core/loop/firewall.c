@@ -101,14 +101,21 @@ static const char *say(judge *j, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static const char *say(judge *j, const char *fmt, ...)
 {
-    char line[1024];
-    const char *text;
-    va_list args;
+    char *text = NULL;
+    va_list args, again;
+    int size;
 
     va_start(args, fmt);
-    (void)vsnprintf(line, sizeof line, fmt, args);
+    va_copy(again, args);
+    size = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    text = il_arena_strdup(j->arena, line);
+    if (size >= 0) {
+        text = il_arena_alloc(j->arena, (size_t)size + 1);
+    }
+    if (text != NULL) {
+        (void)vsnprintf(text, (size_t)size + 1, fmt, again);
+    }
+    va_end(again);
     j->failed |= text == NULL;
     return text;
 }
