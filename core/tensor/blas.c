@@ -1,6 +1,6 @@
-/* OpenBLAS reads the kernel and the number of threads from the environment while it is being loaded, and
- * keeps them until the process ends. So this file has the one mutable object of the core: what was loaded,
- * behind a mutex. */
+/* OpenBLAS reads the kernel and the number of threads from the environment while it is
+ * being loaded, and keeps them until the process ends. So this file has the one mutable
+ * object of the core: what was loaded, behind a mutex. */
 #include "tensor/blas.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
-/* Causal attention, one (batch, head) at a time on the strided qkv (B,T,3C), after Vaswani et al. 2017:
- * P = softmax(Q K^T / sqrt(D)) on and below the diagonal, out = P V, D = C / heads. */
+/* Causal attention, one (batch, head) at a time on the strided qkv (B,T,3C), after
+ * Vaswani et al. 2017: P = softmax(Q K^T / sqrt(D)) on and below the diagonal, out = P
+ * V, D = C / heads. */
 #include "tensor/tape.h"
 
 #include <math.h>
@@ -14,8 +15,8 @@ typedef struct sizes {
     const float *p; /* (b,heads,t,t) */
 } sizes;
 
-/* Where the query of a batch and head begins in something laid out as qkv; key and value lie c and
- * 2c further. */
+/* Where the query of a batch and head begins in something laid out as qkv; key and
+ * value lie c and 2c further. */
 static int64_t head_at(const sizes *s, int64_t b, int64_t h)
 {
     return b * s->t * 3 * s->c + h * s->d;
@@ -38,8 +39,9 @@ static void forward_head(const il_blas *blas, const sizes *s, float *out, float 
                  0.0f, out, s->c);
 }
 
-/* dV = P^T dO, dP = dO V^T (+ what came to the pattern), dS = softmax'(dP), dQ = dS K, dK = dS^T Q, the
- * scale being in dS. `dout` and `dpattern` may each be NULL; ds (t,t) is scratch. */
+/* dV = P^T dO, dP = dO V^T (+ what came to the pattern), dS = softmax'(dP), dQ = dS K,
+ * dK = dS^T Q, the scale being in dS. `dout` and `dpattern` may each be NULL; ds (t,t)
+ * is scratch. */
 static void back_head(const il_blas *blas, const sizes *s, float *dq, float beta,
                       const float *dout, const float *dpattern, const float *p,
                       const float *q, float *ds)

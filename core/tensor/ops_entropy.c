@@ -1,4 +1,5 @@
-/* Cross-entropy, on logits that are there and on logits h w^T + b that are made a chunk of rows at a time. */
+/* Cross-entropy, on logits that are there and on logits h w^T + b that are made a chunk
+ * of rows at a time. */
 #include "tensor/tape.h"
 
 #include <string.h>
@@ -33,7 +34,8 @@ static bool check_targets(il_pass *p, const char *op, const il_tensor *targets,
     return true;
 }
 
-/* ---- on logits --------------------------------------------------------------------------- */
+/* ---- on logits
+ * --------------------------------------------------------------------------- */
 
 typedef struct plain_state {
     const float *prob;
@@ -96,7 +98,8 @@ il_tensor *il__op_cross_entropy(il_pass *p, il_tensor *logits, const il_tensor *
     return il__record(p, back_plain, s, y, NULL, 1, &logits);
 }
 
-/* ---- on h w^T + b ------------------------------------------------------------------------ */
+/* ---- on h w^T + b
+ * ------------------------------------------------------------------------ */
 
 /* Rows without a target take no part: the others are `rows` (count), in order. */
 typedef struct fused_state {
@@ -131,8 +134,8 @@ static void make_logits(const il_blas *blas, float *logits, const float *h,
                  b != NULL ? 1.0f : 0.0f, logits, v);
 }
 
-/* A chunk's dlogits (rows,V) from its row gradients. `logits` is scratch, `lost` for the losses
- * that come out again where the probabilities are made anew. */
+/* A chunk's dlogits (rows,V) from its row gradients. `logits` is scratch, `lost` for
+ * the losses that come out again where the probabilities are made anew. */
 static void make_dlogits(const il_blas *blas, const il__node *n, float *logits,
                          const float *h, const float *drow, float *lost, int64_t first,
                          int64_t rows)
@@ -160,7 +163,8 @@ static void back_fused(il__back *k, il__node *n)
     int64_t c = w->shape[1];
     float beta_h = 1.0f;
     float beta_w;
-    /* Rows that take no part are written by nobody, and gathered ones are scattered by adding. */
+    /* Rows that take no part are written by nobody, and gathered ones are scattered by
+     * adding. */
     float *dh =
         s->rows == NULL ? il__grad(k, n->in[0], &beta_h) : il__grad_add(k, n->in[0]);
     float *dw = il__grad(k, n->in[1], &beta_w);
@@ -228,7 +232,8 @@ static fused_state *pick_rows(il_pass *p, const int32_t *targets, int64_t count)
     return s;
 }
 
-/* The losses of all rows, and the probabilities where they are kept. False when memory is out. */
+/* The losses of all rows, and the probabilities where they are kept. False when memory
+ * is out. */
 static bool forward_fused(il_pass *p, const fused_state *s, float *y, il_tensor *h,
                           il_tensor *w, il_tensor *b)
 {

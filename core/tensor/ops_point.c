@@ -1,4 +1,5 @@
-/* Elementwise ops, and those of two tensors where the second may be spread over the first. */
+/* Elementwise ops, and those of two tensors where the second may be spread over the
+ * first. */
 #include "tensor/tape.h"
 
 #include <string.h>
@@ -52,7 +53,8 @@ il_tensor *il__op_activate(il_pass *p, il_tensor *x, il_act act)
     return il__record(p, back_activate, state, y, NULL, 1, &x);
 }
 
-/* ---- a op b ------------------------------------------------------------------------------ */
+/* ---- a op b
+ * ------------------------------------------------------------------------------ */
 
 /* How b lies over a: as rows of w, (rows,w) over (w). */
 typedef struct spread {
@@ -100,7 +102,8 @@ static void pass_on(il__back *k, il__tensor *x, float alpha, const float *dy)
     }
 }
 
-/* What comes to b through a sum: alpha times dy, summed over the rows it was spread to. */
+/* What comes to b through a sum: alpha times dy, summed over the rows it was spread to.
+ */
 static void gather_b(il__back *k, il__node *n, float alpha)
 {
     const spread *s = n->state;
@@ -205,7 +208,8 @@ il_tensor *il__op_mul(il_pass *p, il_tensor *a, il_tensor *b)
     return two(p, "mul", il_k_mul, back_mul, a, b);
 }
 
-/* ---- affine, binary cross-entropy -------------------------------------------------------- */
+/* ---- affine, binary cross-entropy
+ * -------------------------------------------------------- */
 
 static void back_affine(il__back *k, il__node *n)
 {

@@ -1,11 +1,13 @@
-/* Ops that move elements: embedding, gather, concat, slice, reshape, detach; and the author's own. */
+/* Ops that move elements: embedding, gather, concat, slice, reshape, detach; and the
+ * author's own. */
 #include "tensor/tape.h"
 
 #include <string.h>
 #include "interloop/abi.h"
 #include "tensor/kernels.h"
 
-/* ---- rows by number ---------------------------------------------------------------------- */
+/* ---- rows by number
+ * ---------------------------------------------------------------------- */
 
 static void back_rows(il__back *k, il__node *n)
 {
@@ -18,7 +20,8 @@ static void back_rows(il__back *k, il__node *n)
     }
 }
 
-/* y (ndim of shape) = rows of x (N,W); the list is copied, since the backward reads it. */
+/* y (ndim of shape) = rows of x (N,W); the list is copied, since the backward reads it.
+ */
 static il_tensor *pick(il_pass *p, const char *op, il_tensor *x, int64_t count,
                        const int32_t *rows, int32_t ndim, const int64_t *shape)
 {
@@ -80,7 +83,8 @@ il_tensor *il__op_gather_rows(il_pass *p, il_tensor *x, int64_t count,
                 (const int64_t[]){count, il_width(x)});
 }
 
-/* ---- columns ----------------------------------------------------------------------------- */
+/* ---- columns
+ * ----------------------------------------------------------------------------- */
 
 /* to (rows,w) = columns of from, each with its own distance between rows. */
 static void copy_columns(float *to, int64_t to_row, const float *from, int64_t from_row,
@@ -200,7 +204,8 @@ il_tensor *il__op_slice(il_pass *p, il_tensor *x, int64_t start, int64_t width)
     return il__record(p, back_slice, state, y, NULL, 1, &x);
 }
 
-/* ---- the same elements ------------------------------------------------------------------- */
+/* ---- the same elements
+ * ------------------------------------------------------------------- */
 
 /* No node: the view shares the gradient of what it views, element for element. */
 il_tensor *il__op_reshape(il_pass *p, il_tensor *x, int32_t ndim, const int64_t *shape)
@@ -212,7 +217,8 @@ il_tensor *il__op_reshape(il_pass *p, il_tensor *x, int32_t ndim, const int64_t 
         return il__empty(p);
     }
     for (int32_t i = 0; i < ndim && i < IL_DIMS_MAX; i++) {
-        /* A product that leaves the range of counts cannot match, so it may stay where it left. */
+        /* A product that leaves the range of counts cannot match, so it may stay where
+         * it left. */
         if (shape[i] < 0 || count > INT32_MAX) {
             count = -1;
             break;
@@ -252,7 +258,8 @@ il_tensor *il__op_detach(il_pass *p, il_tensor *x)
     return &y->pub;
 }
 
-/* ---- the author's own -------------------------------------------------------------------- */
+/* ---- the author's own
+ * -------------------------------------------------------------------- */
 
 typedef struct custom_state {
     const il_custom *op;

@@ -45,7 +45,8 @@ int64_t il_store_find(const il_store *s, const char *name)
     return -1;
 }
 
-/* Room for one more row. Counts 0, 8, 16, 32 ... are those at which the rows are full. */
+/* Room for one more row. Counts 0, 8, 16, 32 ... are those at which the rows are full.
+ */
 static bool make_room(il_store *s)
 {
     size_t room = s->count < 8 ? 8 : 2 * s->count;

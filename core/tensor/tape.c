@@ -115,7 +115,8 @@ static bool covers(const il_word *a, const il_word *b, size_t words)
     return true;
 }
 
-/* The OR of two bitsets, sharing one of them where it covers the other. NULL when memory is out. */
+/* The OR of two bitsets, sharing one of them where it covers the other. NULL when
+ * memory is out. */
 static const il_word *join(il_pass *p, const il_word *a, const il_word *b)
 {
     size_t words = il__of(p)->words;
@@ -242,7 +243,8 @@ bool il__same_shape(const il_tensor *a, const il_tensor *b)
            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof a->shape[0]) == 0;
 }
 
-/* ---- backward --------------------------------------------------------------------------- */
+/* ---- backward
+ * --------------------------------------------------------------------------- */
 
 const float *il__arrived(const il__back *k, const il__tensor *t)
 {
@@ -321,7 +323,8 @@ void il__release(il__back *k, float *data, int64_t count)
     }
 }
 
-/* An output's gradient after its op has run: all its readers lay later on the tape, so it is done. */
+/* An output's gradient after its op has run: all its readers lay later on the tape, so
+ * it is done. */
 static void release_grad(il__back *k, il__tensor *t)
 {
     if (il__arrived(k, t) != NULL) {

@@ -1,9 +1,10 @@
 /* The tape: what the ops are written against, shared by the files of this folder alone.
  *
- * A tensor's data, its bitsets and the state an op saves all lie in the pass's arena. A gradient has two
- * lives: a parameter's is the caller's block, any other's is arena memory of the running backward, made when
- * the first contribution arrives and forgotten when the backward ends. The saved state is never
- * written after the forward, so one tape serves any number of backwards. */
+ * A tensor's data, its bitsets and the state an op saves all lie in the pass's arena. A
+ * gradient has two lives: a parameter's is the caller's block, any other's is arena
+ * memory of the running backward, made when the first contribution arrives and
+ * forgotten when the backward ends. The saved state is never written after the forward,
+ * so one tape serves any number of backwards. */
 #ifndef IL_TENSOR_TAPE_H
 #define IL_TENSOR_TAPE_H
 
@@ -37,8 +38,8 @@ struct il__node {
     il__tensor **in; /* NULL for an input that was not given */
 };
 
-/* One backward. A gradient that has been read for the last time makes room for the next of its size, which is
- * still in the processor's cache. */
+/* One backward. A gradient that has been read for the last time makes room for the next
+ * of its size, which is still in the processor's cache. */
 enum { IL__SPARE_MAX = 32 };
 
 struct il__back {
@@ -53,7 +54,8 @@ struct il__back {
     } spare[IL__SPARE_MAX];
 };
 
-/* A scope as it was entered: values and bits name it, so that a second visit finds the same leaves. */
+/* A scope as it was entered: values and bits name it, so that a second visit finds the
+ * same leaves. */
 typedef struct il__binding {
     struct il__binding *next;
     const char *label;
@@ -117,8 +119,9 @@ static inline il_tensor *il__empty(il_pass *p)
 
 /* ---- forward ---- */
 
-/* Whether an op may run: no error stands, the first `required` inputs are given, and all that are
- * given are f32 and not empty. Makes an error stick when it is the caller's fault. */
+/* Whether an op may run: no error stands, the first `required` inputs are given, and
+ * all that are given are f32 and not empty. Makes an error stick when it is the
+ * caller's fault. */
 bool il__ready(il_pass *p, const char *op, int32_t required, int32_t count,
                il_tensor *const *in);
 /* Makes "op: why; got (2,3), (4)" stick, and returns the empty tensor. */
@@ -128,16 +131,18 @@ il_tensor *il__refuse(il_pass *p, il_status code, const char *op, int32_t count,
 /* Arena memory for `count` floats, or bytes; NULL and a stuck error when it is out. */
 float *il__floats(il_pass *p, int64_t count);
 void *il__bytes(il_pass *p, size_t bytes);
-/* A new f32 tensor whose ancestries are the OR of the inputs' (NULL ones skipped), its data not cleared; NULL
- * and a stuck error when it cannot be. */
+/* A new f32 tensor whose ancestries are the OR of the inputs' (NULL ones skipped), its
+ * data not cleared; NULL and a stuck error when it cannot be. */
 il__tensor *il__make(il_pass *p, const char *op, int32_t ndim, const int64_t *shape,
                      int32_t count, il_tensor *const *in);
 /* The same shape and data as x under other bitsets, with a gradient of its own. */
 il__tensor *il__alias(il_pass *p, const il__tensor *x);
-/* Puts the op on the tape, unless no derivative flows to its output. Returns what the op returns. */
+/* Puts the op on the tape, unless no derivative flows to its output. Returns what the
+ * op returns. */
 il_tensor *il__record(il_pass *p, il__backward *backward, void *state, il__tensor *out,
                       il__tensor *also, int32_t count, il_tensor *const *in);
-/* Whether some derivative flows to a tensor, so that an op must save what its backward needs. */
+/* Whether some derivative flows to a tensor, so that an op must save what its backward
+ * needs. */
 bool il__tracked(const il_pass *p, const il__tensor *t);
 bool il__same_shape(const il_tensor *a, const il_tensor *b);
 /* Whether the activation is one of this host's; if not, an error sticks. */
@@ -149,16 +154,18 @@ bool il__ready_ints(il_pass *p, const char *op, const il_tensor *ids);
 
 /* What arrived at an output; NULL when nothing did. */
 const float *il__arrived(const il__back *k, const il__tensor *t);
-/* Where a contribution to an input's gradient goes; NULL when the input has none on this route, or memory is out.
- * *beta is 0 when the buffer is new: then all of it must be written, in the order in which
- * buffers were asked for. */
+/* Where a contribution to an input's gradient goes; NULL when the input has none on
+ * this route, or memory is out. *beta is 0 when the buffer is new: then all of it must
+ * be written, in the order in which buffers were asked for. */
 float *il__grad(il__back *k, il__tensor *t, float *beta);
 /* The same for an op that adds: a new buffer is cleared. */
 float *il__grad_add(il__back *k, il__tensor *t);
-/* Gives an input what arrived at the output, to have and to add to, when nothing has reached the input and both are of
- * one size; false when it cannot, and nothing has happened. The output's is gone then. */
+/* Gives an input what arrived at the output, to have and to add to, when nothing has
+ * reached the input and both are of one size; false when it cannot, and nothing has
+ * happened. The output's is gone then. */
 bool il__hand_on(il__back *k, il__tensor *t, il__tensor *out);
-/* Memory not cleared, until it is released or the backward ends; NULL when memory is out. */
+/* Memory not cleared, until it is released or the backward ends; NULL when memory is
+ * out. */
 float *il__scratch(il__back *k, int64_t count);
 void il__release(il__back *k, float *data, int64_t count);
 

@@ -1,10 +1,11 @@
-/* What the tests of ops share: an op as a case of a table, held against a twin in double and against
- * differences.
+/* What the tests of ops share: an op as a case of a table, held against a twin in
+ * double and against differences.
  *
- * The twin is a naive loop in double. The differences are of fourth order in a step of 0.02, of the f32 forward's
- * outputs summed in double; a gradient passes when |g - d| <= 1e-3 (|g| + |d|) in the norm over
- * the whole input. Each gradient is taken five ways: onto a parameter that holds something already, onto an
- * intermediate tensor that nothing has reached yet, onto one that a second op has reached, and onto each input
+ * The twin is a naive loop in double. The differences are of fourth order in a step of
+ * 0.02, of the f32 forward's outputs summed in double; a gradient passes when |g - d|
+ * <= 1e-3 (|g| + |d|) in the norm over the whole input. Each gradient is taken five
+ * ways: onto a parameter that holds something already, onto an intermediate tensor that
+ * nothing has reached yet, onto one that a second op has reached, and onto each input
  * alone by its route, the others' blocks being absent. */
 #ifndef IL_TESTS_CHECK_GRAD_H
 #define IL_TESTS_CHECK_GRAD_H
@@ -148,7 +149,8 @@ static inline double grad_difference(grad_run *r, float *at, const float *seed)
     return (8.0 * (f[2] - f[1]) - (f[3] - f[0])) / (12.0 * h);
 }
 
-/* One backward onto the inputs of `route`, whose blocks hold 0.5 before, held against `want` times `factor`. */
+/* One backward onto the inputs of `route`, whose blocks hold 0.5 before, held against
+ * `want` times `factor`. */
 static inline void grad_compare(grad_run *r, grad_way way, il_word route,
                                 const float *seed, double *const *want, double factor)
 {

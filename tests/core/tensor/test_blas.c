@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The library is loaded once a process, so these tests rest on Check's running each in its own. */
+/* The library is loaded once a process, so these tests rest on Check's running each in
+ * its own. */
 
 static const il_blas *open_blas(bool portable)
 {

@@ -128,8 +128,9 @@ START_TEST(entropies_agree_with_the_twin_and_with_differences)
 }
 END_TEST
 
-/* Losses and gradients of the fused op and of linear followed by the plain one, for rows that fill several chunks. With
- * V = 9000 the probabilities of 520 rows are past what is kept, so they are made anew. */
+/* Losses and gradients of the fused op and of linear followed by the plain one, for
+ * rows that fill several chunks. With V = 9000 the probabilities of 520 rows are past
+ * what is kept, so they are made anew. */
 static void compare_with_two_ops(int64_t n, int64_t v, int every)
 {
     enum { C = 5 };

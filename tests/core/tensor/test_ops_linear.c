@@ -46,7 +46,8 @@ static void linear_twin(double *y, const float *const *x, const grad_case *c)
     }
 }
 
-/* The rectifier's sums have one term, of factors away from 0, so that no difference spans its kink. */
+/* The rectifier's sums have one term, of factors away from 0, so that no difference
+ * spans its kink. */
 static const grad_case linears[] = {
     {"linear", linear, linear_twin, 3, {{2, {5, 7}}, {2, {3, 7}}, {1, {3}}}, .arg = 0},
     {"linear (2,3,4)",
@@ -174,7 +175,8 @@ START_TEST(matmul_and_its_gradients_agree_with_the_twin_and_with_differences)
 }
 END_TEST
 
-/* Gradients that are handed on, added to and used again: x + tanh(x w^T + b) and x - x^2 / 8, three times over. */
+/* Gradients that are handed on, added to and used again: x + tanh(x w^T + b) and x -
+ * x^2 / 8, three times over. */
 static il_tensor *stack(il_pass *p, il_tensor *const *x, const grad_case *c)
 {
     il_tensor *h = x[0];

@@ -160,7 +160,8 @@ static const grad_case sums[] = {
     {"row_sum (9)", add_up, add_up_twin, 1, {{1, {9}}}, .arg = 2},
 };
 
-/* ---- attention: the pattern is one more output, so there are cases with it, without it, and of it alone ---- */
+/* ---- attention: the pattern is one more output, so there are cases with it, without
+ * it, and of it alone ---- */
 
 enum { OUT, OUT_AND_PATTERN, PATTERN };
 

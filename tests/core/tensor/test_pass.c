@@ -1,6 +1,8 @@
+#include "base/threads.h"
 #include "core/tensor/check_grad.h"
 
-/* A model of two layers, (N,3) -> (N,4) -> (N,2), with a site of each layer's output. */
+/* A model of two layers, (N,3) -> (N,4) -> (N,2), with a site of each layer's output.
+ */
 enum { W1, B1, W2, B2, PARAMS };
 enum { N = 6, IN = 3, MID = 4, OUT = 2 };
 
@@ -580,6 +582,50 @@ START_TEST(memory_does_not_grow_from_pass_to_pass)
 }
 END_TEST
 
+/* Checks nothing, as only the first thread may: nets are compared when all are done. */
+static void run_net(void *user, int task, int worker)
+{
+    net *n = (net *)user + task;
+    il_word route = 15;
+
+    (void)worker;
+    for (int i = 0; i < 20; i++) {
+        for (int j = 0; j < PARAMS; j++) {
+            memset(n->grads[j], 0, 16 * sizeof(float));
+        }
+        net_forward(n);
+        (void)il_pass_backward(n->pass, 1, &n->out, (const float *[]){n->seed}, &route,
+                               n->grads, NULL);
+    }
+}
+
+START_TEST(passes_side_by_side_give_the_bits_of_one_alone)
+{
+    enum { TASKS = 8 };
+    net nets[TASKS + 1];
+    il_pool *pool = NULL;
+
+    for (int i = 0; i <= TASKS; i++) {
+        net_open(&nets[i], 0, PARAMS);
+    }
+    ck_assert_int_eq(il_pool_create(&pool, 2, NULL), IL_OK);
+    il_pool_run(pool, TASKS, run_net, nets);
+    il_pool_destroy(pool);
+    run_net(nets, TASKS, 0);
+    ck_assert(nets[TASKS].grads[W1][0] != 0.0f);
+    for (int i = 0; i <= TASKS; i++) {
+        ck_assert_int_eq(il_pass_status(nets[i].pass, NULL), IL_OK);
+        for (int j = 0; j < PARAMS; j++) {
+            ck_assert_mem_eq(nets[i].grads[j], nets[TASKS].grads[j],
+                             16 * sizeof(float));
+        }
+    }
+    for (int i = 0; i <= TASKS; i++) {
+        net_close(&nets[i]);
+    }
+}
+END_TEST
+
 START_TEST(constants_leave_no_nodes)
 {
     net n;
@@ -613,6 +659,7 @@ int main(void)
         &a_backward_from_an_empty_tensor_is_an_error,
         &memory_does_not_grow_from_pass_to_pass,
         &constants_leave_no_nodes,
+        &passes_side_by_side_give_the_bits_of_one_alone,
     };
     Suite *suite = suite_create("pass");
     TCase *tcase = tcase_create("pass");
