@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Times training steps: `make bench`. Builds the dataset of random tokens beside the bundled
+# plugins, then times the two sizes, and PyTorch at the same sizes where PYTHON has it. ROUNDS
+# says how many steps each is given.
+set -euo pipefail
+
+build=${IL_BUILD:?IL_BUILD must name the build folder}
+root=${IL_ROOT:-$(pwd)}
+rounds=${ROUNDS:-20}
+python=${PYTHON:-python3}
+plugin=$build/bench/plugins/tokens.so
+
+mkdir -p "$build/bench/plugins"
+"${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -fPIC -fvisibility=hidden \
+    -shared -I"$root/include" -o "$plugin.new" "$root/tools/bench/tokens/tokens.c" -lm
+"${INTERLOOP:-$build/interloop}" plugin stamp "$plugin.new"
+mv "$plugin.new" "$plugin"
+
+for size in s m; do
+    "$build/bench/bench_step" "$root/tools/bench/step_$size.yaml" "$rounds" \
+        "$build/plugins" "$build/bench/plugins"
+    if "$python" -c 'import torch' 2>/dev/null; then
+        for threads in 1 2; do
+            "$python" "$root/tools/bench/step_torch.py" "$size" "$rounds" "$threads"
+        done
+    else
+        echo "  PyTorch: $python has none, nothing to compare with"
+    fi
+done
