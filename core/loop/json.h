@@ -35,6 +35,9 @@ bool il__json_seed_read(const json_t *json, uint64_t *seed);
  * slash, no control characters, no dot in front. IL_ERR_INPUT says what it is not. */
 il_status il__name_check(const char *what, const char *name, il_error *err);
 
+/* Whether a text is a SHA-256 in lower-case hex, as addresses are. */
+bool il__hash_valid(const char *text);
+
 /* The end of a text that was built: IL_ERR_MEMORY when that failed. */
 il_status il__text_write(const char *path, const il_text *text, il_error *err);
 
