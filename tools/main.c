@@ -10,6 +10,11 @@ typedef struct verb {
 } verb;
 
 static const verb verbs[] = {
+    {"run", il_verb_run, "trains what a pipeline describes, and reports it"},
+    {"explain", il_verb_explain,
+     "says what each pressure can reach, before anything runs"},
+    {"certify", il_verb_certify,
+     "checks bit for bit that a detector's score stays out"},
     {"config", il_verb_config, "checks and prints pipelines without running them"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "lists, inspects and stamps plugins"},

@@ -3,6 +3,9 @@
 #ifndef IL_TOOLS_VERBS_H
 #define IL_TOOLS_VERBS_H
 
+int il_verb_run(int argc, char **argv);
+int il_verb_explain(int argc, char **argv);
+int il_verb_certify(int argc, char **argv);
 int il_verb_config(int argc, char **argv);
 int il_verb_gc(int argc, char **argv);
 int il_verb_plugin(int argc, char **argv);

@@ -52,6 +52,18 @@ int il_log_add(il_log *log, il_log_level least, il_log_sink *sink, void *user)
     return result;
 }
 
+void il_log_remove(il_log *log, il_log_sink *sink, void *user)
+{
+    (void)pthread_mutex_lock(&log->lock);
+    for (int i = 0; i < log->count; i++) {
+        if (log->outlets[i].sink == sink && log->outlets[i].user == user) {
+            log->outlets[i] = log->outlets[--log->count];
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
 void il_log_write(il_log *log, il_log_level level, const char *component,
                   const char *fmt, ...)
 {

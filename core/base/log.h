@@ -18,6 +18,8 @@ il_log *il_log_create(void);
 void il_log_destroy(il_log *log);
 /* Adds a sink for lines at or above `least`. At most 4. Returns 0, or -1 when there is no room. */
 int il_log_add(il_log *log, il_log_level least, il_log_sink *sink, void *user);
+/* Takes a sink away again, before its user goes; one that is not there is no error. */
+void il_log_remove(il_log *log, il_log_sink *sink, void *user);
 /* `log` may be NULL: the line goes nowhere. */
 void il_log_write(il_log *log, il_log_level level, const char *component,
                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -263,7 +263,8 @@ static il_status add_readers(facts *f, il_error *err)
 
         r->name = w->detectors[d]->spec->name;
         r->reads = lift(f, f->t->terms->reads[d], IL_PASS_SECOND);
-        r->moves = w->detectors[d]->spec->refit.kind != IL_REFIT_FROZEN;
+        r->moves = w->detectors[d]->spec->refit.kind != IL_REFIT_FROZEN ||
+                   w->detectors[d]->spec->rezero.split != NULL;
         r->vault = w->detectors[d]->spec->vault;
     }
     for (size_t d = 0; samples && d < w->detector_count; d++) {
@@ -392,6 +393,10 @@ static il_status fill(facts *f, const il_pressed *pressed, const il_job_step *ch
     IL_TRY(add_readers(f, err));
     IL_TRY(add_clips(f, err));
     IL_TRY(add_matrix(f, err));
+    if (f->plan->flow.bits == f->n) { /* with a shadow the groups have no members there */
+        f->plan->flow.groups = f->plan->groups;
+        f->plan->flow.group_count = f->plan->group_count;
+    }
     f->plan->verdict = il_firewall_judge(f->plan->arena, &f->plan->flow);
     return f->plan->verdict != NULL ? IL_OK : no_memory(err);
 }

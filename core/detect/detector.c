@@ -1,0 +1,283 @@
+/* Detectors made and scored: see detector.h. */
+#include "detect/detector.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "detect/harvest.h"
+
+void il_detector_destroy(il_detector *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    il_instance_destroy(d->instance);
+    free(d->m);
+    free(d->v);
+    il_arena_destroy(d->arena);
+    free(d);
+}
+
+static void check_words(const il_detector *d, const il_detector_input *in,
+                        il_problems *problems)
+{
+    const il_detector_spec *s = in->spec;
+
+    if (s->on != NULL) {
+        il_problem_add(problems, s->place, "'on' is not offered by this version");
+    }
+    if (s->pool != NULL) {
+        il_problem_add(problems, s->place, "'pool' is not offered by this version");
+    }
+    if (s->calibrate.given) {
+        il_problem_add(problems, s->calibrate.place,
+                       "'calibrate' is not offered by this version");
+    }
+    if (s->rezero.split != NULL) {
+        il_problem_add(problems, s->rezero.place,
+                       "'rezero' is not offered by this version");
+    }
+    if (s->refit.kind == IL_REFIT_THROUGH) {
+        il_problem_add(problems, s->refit.place,
+                       "refit 'through_fit' is not offered by this version");
+    }
+    if (in->data != NULL && strcmp(s->tokens, "all") != 0 &&
+        il_field_find(in->data, s->tokens) == NULL) {
+        il_problem_add(problems, s->place, "the data has no mask '%s'", s->tokens);
+    }
+    if (in->data != NULL && s->fit.given &&
+        il_field_find(in->data, s->fit.label) == NULL) {
+        il_problem_add(problems, s->fit.place, "the data has no label '%s'",
+                       s->fit.label);
+    }
+    (void)d;
+}
+
+static void find_sites(il_detector *d, const il_detector_input *in,
+                       il_problems *problems)
+{
+    const il_instance *model = in->model;
+
+    for (size_t i = 0; i < d->site_count; i++) {
+        const char *name = in->spec->sites.items[i];
+
+        d->sites[i] = il_instance_site(model, name);
+        if (d->sites[i] < 0) {
+            const char **known = calloc(model->site_count + 1, sizeof *known);
+
+            for (size_t k = 0; known != NULL && k < model->site_count; k++) {
+                known[k] = model->sites[k].name;
+            }
+            il_problem_add_nearest(problems, in->spec->sites.places[i], name, known,
+                                   known != NULL ? model->site_count : 0,
+                                   "the model has no site '%s'", name);
+            free(known);
+        } else {
+            d->widths[i] = model->sites[d->sites[i]].width;
+        }
+    }
+}
+
+static void bind(il_detector *d)
+{
+    const il_store *store = d->instance->store;
+
+    for (size_t i = 0; i < store->count; i++) {
+        d->values[i] = store->values + store->items[i].offset;
+    }
+}
+
+static il_status make(il_detector *d, const il_detector_input *in,
+                      il_problems *problems, il_error *err)
+{
+    il_instance_input with = {
+        .label = in->spec->name, .seed = in->seed, .log = in->log};
+
+    d->spec = in->spec;
+    d->model = in->model;
+    d->seed = in->seed;
+    d->rate = NAN;
+    d->site_count = in->spec->sites.count;
+    d->sites = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->sites);
+    d->widths = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->widths);
+    if (d->sites == NULL || d->widths == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
+    }
+    find_sites(d, in, problems);
+    check_words(d, in, problems);
+    IL_TRY(il_problems_status(problems, err));
+    with.site_widths = d->widths;
+    with.site_count = (int32_t)d->site_count;
+    IL_TRY(il_instance_create(&d->instance, in->registry, IL_KIND_DETECTOR,
+                              &in->spec->component, &with, problems, err));
+    d->values =
+        il_arena_calloc(d->arena, d->instance->store->count + 1, sizeof *d->values);
+    d->mean = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->mean);
+    d->inv = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->inv);
+    if (d->values == NULL || d->mean == NULL || d->inv == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
+    }
+    bind(d);
+    d->fields.tokens = in->spec->tokens;
+    d->fields.label = in->spec->fit.given ? in->spec->fit.label : NULL;
+    d->fields.input =
+        in->data != NULL ? il_field_of_role(in->data, IL_FIELD_INPUT) : "tokens";
+    d->fields.unit =
+        in->data != NULL ? il_field_of_role(in->data, IL_FIELD_UNIT) : NULL;
+    if (in->spec->threshold.kind == IL_THRESHOLD_LOGIT) {
+        d->has_threshold = true;
+        d->threshold = in->spec->threshold.logit;
+    }
+    return IL_OK;
+}
+
+il_status il_detector_create(il_detector **out, const il_detector_input *in,
+                             il_problems *problems, il_error *err)
+{
+    il_detector *d = calloc(1, sizeof *d);
+    il_status status;
+
+    if (d == NULL || (d->arena = il_arena_create(1 << 14)) == NULL) {
+        free(d);
+        return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
+    }
+    status = make(d, in, problems, err);
+    if (status != IL_OK) {
+        il_detector_destroy(d);
+        return status;
+    }
+    *out = d;
+    return IL_OK;
+}
+
+bool il_detector_reads_rows(const il_detector *d)
+{
+    return il_instance_detector(d->instance)->reads == IL_READS_ROWS;
+}
+
+il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,
+                           il_arena *arena, il_scored *out, il_error *err)
+{
+    il_scored_fields fields = d->fields;
+
+    if (!labelled) {
+        fields.label = NULL;
+    }
+    return il_scored_find(out, batch, &fields, arena, err);
+}
+
+static il_tensor *scaled(const il_detector *d, il_pass *pass, size_t i, il_tensor *x)
+{
+    if (d->mean[i] == NULL) {
+        return x;
+    }
+    x = il_sub(pass, x, il_constant(pass, IL_SHAPE(d->widths[i]), d->mean[i]));
+    return il_mul(pass, x, il_constant(pass, IL_SHAPE(d->widths[i]), d->inv[i]));
+}
+
+static const uint8_t *scored_mask(il_pass *pass, const il_scored *rows)
+{
+    uint8_t *mask = il_pass_alloc(pass, (size_t)(rows->batch * rows->length) + 1);
+
+    if (mask != NULL) {
+        memset(mask, 0, (size_t)(rows->batch * rows->length));
+        for (int64_t i = 0; i < rows->count; i++) {
+            mask[rows->rows[i]] = 1;
+        }
+    }
+    return mask;
+}
+
+static const int32_t *full_lengths(il_pass *pass, const il_scored *rows)
+{
+    int32_t *lengths = il_pass_alloc(pass, (size_t)(rows->batch + 1) * sizeof *lengths);
+
+    for (int64_t b = 0; lengths != NULL && b < rows->batch; b++) {
+        lengths[b] = (int32_t)rows->length;
+    }
+    return lengths;
+}
+
+il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
+                             il_tensor *const *acts, bool gathered, int64_t first_bit)
+{
+    bool by_row = il_detector_reads_rows(d);
+    il_tensor **x = il_pass_alloc(pass, (d->site_count + 1) * sizeof *x);
+    il_scope scope = {.label = d->spec->name,
+                      .store = d->instance->store,
+                      .values = d->values,
+                      .first_bit = first_bit};
+    il_reading reading = {.struct_size = sizeof reading,
+                          .sites = (int32_t)d->site_count,
+                          .acts = x,
+                          .batch = rows->batch,
+                          .length = rows->length,
+                          .context = d->spec->context};
+    il_tensor *logits;
+
+    if (x == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < d->site_count; i++) {
+        x[i] = by_row && !gathered
+                   ? il_gather_rows(pass, acts[i], rows->count, rows->rows)
+                   : acts[i];
+        x[i] = scaled(d, pass, i, x[i]);
+    }
+    if (!by_row) {
+        reading.lengths =
+            rows->lengths != NULL ? rows->lengths : full_lengths(pass, rows);
+        reading.scored = scored_mask(pass, rows);
+    }
+    il_pass_enter(pass, &scope);
+    logits =
+        il_instance_detector(d->instance)->score(d->instance->self, pass, &reading);
+    il_pass_leave(pass);
+    if (!by_row) {
+        logits = il_reshape(pass, logits, IL_SHAPE(rows->batch * rows->length, 1));
+        logits = il_gather_rows(pass, logits, rows->count, rows->rows);
+    }
+    return il_reshape(pass, logits, IL_SHAPE(rows->count));
+}
+
+il_status il_detector_copy(il_detector **out, const il_detector *d,
+                           const il_registry *registry, il_error *err)
+{
+    il_problems problems = {.arena = il_arena_create(4096)};
+    il_detector_input in = {
+        .registry = registry, .spec = d->spec, .model = d->model, .seed = d->seed};
+    il_detector *copy = NULL;
+    il_status status =
+        problems.arena != NULL
+            ? il_detector_create(&copy, &in, &problems, err)
+            : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+
+    for (size_t i = 0; status == IL_OK && i < d->site_count; i++) {
+        size_t n = (size_t)d->widths[i];
+
+        if (d->mean[i] == NULL) {
+            continue;
+        }
+        copy->mean[i] = il_arena_alloc(copy->arena, n * sizeof(float));
+        copy->inv[i] = il_arena_alloc(copy->arena, n * sizeof(float));
+        if (copy->mean[i] == NULL || copy->inv[i] == NULL) {
+            status = il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+            break;
+        }
+        memcpy(copy->mean[i], d->mean[i], n * sizeof(float));
+        memcpy(copy->inv[i], d->inv[i], n * sizeof(float));
+    }
+    if (status == IL_OK) {
+        memcpy(copy->instance->store->values, d->instance->store->values,
+               (size_t)d->instance->store->total * sizeof(float));
+        copy->fields = d->fields;
+        copy->fitted = d->fitted;
+        copy->has_threshold = d->has_threshold;
+        copy->threshold = d->threshold;
+        *out = copy;
+    } else {
+        il_detector_destroy(copy);
+    }
+    il_arena_destroy(problems.arena);
+    return status;
+}

