@@ -17,7 +17,8 @@ static const il_split splits[] = {{"train", -1, "a stream"}};
 static const il_field fields[] = {
     {"tokens", IL_FIELD_INPUT, "drawn evenly"},
     {"next", IL_FIELD_TARGET, "the token after; none at the end"},
-    {"weights", IL_FIELD_WEIGHT, "1 where there is a next token"}};
+    {"weights", IL_FIELD_WEIGHT, "1 where there is a next token"},
+    {"odd", IL_FIELD_LABEL, "whether the row opens with an odd token"}};
 
 static il_status tokens_create(const il_setup *s, void **self, il_error *err)
 {
@@ -50,7 +51,7 @@ static const il_split *tokens_splits(const void *self, int32_t *count)
 static const il_field *tokens_fields(const void *self, int32_t *count)
 {
     (void)self;
-    *count = 3;
+    *count = (int32_t)(sizeof fields / sizeof fields[0]);
     return fields;
 }
 
@@ -61,8 +62,9 @@ static il_status tokens_get(const void *self, int32_t split, int64_t index,
     int32_t *token = il_batch_add(out, "tokens", IL_I32, IL_SHAPE(rows, t->context));
     int32_t *next = il_batch_add(out, "next", IL_I32, IL_SHAPE(rows, t->context));
     float *weight = il_batch_add(out, "weights", IL_F32, IL_SHAPE(rows, t->context));
+    uint8_t *odd = il_batch_add(out, "odd", IL_U8, IL_SHAPE(rows));
 
-    if (token == NULL || next == NULL || weight == NULL) {
+    if (token == NULL || next == NULL || weight == NULL || odd == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "tokens", "out of memory");
     }
     for (int64_t i = 0; i < rows; i++) {
@@ -80,6 +82,7 @@ static il_status tokens_get(const void *self, int32_t split, int64_t index,
                 next[at - 1] = token[at];
             }
         }
+        odd[i] = (uint8_t)(token[i * t->context] % 2);
     }
     return IL_OK;
 }
