@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include "base/files.h"
 #include "loop/gc.h"
 
 static const char usage[] =
@@ -73,6 +74,11 @@ int il_verb_gc(int argc, char **argv)
     }
     if (optind < argc) {
         fprintf(stderr, "interloop gc: cannot use %s\n%s", argv[optind], usage);
+        return 2;
+    }
+    if (!il_file_exists(runs)) {
+        fprintf(stderr, "interloop gc: there is no folder %s; --runs names another\n",
+                runs);
         return 2;
     }
     if (il_gc(runs, dry, print_dropped, &dry, &tally, &err) != IL_OK) {
