@@ -1,0 +1,297 @@
+#include "base/files.h"
+#include "report/html.h"
+#include "report/report.h"
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIXTURE "tests/fixtures/run"
+
+static char folder[] = "/tmp/interloop-test-XXXXXX";
+
+static void setup(void)
+{
+    (void)strcpy(folder + sizeof folder - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void teardown(void)
+{
+    ck_assert_int_eq(il_folder_remove(folder, NULL), IL_OK);
+}
+
+static void put(const char *name, const char *text)
+{
+    char *path = il_path_join(folder, name);
+    char *parent = il_path_folder(path);
+
+    ck_assert_int_eq(il_folder_make(parent, NULL), IL_OK);
+    ck_assert_int_eq(il_file_write(path, text, strlen(text), NULL), IL_OK);
+    free(parent);
+    free(path);
+}
+
+/* The page of a run folder; the caller frees it. */
+static char *page_of(const char *run)
+{
+    char *path = il_path_join(folder, "page.html");
+    char *data;
+    size_t size;
+    il_error err = {0};
+
+    ck_assert_msg(il_report_write(run, path, &err) == IL_OK, "%s: %s", err.where,
+                  err.message);
+    ck_assert_int_eq(il_file_read(path, (size_t)1 << 24, &data, &size, &err), IL_OK);
+    free(path);
+    return data;
+}
+
+static size_t count(const char *text, const char *word)
+{
+    size_t n = 0;
+
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+static void assert_refused(const char *file, const char *words)
+{
+    il_error err = {0};
+    char *path = il_path_join(folder, "report.html");
+
+    ck_assert_int_eq(il_report_write(folder, NULL, &err), IL_ERR_INPUT);
+    ck_assert_msg(strstr(err.where, file) != NULL, "where: %s", err.where);
+    ck_assert_msg(strstr(err.message, words) != NULL, "message: %s", err.message);
+    ck_assert(!il_file_exists(path));
+    free(path);
+}
+
+START_TEST(the_page_names_every_variant_and_shows_every_seed)
+{
+    static const char *const names[] = {
+        "monitor", "naive", "leaky", "placebo_shuffled", "frozen", "shadow", "fitted"};
+    char *page = page_of(FIXTURE);
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char cell[64];
+
+        (void)snprintf(cell, sizeof cell, "<th>%s<", names[i]);
+        ck_assert_msg(strstr(page, cell) != NULL, "%s is missing", names[i]);
+    }
+    /* Seeds 1 and 2 of naive's detector, as the fixture has them, behind their mean. */
+    ck_assert_ptr_nonnull(strstr(page, "seed 1: 0.444 ["));
+    ck_assert_ptr_nonnull(strstr(page, "seed 2: 0.456 ["));
+    ck_assert_ptr_nonnull(strstr(page, "<small>0.44 0.46</small>"));
+    free(page);
+}
+END_TEST
+
+START_TEST(the_page_is_closed_where_it_opens_and_loads_nothing)
+{
+    static const char *const tags[] = {"table", "tbody", "tr",      "ul",  "li",
+                                       "div",   "p",     "details", "svg", "figure"};
+    char *page = page_of(FIXTURE);
+
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
+        char open[3][32];
+        char close[32];
+
+        (void)snprintf(open[0], sizeof open[0], "<%s>", tags[i]);
+        (void)snprintf(open[1], sizeof open[1], "<%s ", tags[i]);
+        (void)snprintf(open[2], sizeof open[2], "<%s\n", tags[i]);
+        (void)snprintf(close, sizeof close, "</%s>", tags[i]);
+        ck_assert_uint_eq(count(page, open[0]) + count(page, open[1]) +
+                              count(page, open[2]),
+                          count(page, close));
+    }
+    ck_assert_ptr_null(strstr(page, "<script"));
+    ck_assert_ptr_null(strstr(page, "<link"));
+    ck_assert_ptr_null(strstr(page, "src="));
+    ck_assert_ptr_null(strstr(page, "@import"));
+    free(page);
+}
+END_TEST
+
+START_TEST(open_channels_lowered_demands_and_certificates_are_shown)
+{
+    char *page = page_of(FIXTURE);
+
+    ck_assert_ptr_nonnull(strstr(page, "Demand lowered by name in:</b> naive, leaky"));
+    ck_assert_ptr_nonnull(strstr(page, "language -&gt; blocks.3.mlp.W_out"));
+    ck_assert_ptr_nonnull(strstr(page, "<td class=\"open\">open</td>"));
+    ck_assert_ptr_nonnull(strstr(page, "changed no bit of what is protected in 200"));
+    ck_assert_ptr_nonnull(strstr(page, "first changed <code>blocks.2.mlp.W_in"));
+    free(page);
+}
+END_TEST
+
+START_TEST(hostile_names_stay_text)
+{
+    char *page;
+
+    put("summary.json",
+        "{\"name\":\"<script>alert(1)</script>\",\"seeds\":[1],"
+        "\"verdict\":\"\\\"><img src=x>\",\"rows\":[{\"stage\":\"<b>'`id`\\\"\","
+        "\"seed\":1,\"metrics\":{\"lie<i>\":0.5,\"p.auroc\":0.9}}]}");
+    put("plan.json",
+        "{\"variants\":[{\"stage\":\"<b>\",\"signals\":[{\"name\":\"<u>x\"}],"
+        "\"groups\":[\"<s>\"],\"updates\":[[1]]}]}");
+    page = page_of(folder);
+    ck_assert_ptr_null(strstr(page, "<script"));
+    ck_assert_ptr_null(strstr(page, "<img"));
+    ck_assert_ptr_null(strstr(page, "<u>x"));
+    ck_assert_ptr_null(strstr(page, "<s>"));
+    ck_assert_ptr_null(strstr(page, "lie<i>"));
+    ck_assert_ptr_nonnull(strstr(page, "&lt;script&gt;alert(1)"));
+    free(page);
+}
+END_TEST
+
+START_TEST(without_gnuplot_the_page_says_so_in_the_figures_place)
+{
+    char *before = getenv("PATH") != NULL ? strdup(getenv("PATH")) : NULL;
+    char *page;
+
+    ck_assert_int_eq(setenv("PATH", "/nowhere", 1), 0);
+    page = page_of(FIXTURE);
+    if (before != NULL) {
+        ck_assert_int_eq(setenv("PATH", before, 1), 0);
+    }
+    ck_assert_uint_eq(count(page, "<svg"), 0);
+    ck_assert_uint_eq(count(page, "could not be drawn: gnuplot"), 4);
+    free(before);
+    free(page);
+}
+END_TEST
+
+START_TEST(wrong_types_are_refused_with_file_and_key)
+{
+    static const char *const bad[][4] = {
+        {"summary.json", "[]", "summary.json", "expected an object"},
+        {"summary.json", "{\"name\":3,\"rows\":[]}", "summary.json",
+         "name: expected a string, got an integer"},
+        {"summary.json", "{\"name\":\"x\"}", "summary.json",
+         "rows: expected an array, got nothing"},
+        {"summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":\"1\"}]}",
+         "summary.json", "rows[0].seed: expected an integer, got a string"},
+        {"summary.json",
+         "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,\"metrics\":{\"lie\":\"0\"}}]}",
+         "summary.json", "rows[0].metrics.lie: expected a number, got a string"},
+        {"summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"../a\",\"seed\":1}]}",
+         "summary.json", "cannot be the name"},
+        {"summary.json", "{\"name\":\"x\",\"rows\":[}", "summary.json", "line 1"},
+        {"plan.json", "{\"variants\":{}}", "plan.json",
+         "variants: expected an array, got an object"},
+        {"plan.json",
+         "{\"variants\":[{\"stage\":\"a\",\"signals\":[{\"name\":\"s\"}],"
+         "\"groups\":[\"g\"],\"updates\":[[1,1]]}]}",
+         "plan.json", "variants[0].updates"},
+        {"plan.json",
+         "{\"variants\":[{\"stage\":\"a\",\"pairs\":[{\"source\":\"p\",\"reader\":\"p\","
+         "\"channels\":{\"direct\":{\"open\":\"yes\"}}}]}]}",
+         "plan.json", "open: expected a truth value"},
+        {"a/seed-1/metrics.jsonl", "{\"step\":1,\"audit\":{\"p.auroc\":[]}}\n",
+         "metrics.jsonl", "line 1.audit.p.auroc: expected a number, got an array"},
+        {"a/seed-1/audit.json", "{\"metrics\":{\"p.auroc\":0.5}}", "audit.json",
+         "metrics.p.auroc: expected an object"},
+        {"certificates.json", "{}", "certificates.json", "expected an array"},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char *path = il_path_join(folder, bad[i][0]);
+
+        put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1}]}");
+        put(bad[i][0], bad[i][1]);
+        assert_refused(bad[i][2], bad[i][3]);
+        ck_assert_int_eq(unlink(path), 0);
+        free(path);
+    }
+}
+END_TEST
+
+START_TEST(a_torn_last_line_is_left_out)
+{
+    char *page;
+
+    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,"
+                        "\"metrics\":{\"p.auroc\":0.9}}]}");
+    put("a/seed-1/metrics.jsonl", "{\"step\":1,\"audit\":{\"p.auroc\":0.9}}\n"
+                                  "{\"step\":2,\"audit\":{\"p.auroc\":0.9}}\n{\"ste");
+    page = page_of(folder);
+    free(page);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_no_run_is_refused)
+{
+    il_error err = {0};
+
+    ck_assert_int_ne(il_report_write(folder, NULL, &err), IL_OK);
+    ck_assert_ptr_nonnull(strstr(err.where, "summary.json"));
+}
+END_TEST
+
+START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
+{
+    il_text table = {0};
+    il_error err = {0};
+
+    ck_assert_int_eq(il_report_table(FIXTURE, &table, &err), IL_OK);
+    ck_assert_ptr_nonnull(strstr(table.data, "det = probe.auroc"));
+    ck_assert_ptr_nonnull(strstr(table.data, "ff = probe.flag_now"));
+    ck_assert_ptr_nonnull(strstr(table.data, "  mean"));
+    il_text_free(&table);
+
+    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":7,"
+                        "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5}}]}");
+    ck_assert_int_eq(il_report_table(folder, &table, &err), IL_OK);
+    ck_assert_str_eq(table.data, "          seed     det    harm\n"
+                                 "a            7   0.250   0.500\n"
+                                 "det = spy.auroc\n");
+    il_text_free(&table);
+}
+END_TEST
+
+START_TEST(numbers_are_rounded_without_the_locale)
+{
+    il_text t = {0};
+
+    il__number_text(&t, 0.9996, 3);
+    il_text_add(&t, " ");
+    il__number_text(&t, -0.0001, 3);
+    il_text_add(&t, " ");
+    il__number_text(&t, -12.5, 1);
+    ck_assert_str_eq(t.data, "1.000 0.000 -12.5");
+    il_text_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("report");
+    TCase *t = tcase_create("report");
+    SRunner *sr;
+    int failed;
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, the_page_names_every_variant_and_shows_every_seed);
+    tcase_add_test(t, the_page_is_closed_where_it_opens_and_loads_nothing);
+    tcase_add_test(t, open_channels_lowered_demands_and_certificates_are_shown);
+    tcase_add_test(t, hostile_names_stay_text);
+    tcase_add_test(t, without_gnuplot_the_page_says_so_in_the_figures_place);
+    tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
+    tcase_add_test(t, a_torn_last_line_is_left_out);
+    tcase_add_test(t, a_folder_that_is_no_run_is_refused);
+    tcase_add_test(t, the_text_table_takes_its_columns_from_what_was_measured);
+    tcase_add_test(t, numbers_are_rounded_without_the_locale);
+    suite_add_tcase(s, t);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed > 0;
+}
