@@ -1,0 +1,395 @@
+/* What training promises, on a small GPT over the real data: exact routes, exact twins, the same bits for any number of workers
+ * and with or without observers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/certify.h"
+#include "loop/run.h"
+#include <check.h>
+
+enum { STEPS = 5, SETS = 16 };
+
+/* A trained stage, kept open for looking at. */
+typedef struct trial {
+    il_session session;
+    il_world *world;
+    il_trainer *trainer;
+    il_pressed pressed;
+    float *start; /* weights before */
+} trial;
+
+static const char *const small[] = {
+    "model.params.width=16",     "model.params.heads=2",      "model.params.mlp=32",
+    "stages.loop.train.batch=8", "stages.loop.train.lanes=4",
+};
+
+static void ok(il_status status, const il_error *err)
+{
+    ck_assert_msg(status == IL_OK, "%s: %s", err->where, err->message);
+}
+
+/* A probe that reads something: weights drawn by key, since nothing was fitted. */
+static void fill_probes(il_world *w)
+{
+    for (size_t d = 0; d < w->detector_count; d++) {
+        il_store *s = w->detectors[d]->instance->store;
+        il_rng r;
+
+        il_rng_open(&r, 7, 0, IL_RNG_PLUGIN, d, 0);
+        for (int64_t i = 0; i < s->total; i++) {
+            s->values[i] = il_rng_normal(&r);
+        }
+    }
+}
+
+static void open_trial(trial *t, const char *variant, int workers,
+                       const char *const *more, size_t count)
+{
+    const char *sets[SETS];
+    const char *stage = "loop";
+    const char *plugins = getenv("IL_BUILD");
+    char folder[4096];
+    il_run_options o = {
+        .path = "configs/liar/demo.yaml", .sets = sets, .workers = workers};
+    uint64_t seed = 1;
+    il_error err = {0};
+    il_host host;
+    const il_job *job;
+    size_t last;
+
+    memset(t, 0, sizeof *t);
+    ck_assert_ptr_nonnull(plugins);
+    (void)snprintf(folder, sizeof folder, "plugins.path=[%s/plugins]", plugins);
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
+        sets[o.set_count++] = small[i];
+    }
+    sets[o.set_count++] = folder;
+    for (size_t i = 0; i < count; i++) {
+        sets[o.set_count++] = more[i];
+    }
+    o.filter = (il_jobs_filter){.stages = &stage,
+                                .stage_count = 1,
+                                .variants = &variant,
+                                .variant_count = 1,
+                                .seeds = &seed,
+                                .seed_count = 1};
+    ok(il_session_open(&t->session, &o, &err), &err);
+    ck_assert_uint_eq(t->session.jobs.count, 1);
+    job = &t->session.jobs.items[0];
+    last = job->chain_count - 1;
+    host = il_session_host(&t->session);
+    ok(il_world_create(&t->world, &host, job->pipeline, 1, &t->session.problems, &err),
+       &err);
+    ok(il_store_fill(t->world->model->store, 1, &err), &err);
+    fill_probes(t->world);
+    ok(il_trainer_create(&t->trainer, t->world, job->chain[last].spec, (uint32_t)last,
+                         &t->session.problems, &err),
+       &err);
+    ok(il_pressed_create(&t->pressed, t->world, &err), &err);
+    il_trainer_start(t->trainer);
+    t->start = il_store_block(t->world->model->store);
+    memcpy(t->start, t->world->model->store->values,
+           (size_t)t->world->model->store->total * sizeof *t->start);
+}
+
+static void steps(trial *t, int n, bool watch)
+{
+    il_error err = {0};
+
+    for (int i = 0; i < n; i++) {
+        ok(il_trainer_step(t->trainer, watch, &err), &err);
+    }
+}
+
+static void close_trial(trial *t)
+{
+    il_trainer_destroy(t->trainer);
+    il_pressed_free(&t->pressed);
+    il_world_destroy(t->world);
+    il_session_close(&t->session);
+    free(t->start);
+}
+
+static bool same_tensor(const trial *t, size_t i, const float *a, const float *b)
+{
+    const il_stored *s = &t->world->model->store->items[i];
+
+    return memcmp(a + s->offset, b + s->offset, (size_t)s->count * sizeof(float)) == 0;
+}
+
+static const float *weights(const trial *t)
+{
+    return t->world->model->store->values;
+}
+
+static size_t count_of(const trial *t)
+{
+    return t->world->model->store->count;
+}
+
+/* Whether the probe reads parameter i. */
+static bool read_by_probe(const trial *t, size_t i)
+{
+    return il_bits_has(t->trainer->terms->reads[0], i);
+}
+
+static void all_same(const trial *a, const trial *b)
+{
+    for (size_t i = 0; i < count_of(a); i++) {
+        ck_assert_msg(same_tensor(a, i, weights(a), weights(b)), "%s differs",
+                      a->world->model->store->items[i].name);
+        ck_assert(same_tensor(a, i, a->trainer->m, b->trainer->m));
+        ck_assert(same_tensor(a, i, a->trainer->v, b->trainer->v));
+    }
+}
+
+START_TEST(two_workers_give_the_bits_of_one)
+{
+    static const char *const variants[] = {"monitor", "naive", "leaky",
+                                           "placebo_shuffled", "shadow"};
+    trial one;
+    trial two;
+
+    open_trial(&one, variants[_i], 1, NULL, 0);
+    open_trial(&two, variants[_i], 2, NULL, 0);
+    steps(&one, STEPS, false);
+    steps(&two, STEPS, false);
+    all_same(&one, &two);
+    ck_assert(!same_tensor(&one, count_of(&one) - 1, weights(&one), one.start));
+    close_trial(&one);
+    close_trial(&two);
+}
+END_TEST
+
+START_TEST(observing_changes_no_bit)
+{
+    double norms[16];
+    trial plain;
+    trial watched;
+    il_error err = {0};
+
+    open_trial(&plain, "naive", 2, NULL, 0);
+    open_trial(&watched, "naive", 2, NULL, 0);
+    steps(&plain, STEPS, false);
+    for (int i = 0; i < STEPS; i++) {
+        steps(&watched, 1, true);
+        ok(il_trainer_ledger(watched.trainer, norms, &err), &err);
+        ck_assert_double_gt(norms[4], 0.0); /* the pressure, on what the probe reads */
+        ck_assert_double_eq(norms[5], 0.0); /* and nowhere else */
+    }
+    all_same(&plain, &watched);
+    close_trial(&plain);
+    close_trial(&watched);
+}
+END_TEST
+
+START_TEST(a_pure_penalty_routed_downstream_changes_no_bit)
+{
+    static const char *const sets[] = {
+        "stages.loop.signals.pressure.channel=loss",
+        "stages.loop.signals.pressure.route={downstream: probe}"};
+    trial twin;
+    trial pressed;
+
+    open_trial(&twin, "monitor", 1, NULL, 0);
+    open_trial(&pressed, "monitor", 1, sets, 2);
+    steps(&twin, STEPS, false);
+    steps(&pressed, STEPS, false);
+    all_same(&twin, &pressed);
+    close_trial(&twin);
+    close_trial(&pressed);
+}
+END_TEST
+
+START_TEST(the_naive_penalty_moves_what_the_probe_reads)
+{
+    trial twin;
+    trial naive;
+    size_t moved = 0;
+
+    open_trial(&twin, "monitor", 1, NULL, 0);
+    open_trial(&naive, "naive", 1, NULL, 0);
+    steps(&twin, STEPS, false);
+    steps(&naive, STEPS, false);
+    for (size_t i = 0; i < count_of(&twin); i++) {
+        moved += read_by_probe(&twin, i) &&
+                 !same_tensor(&twin, i, weights(&twin), weights(&naive));
+    }
+    ck_assert_uint_gt(moved, 0);
+    close_trial(&twin);
+    close_trial(&naive);
+}
+END_TEST
+
+START_TEST(frozen_keeps_every_bit_that_the_probe_reads)
+{
+    size_t read = 0;
+    size_t moved = 0;
+    trial t;
+
+    open_trial(&t, "frozen", 2, NULL, 0);
+    steps(&t, STEPS, false);
+    for (size_t i = 0; i < count_of(&t); i++) {
+        if (read_by_probe(&t, i)) {
+            read++;
+            ck_assert_msg(same_tensor(&t, i, weights(&t), t.start), "%s moved",
+                          t.world->model->store->items[i].name);
+        } else {
+            moved += !same_tensor(&t, i, weights(&t), t.start);
+        }
+    }
+    ck_assert_uint_gt(read, 0);
+    ck_assert_uint_eq(moved, count_of(&t) - read);
+    close_trial(&t);
+}
+END_TEST
+
+START_TEST(shadow_keeps_the_upstream_trajectory_of_the_monitor_twin)
+{
+    size_t differs = 0;
+    trial twin;
+    trial shadow;
+
+    open_trial(&twin, "monitor", 1, NULL, 0);
+    open_trial(&shadow, "shadow", 2, NULL, 0);
+    for (int step = 0; step < STEPS; step++) {
+        steps(&twin, 1, false);
+        steps(&shadow, 1, false);
+        for (size_t i = 0; i < count_of(&twin); i++) {
+            if (read_by_probe(&twin, i)) {
+                ck_assert_msg(same_tensor(&twin, i, weights(&twin), weights(&shadow)),
+                              "step %d: %s differs", step + 1,
+                              twin.world->model->store->items[i].name);
+                ck_assert(same_tensor(&twin, i, twin.trainer->m, shadow.trainer->m));
+                ck_assert(same_tensor(&twin, i, twin.trainer->v, shadow.trainer->v));
+            } else {
+                /* the shadow itself is the twin's downstream half */
+                ck_assert(
+                    same_tensor(&twin, i, weights(&twin), shadow.trainer->shadow));
+                differs += !same_tensor(&twin, i, weights(&twin), weights(&shadow));
+            }
+        }
+    }
+    ck_assert_uint_gt(differs, 0);
+    close_trial(&twin);
+    close_trial(&shadow);
+}
+END_TEST
+
+START_TEST(a_parameter_that_no_signal_routes_to_is_not_stepped)
+{
+    static const char *const sets[] = {"stages.loop.signals.language.route=[blocks.1]"};
+    trial t;
+
+    open_trial(&t, "monitor", 1, sets, 1);
+    steps(&t, STEPS, false);
+    for (size_t i = 0; i < count_of(&t); i++) {
+        bool routed = strcmp(t.world->model->store->items[i].group, "blocks.1") == 0;
+
+        ck_assert_msg(same_tensor(&t, i, weights(&t), t.start) != routed, "%s",
+                      t.world->model->store->items[i].name);
+    }
+    close_trial(&t);
+}
+END_TEST
+
+/* ---- verdicts off the tape ---------------------------------------------------------------- */
+
+static unsigned open_channels(const char *variant, const char *const *sets,
+                              size_t count)
+{
+    trial t;
+    il_plan *plan = NULL;
+    il_error err = {0};
+    const il_job *job;
+    unsigned open = 0;
+
+    open_trial(&t, variant, 1, sets, count);
+    job = &t.session.jobs.items[0];
+    ok(il_plan_make(&plan, t.trainer, &t.pressed, job->chain, job->chain_count, &err),
+       &err);
+    for (size_t i = 0; i < plan->verdict->pair_count; i++) {
+        const il_verdict_pair *pair = &plan->verdict->pairs[i];
+
+        if (strcmp(plan->flow.readers[pair->reader].name, "probe") == 0) {
+            open = il_verdict_open(pair) & ~(unsigned)IL_DEMAND_SELECTION;
+        }
+    }
+    il_plan_destroy(plan);
+    close_trial(&t);
+    return open;
+}
+
+START_TEST(verdicts_off_the_tape_are_those_of_the_table)
+{
+    static const char *const through[] = {
+        "stages.loop.signals.honesty.gate={detector: probe, through: true}",
+        "stages.loop.signals.honesty.route=all"};
+    static const char *const credit[] = {"stages.loop.signals.honesty.route=all"};
+    static const char *const constant[] = {
+        "stages.loop.signals.honesty.gate={constant: 0.5}"};
+
+    ck_assert_uint_eq(open_channels("monitor", NULL, 0), 0);
+    ck_assert_uint_eq(open_channels("naive", NULL, 0),
+                      IL_DEMAND_DIRECT | IL_DEMAND_RELAY | IL_DEMAND_STATE);
+    ck_assert_uint_eq(open_channels("leaky", NULL, 0),
+                      IL_DEMAND_RELAY | IL_DEMAND_STATE);
+    ck_assert_uint_eq(open_channels("placebo_shuffled", NULL, 0),
+                      IL_DEMAND_RELAY | IL_DEMAND_STATE);
+    ck_assert_uint_eq(open_channels("leaky", through, 2),
+                      IL_DEMAND_DIRECT | IL_DEMAND_CREDIT | IL_DEMAND_RELAY |
+                          IL_DEMAND_STATE);
+    ck_assert_uint_eq(open_channels("leaky", credit, 1),
+                      IL_DEMAND_CREDIT | IL_DEMAND_RELAY | IL_DEMAND_STATE);
+    ck_assert_uint_eq(open_channels("leaky", constant, 1), 0);
+    ck_assert_uint_eq(open_channels("frozen", NULL, 0), 0);
+    ck_assert_uint_eq(open_channels("shadow", NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(a_state_without_pressure_after_frozen_still_shows_what_was_pressed)
+{
+    trial t;
+    il_plan *plan = NULL;
+    il_error err = {0};
+    const il_job *job;
+    json_t *json;
+
+    open_trial(&t, "frozen", 1, NULL, 0);
+    job = &t.session.jobs.items[0];
+    ok(il_plan_make(&plan, t.trainer, &t.pressed, job->chain, job->chain_count, &err),
+       &err);
+    il_plan_inherit(plan, t.trainer, &t.pressed);
+    json = il_pressed_json(&t.pressed, t.world);
+    ck_assert_uint_gt(json_array_size(json_object_get(json, "probe")), 0);
+    json_decref(json);
+    il_plan_destroy(plan);
+    close_trial(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("trainer");
+    TCase *tc = tcase_create("trainer");
+    SRunner *sr;
+    int failed;
+
+    tcase_set_timeout(tc, 240);
+    tcase_add_loop_test(tc, two_workers_give_the_bits_of_one, 0, 5);
+    tcase_add_test(tc, observing_changes_no_bit);
+    tcase_add_test(tc, a_pure_penalty_routed_downstream_changes_no_bit);
+    tcase_add_test(tc, the_naive_penalty_moves_what_the_probe_reads);
+    tcase_add_test(tc, frozen_keeps_every_bit_that_the_probe_reads);
+    tcase_add_test(tc, shadow_keeps_the_upstream_trajectory_of_the_monitor_twin);
+    tcase_add_test(tc, a_parameter_that_no_signal_routes_to_is_not_stepped);
+    tcase_add_test(tc, verdicts_off_the_tape_are_those_of_the_table);
+    tcase_add_test(tc,
+                   a_state_without_pressure_after_frozen_still_shows_what_was_pressed);
+    suite_add_tcase(s, tc);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed == 0 ? 0 : 1;
+}
