@@ -526,7 +526,8 @@ static il_status find_detector(il__results *r, il_error *err)
     for (size_t i = 0; i < r->metric_count; i++) {
         const char *end = strstr(r->metrics[i], ".auroc");
 
-        if (end != NULL && end[6] == '\0' && strncmp(r->metrics[i], "fresh.", 6) != 0) {
+        if (end != NULL && end[6] == '\0' && strncmp(r->metrics[i], "fresh.", 6) != 0 &&
+            strncmp(r->metrics[i], "floor.", 6) != 0) {
             r->detector = il_arena_printf(r->arena, "%.*s", (int)(end - r->metrics[i]),
                                           r->metrics[i]);
             return r->detector != NULL ? IL_OK : no_memory(r->folder, err);

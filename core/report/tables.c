@@ -95,6 +95,7 @@ size_t il__columns(const il__results *r, il__column *columns, size_t room)
         const char *end = strstr(r->metrics[i], ".auroc");
 
         if (strncmp(r->metrics[i], "fresh.", 6) != 0 &&
+            strncmp(r->metrics[i], "floor.", 6) != 0 &&
             own_part(r, r->metrics[i]) == NULL && end != NULL && end[6] == '\0') {
             int size = (int)(end - r->metrics[i]);
 
@@ -324,10 +325,13 @@ void il__table_text(const il__results *r, il_text *out)
 /* 1 open, 0 closed, -1 not applicable. */
 static int channel_open(const json_t *pair, const char *channel)
 {
-    const json_t *open = json_object_get(
-        json_object_get(json_object_get(pair, "channels"), channel), "open");
+    const json_t *cell = json_object_get(json_object_get(pair, "channels"), channel);
+    const json_t *open = json_object_get(cell, "open");
 
-    return json_is_boolean(open) ? json_is_true(open) : -1;
+    if (!json_is_boolean(open) || json_is_false(json_object_get(cell, "applicable"))) {
+        return -1;
+    }
+    return json_is_true(open);
 }
 
 static void add_channel_heads(il_text *html)
