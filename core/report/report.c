@@ -126,7 +126,7 @@ static void add_top(const il__results *r, il_text *html)
         il_text_add(html, "<p><b class=\"lowered\">Demand lowered by name in:</b> ");
         for (size_t i = 0, shown = 0; i < json_array_size(r->plans); i++) {
             const json_t *plan = json_array_get(r->plans, i);
-            const char *variant = json_string_value(json_object_get(plan, "variant"));
+            const char *variant = il__plan_variant(plan);
 
             if (json_is_true(json_object_get(plan, "lowered"))) {
                 il_text_add(html, shown++ > 0 ? ", " : "");

@@ -44,6 +44,13 @@ static il_status read_document(il__results *r, const char *path, bool optional,
     return IL_OK;
 }
 
+const char *il__plan_variant(const json_t *entry)
+{
+    const char *variant = json_string_value(json_object_get(entry, "variant"));
+
+    return variant != NULL && *variant != '\0' ? variant : NULL;
+}
+
 /* --- one row: its folder ----------------------------------------------------------------- */
 
 /* One line of metrics.jsonl: an audit's numbers in *point, or point->metrics NULL for a line
@@ -162,6 +169,9 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     IL_TRY(il__field_check_object(at, item, err));
     IL_TRY(il__field_string(at, item, "stage", true, &row->stage, err));
     IL_TRY(il__field_string(at, item, "variant", false, &row->variant, err));
+    if (row->variant != NULL && *row->variant == '\0') {
+        row->variant = NULL;
+    }
     IL_TRY(check_name(at, row->stage, err));
     IL_TRY(check_name(at, row->variant, err));
     IL_TRY(il__field_integer(at, item, "seed", &row->seed, err));
@@ -379,7 +389,7 @@ static const json_t *find_plan(const il__results *r, const char *stage,
         const json_t *entry = json_array_get(r->plans, i);
 
         if (same(json_string_value(json_object_get(entry, "stage")), stage) &&
-            same(json_string_value(json_object_get(entry, "variant")), variant)) {
+            same(il__plan_variant(entry), variant)) {
             return entry;
         }
     }

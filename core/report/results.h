@@ -70,6 +70,9 @@ void il__results_free(il__results *r);
 
 /* A metric of a row; false when it was not computed. */
 bool il__row_metric(const il__result_row *row, const char *metric, double *value);
+/* The variant that an entry of the plan or a certificate is about; NULL when it is about a
+ * stage without variants, which a run writes as null or "". */
+const char *il__plan_variant(const json_t *entry);
 /* The arm's row of that seed, or NULL. */
 const il__result_row *il__arm_row(const il__result_arm *arm, int64_t seed);
 /* Whether any row of any arm has the metric. */

@@ -374,7 +374,7 @@ static void add_demand(const json_t *plan, il_text *html)
 
 static void add_plan_name(const json_t *plan, il_text *html)
 {
-    const char *variant = json_string_value(json_object_get(plan, "variant"));
+    const char *variant = il__plan_variant(plan);
 
     il__html_text(html, variant != NULL
                             ? variant
@@ -395,7 +395,7 @@ void il__table_channels(const il__results *r, il_text *html)
         const json_t *plan = json_array_get(r->plans, i);
         const json_t *pairs = json_object_get(plan, "pairs");
 
-        if (json_array_size(pairs) == 0 && json_object_get(plan, "variant") == NULL) {
+        if (json_array_size(pairs) == 0 && il__plan_variant(plan) == NULL) {
             continue;
         }
         for (size_t p = 0; p == 0 || p < json_array_size(pairs); p++) {

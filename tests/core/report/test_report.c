@@ -246,7 +246,8 @@ START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
     ck_assert_ptr_nonnull(strstr(table.data, "  mean"));
     il_text_free(&table);
 
-    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":7,"
+    /* An empty variant is none. */
+    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"variant\":\"\",\"seed\":7,"
                         "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5}}]}");
     ck_assert_int_eq(il_report_table(folder, &table, &err), IL_OK);
     ck_assert_str_eq(table.data, "          seed     det    harm\n"
