@@ -215,7 +215,7 @@ static il_status draw_panels(const char *name, panel *panels, size_t count,
                 left + wide * (double)(i + 1) - 0.018, "\n");
         numberf(&script, "set xrange [", p->from, "");
         numberf(&script, ":", p->to, "]\n");
-        numberf(&script, "set xtics ", (p->to - p->from) / 4, "\n");
+        numberf(&script, "set xtics ", (p->to - p->from) / (count > 3 ? 2 : 4), "\n");
         il_text_add(&script, "set format x '%g'\nset ytics scale 0 (");
         for (size_t l = 0; l < label_count; l++) {
             il_text_add(&script, l > 0 ? ", \"" : "\"");

@@ -81,6 +81,45 @@ static void add_figure(const il__results *r, chart *draw, const char *heading,
     il_text_free(&svg);
 }
 
+/* Whether a pair has one of the first four channels open, those that `sealed` closes. */
+static bool pair_leaks(const json_t *pair)
+{
+    static const char *const sealed[] = {"direct", "credit", "relay", "state"};
+    bool leaks = false;
+
+    for (size_t c = 0; c < sizeof sealed / sizeof sealed[0]; c++) {
+        const json_t *cell =
+            json_object_get(json_object_get(pair, "channels"), sealed[c]);
+
+        leaks |= json_is_true(json_object_get(cell, "open"));
+    }
+    return leaks;
+}
+
+/* One sentence on all plans, for a run that states no verdict of its own. */
+static void add_verdict(const il__results *r, il_text *html)
+{
+    size_t pressed = 0;
+    size_t closed = 0;
+
+    for (size_t i = 0; i < json_array_size(r->plans); i++) {
+        const json_t *pairs = json_object_get(json_array_get(r->plans, i), "pairs");
+        bool leaks = false;
+
+        for (size_t p = 0; p < json_array_size(pairs); p++) {
+            leaks |= pair_leaks(json_array_get(pairs, p));
+        }
+        pressed += json_array_size(pairs) > 0;
+        closed += json_array_size(pairs) > 0 && !leaks;
+    }
+    il_text_addf(
+        html,
+        "<p><b>Firewall:</b> a detector presses in %zu of %zu stages and "
+        "variants; in %zu of those, direct, credit, relay and state are closed "
+        "for every reader.</p>",
+        pressed, json_array_size(r->plans), closed);
+}
+
 /* How many stages or variants run with less closed than the pipeline asks by itself. */
 static size_t count_lowered(const il__results *r)
 {
@@ -121,6 +160,8 @@ static void add_top(const il__results *r, il_text *html)
         il_text_add(html, "</p>");
     } else if (json_array_size(r->plans) == 0) {
         il_text_add(html, "<p><b>Firewall:</b> no plan is on record for this run.</p>");
+    } else {
+        add_verdict(r, html);
     }
     if (lowered > 0) {
         il_text_add(html, "<p><b class=\"lowered\">Demand lowered by name in:</b> ");

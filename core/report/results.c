@@ -53,8 +53,8 @@ const char *il__plan_variant(const json_t *entry)
 
 /* --- one row: its folder ----------------------------------------------------------------- */
 
-/* One line of metrics.jsonl: an audit's numbers in *point, or point->metrics NULL for a line
- * of training. */
+/* One line of metrics.jsonl. Training and audits both have lines; what is asked of a line are
+ * metrics by name, so they need not be told apart. */
 static il_status read_line(il__results *r, il__field_place at, const char *text,
                            size_t size, il__audit_point *point, il_error *err)
 {
@@ -71,8 +71,9 @@ static il_status read_line(il__results *r, il__field_place at, const char *text,
     IL_TRY(il__field_check_object(at, line, err));
     IL_TRY(il__field_integer(at, line, "step", &point->step, err));
     IL_TRY(il__field_object(at, line, "audit", false, &point->metrics, err));
+    /* Without a map of their own, the numbers stand beside the step. */
     if (point->metrics == NULL) {
-        (void)json_array_remove(r->documents, json_array_size(r->documents) - 1);
+        point->metrics = line;
         return IL_OK;
     }
     return il__field_check_numbers(at, point->metrics, "audit", err);

@@ -11,7 +11,7 @@
 #include "base/arena.h"
 #include "interloop/status.h"
 
-/* One audit during training: metric names to numbers. */
+/* What was noted at a step: metric names to numbers, among other things. */
 typedef struct il__audit_point {
     int64_t step;
     const json_t *metrics;

@@ -222,6 +222,22 @@ START_TEST(a_torn_last_line_is_left_out)
     put("a/seed-1/metrics.jsonl", "{\"step\":1,\"audit\":{\"p.auroc\":0.9}}\n"
                                   "{\"step\":2,\"audit\":{\"p.auroc\":0.9}}\n{\"ste");
     page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "The detector over training"));
+    free(page);
+}
+END_TEST
+
+START_TEST(numbers_beside_the_step_are_drawn_too)
+{
+    char *page;
+
+    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,"
+                        "\"metrics\":{\"p.auroc\":0.9}}]}");
+    put("a/seed-1/metrics.jsonl", "{\"step\":0,\"p.auroc\":0.9}\n"
+                                  "{\"step\":1,\"loss.language\":2.5}\n"
+                                  "{\"step\":1,\"p.auroc\":0.8}\n");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "The detector over training"));
     free(page);
 }
 END_TEST
@@ -286,6 +302,7 @@ int main(void)
     tcase_add_test(t, without_gnuplot_the_page_says_so_in_the_figures_place);
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
     tcase_add_test(t, a_torn_last_line_is_left_out);
+    tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
     tcase_add_test(t, the_text_table_takes_its_columns_from_what_was_measured);
     tcase_add_test(t, numbers_are_rounded_without_the_locale);
