@@ -254,19 +254,78 @@ static void fresh_fit(void *user, int number, int worker)
     free(logits);
 }
 
+/* The scored rows alone of activations that were kept everywhere. */
+static il_status gathered_of(il_acts **out, const il_acts *acts, il_error *err)
+{
+    il_arena *arena = il_arena_create(1 << 16);
+    il_acts *own = arena != NULL ? il_arena_calloc(arena, 1, sizeof *own) : NULL;
+    const float **data =
+        own != NULL ? il_arena_calloc(arena, acts->site_count + 1, sizeof *data) : NULL;
+    size_t rows = (size_t)acts->rows.count;
+    uint8_t *labels = data != NULL ? il_arena_calloc(arena, rows + 1, 1) : NULL;
+    bool failed = labels == NULL;
+
+    for (size_t i = 0; !failed && i < acts->site_count; i++) {
+        size_t width = (size_t)acts->widths[i];
+        float *x = il_arena_alloc(arena, (rows * width + 1) * sizeof *x);
+
+        failed = x == NULL;
+        for (size_t r = 0; !failed && r < rows; r++) {
+            memcpy(x + r * width, acts->data[i] + (size_t)acts->rows.rows[r] * width,
+                   width * sizeof *x);
+        }
+        data[i] = x;
+    }
+    if (failed) {
+        il_arena_destroy(arena);
+        return no_memory(err);
+    }
+    *own = *acts;
+    own->arena = arena;
+    own->data = data;
+    own->gathered = true;
+    /* Labels of its own: a floor shuffles them. */
+    if (acts->rows.labels != NULL) {
+        memcpy(labels, acts->rows.labels, rows);
+        own->rows.labels = labels;
+    }
+    *out = own;
+    return IL_OK;
+}
+
+/* One harvest in both forms: out[1], the scored rows, leans on out[0]. */
 static il_status harvest_for(work *w, const il_detector *like,
                              const float *const *values, const char *split,
                              il_acts *out[2], il_error *err)
 {
-    for (int gathered = 0; gathered < 2; gathered++) {
-        il_harvest h = harvest_of(w, values);
+    il_harvest h = harvest_of(w, values);
 
-        h.split = split;
-        h.fields = like->fields;
-        h.sites = like->sites;
-        h.site_count = like->site_count;
-        h.gathered = gathered != 0;
-        IL_TRY(il_acts_harvest(&out[gathered], &h, err));
+    h.split = split;
+    h.fields = like->fields;
+    h.sites = like->sites;
+    h.site_count = like->site_count;
+    IL_TRY(il_acts_harvest(&out[0], &h, err));
+    return gathered_of(&out[1], out[0], err);
+}
+
+/* Refuses to judge readers on what they are fitted on. */
+static il_status check_anchors(const work *w, const il_acts *anchors,
+                               const il_acts *judged, const char *split, il_error *err)
+{
+    int64_t n = 0;
+    int64_t m = 0;
+    int64_t shared = 0;
+    int64_t *a = il_documents_list(&anchors->rows, w->out->arena, &n);
+    int64_t *b = il_documents_list(&judged->rows, w->out->arena, &m);
+
+    if (a == NULL || b == NULL) {
+        return no_memory(err);
+    }
+    if (il_documents_meet(n, a, m, b, &shared)) {
+        return il_error_set(err, IL_ERR_INPUT, "audit",
+                            "document %lld of split '%s' would judge fresh readers, "
+                            "and it is one of their anchors",
+                            (long long)shared, split);
     }
     return IL_OK;
 }
@@ -434,6 +493,9 @@ static il_status read_fresh(work *w, const il_detector *like, const char *split,
         if (status == IL_OK) {
             status = harvest_for(w, like, values, split, judged[r], err);
         }
+        if (status == IL_OK && r == FRESH) {
+            status = check_anchors(w, fit[r][0], judged[r][0], split, err);
+        }
         for (int g = 0; status == IL_OK && r == SHUFFLED && g < 2; g++) {
             status = shuffle_labels(w, fit[r][g], err);
         }
@@ -513,7 +575,13 @@ static il_status flags(work *w, const il_detector *d, const float *const *values
     h.fetch = il_behaviour_fetch;
     h.user = b;
     h.rows = b->rows;
-    status = il_detector_harvest(&acts, d, &h, "prompts", err);
+    h.split = "prompts";
+    h.fields = d->fields;
+    h.fields.label = NULL; /* text that was just written has none */
+    h.sites = d->sites;
+    h.site_count = d->site_count;
+    h.gathered = il_detector_reads_rows(d);
+    status = il_acts_harvest(&acts, &h, err);
     if (status == IL_OK) {
         status = measure(w, d, acts, &m, err);
     }

@@ -125,6 +125,8 @@ il_status il_detector_logits(const il_detector *d, const il_blas *blas,
 
 typedef struct descent {
     il_detector *d;
+    const il_detector
+        *reader; /* d itself, or d without its scaling where acts are scaled */
     const il_acts *acts;
     il_pass *pass;
     il_optim optim;
@@ -187,7 +189,7 @@ static il_status descend(descent *g, il_error *err)
 
         il_pass_begin(g->pass);
         memset(g->grads, 0, (size_t)store->total * sizeof *g->grads);
-        IL_TRY(score(g->d, g->pass, g->acts, 0, &logits, err));
+        IL_TRY(score(g->reader, g->pass, g->acts, 0, &logits, err));
         loss = il_bce_logits(g->pass, logits,
                              il_pass_borrow(g->pass, IL_SHAPE(n), g->targets));
         IL_TRY(il_pass_status(g->pass, err));
@@ -210,6 +212,100 @@ static il_status descend(descent *g, il_error *err)
         }
     }
     return IL_OK;
+}
+
+/* Activations scaled once, so that no step of a fit has to: the same values by the same arithmetic. */
+typedef struct prescaled {
+    il_arena *arena;
+    il_acts acts;
+    il_detector reader; /* the detector, scaling nothing */
+} prescaled;
+
+static il_status prescale(prescaled *p, const il_detector *d, const il_acts *acts,
+                          il_error *err)
+{
+    int64_t rows =
+        acts->gathered ? acts->rows.count : acts->rows.batch * acts->rows.length;
+    const float **data;
+
+    p->arena = il_arena_create(1 << 16);
+    if (p->arena == NULL) {
+        return no_memory(d, err);
+    }
+    p->acts = *acts;
+    p->acts.arena = NULL;
+    p->reader = *d;
+    p->reader.mean = il_arena_calloc(p->arena, d->site_count + 1, sizeof(float *));
+    data = il_arena_calloc(p->arena, acts->site_count + 1, sizeof *data);
+    if (p->reader.mean == NULL || data == NULL) {
+        return no_memory(d, err);
+    }
+    for (size_t i = 0; i < d->site_count; i++) {
+        int64_t at = il_acts_site(acts, d->sites[i]);
+        int64_t width = d->widths[i];
+        float *out =
+            at < 0
+                ? NULL
+                : il_arena_alloc(p->arena, ((size_t)(rows * width) + 1) * sizeof *out);
+
+        if (at < 0) {
+            return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
+                                "the harvest lacks a site of this detector");
+        }
+        if (out == NULL) {
+            return no_memory(d, err);
+        }
+        for (int64_t k = 0; k < rows * width; k++) {
+            float x = acts->data[at][k];
+
+            out[k] = d->mean[i] == NULL
+                         ? x
+                         : (x - d->mean[i][k % width]) * d->inv[i][k % width];
+        }
+        data[at] = out;
+    }
+    p->acts.data = data;
+    return IL_OK;
+}
+
+/* What a fit may have changed, for one that fails. */
+typedef struct before {
+    float *values;
+    float **scaling; /* means, then their inverses */
+    il_documents ids;
+} before;
+
+static il_status before_keep(before *b, const il_detector *d, il_error *err)
+{
+    const il_store *store = d->instance->store;
+    size_t n = d->site_count;
+
+    b->values = il_store_block(store);
+    b->scaling = calloc(2 * n + 1, sizeof *b->scaling);
+    if (b->values == NULL || b->scaling == NULL) {
+        return no_memory(d, err);
+    }
+    memcpy(b->values, store->values, (size_t)store->total * sizeof(float));
+    memcpy(b->scaling, d->mean, n * sizeof *b->scaling);
+    memcpy(b->scaling + n, d->inv, n * sizeof *b->scaling);
+    b->ids = d->fit_ids;
+    return IL_OK;
+}
+
+/* Forgets what was kept; puts it back first when the fit failed. */
+static void before_close(before *b, il_detector *d, bool failed)
+{
+    const il_store *store = d->instance->store;
+    size_t n = d->site_count;
+
+    if (failed && b->values != NULL && b->scaling != NULL) {
+        memcpy(store->values, b->values, (size_t)store->total * sizeof(float));
+        memcpy(d->mean, b->scaling, n * sizeof *b->scaling);
+        memcpy(d->inv, b->scaling + n, n * sizeof *b->scaling);
+        d->fit_ids = b->ids;
+    }
+    free(b->values);
+    free(b->scaling);
 }
 
 static il_status check_rows(const il_detector *d, const il_acts *acts, il_error *err)
@@ -235,13 +331,31 @@ static il_status remember(il_detector *d, const il_acts *acts, il_documents *out
     return out->ids != NULL ? IL_OK : no_memory(d, err);
 }
 
+/* New parameters, scaling and ids. */
+static il_status start_fresh(il_detector *d, const il_acts *acts, const il_fit *fit,
+                             const il_recipe *recipe, il_error *err)
+{
+    il_store *store = d->instance->store;
+
+    IL_TRY(il_store_fill(store, fit->seed, err));
+    for (size_t i = 0; i < store->count; i++) {
+        d->values[i] = store->values + store->items[i].offset;
+    }
+    if (recipe->standardize) {
+        IL_TRY(scale(d, acts, err));
+    }
+    return remember(d, acts, &d->fit_ids, err);
+}
+
 il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
                           il_error *err)
 {
     const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
     const il_fit_spec *spec = &d->spec->fit;
     il_store *store = d->instance->store;
-    descent g = {.d = d, .acts = acts};
+    descent g = {.d = d, .reader = d, .acts = acts};
+    before b = {NULL};
+    prescaled p = {.arena = NULL};
     const char *method;
     il_status status;
 
@@ -272,23 +386,26 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
         g.optim.weight_decay = recipe->weight_decay;
         g.l2 = recipe->l2;
     }
-    if (fit->start == IL_FIT_FRESH) {
-        IL_TRY(il_store_fill(store, fit->seed, err));
-        for (size_t i = 0; i < store->count; i++) {
-            d->values[i] = store->values + store->items[i].offset;
-        }
-        if (recipe->standardize) {
-            IL_TRY(scale(d, acts, err));
-        }
-        IL_TRY(remember(d, acts, &d->fit_ids, err));
+    status = before_keep(&b, d, err);
+    if (status == IL_OK && fit->start == IL_FIT_FRESH) {
+        status = start_fresh(d, acts, fit, recipe, err);
     }
+    if (status == IL_OK) {
+        status = prescale(&p, d, acts, err);
+    }
+    g.acts = &p.acts;
+    g.reader = &p.reader;
     g.m = il_store_block(store);
     g.v = il_store_block(store);
-    status = g.m != NULL && g.v != NULL ? descent_open(&g, fit->blas, err)
-                                        : no_memory(d, err);
+    if (status == IL_OK) {
+        status = g.m != NULL && g.v != NULL ? descent_open(&g, fit->blas, err)
+                                            : no_memory(d, err);
+    }
     if (status == IL_OK) {
         status = descend(&g, err);
     }
+    before_close(&b, d, status != IL_OK);
+    il_arena_destroy(p.arena);
     descent_close(&g);
     free(g.m);
     free(g.v);
@@ -307,6 +424,7 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
     const il_store *store = d->instance->store;
     descent g = {
         .d = d,
+        .reader = d,
         .acts = acts,
         .steps = steps,
         .lr = (float)lr,
@@ -314,7 +432,13 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
         .before = d->steps};
     il_status status;
 
-    IL_TRY(check_rows(d, acts, err));
+    if (acts->rows.labels == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "an online refit needs labels");
+    }
+    if (acts->rows.count == 0) {
+        return IL_OK; /* nothing was scored; a batch of one class still teaches */
+    }
     d->m = d->m != NULL ? d->m : il_store_block(store);
     d->v = d->v != NULL ? d->v : il_store_block(store);
     if (d->m == NULL || d->v == NULL) {
