@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/files.h"
+#include "report/report.h"
 #include "session.h"
 
 static const char usage[] =
@@ -18,9 +19,21 @@ static const char usage[] =
 
 static il_status report(const char *folder, il_error *err)
 {
-    (void)err; (void)il_path_join;
-    printf("run: %s\n", folder);
-    return IL_OK;
+    il_text table = {0};
+    char *path = il_path_join(folder, "report.html");
+    il_status status = path != NULL
+                           ? il_report_write(folder, path, err)
+                           : il_error_set(err, IL_ERR_MEMORY, folder, "out of memory");
+
+    if (status == IL_OK) {
+        status = il_report_table(folder, &table, err);
+    }
+    if (status == IL_OK) {
+        printf("%s\nreport: %s\n", table.data != NULL ? table.data : "", path);
+    }
+    il_text_free(&table);
+    free(path);
+    return status;
 }
 
 int il_verb_run(int argc, char **argv)

@@ -393,7 +393,8 @@ static il_status fill(facts *f, const il_pressed *pressed, const il_job_step *ch
     IL_TRY(add_readers(f, err));
     IL_TRY(add_clips(f, err));
     IL_TRY(add_matrix(f, err));
-    if (f->plan->flow.bits == f->n) { /* with a shadow the groups have no members there */
+    if (f->plan->flow.bits ==
+        f->n) { /* with a shadow the groups have no members there */
         f->plan->flow.groups = f->plan->groups;
         f->plan->flow.group_count = f->plan->group_count;
     }
@@ -495,7 +496,8 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
         json_array_append_new(updates, row);
     }
     json_object_set_new(out, "stage", json_string(stage));
-    json_object_set_new(out, "variant", json_string(variant));
+    json_object_set_new(out, "variant",
+                        variant[0] != '\0' ? json_string(variant) : json_null());
     json_object_set_new(out, "twin_of",
                         t->stage->twin_of ? json_string(t->stage->twin_of)
                                           : json_null());

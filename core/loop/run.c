@@ -180,9 +180,10 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* No name and an empty one are the same: that of a stage without variants. */
 static bool same(const char *a, const char *b)
 {
-    return strcmp(a, b) == 0;
+    return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
 /* Whether a job failed that this one starts from. */

@@ -106,8 +106,32 @@ static void work_close(il_stage_work *s)
     json_decref(s->fitted);
     json_decref(s->audit);
     free(s->folder);
+    free(s->record_folder);
     il_pressed_free(&s->pressed);
     il_arena_destroy(s->arena);
+}
+
+/* The record's key is all that observes: the stage as it is written, which holds audit, ledger and watched signals,
+ * and the detectors that an audit judges. */
+static char *record_folder(const il_stage_work *s)
+{
+    const il_node *document = s->job->document;
+    const il_node *stages = il_node_get(document, "stages");
+    const il_node *parts[] = {stages != NULL ? il_node_get(stages, s->spec->name)
+                                             : NULL,
+                              il_node_get(document, "detectors")};
+    il_text key = {0};
+    char *folder;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (parts[i] != NULL) {
+            il_node_write_canonical(&key, parts[i]);
+        }
+        il_text_add(&key, ";");
+    }
+    folder = key.failed ? NULL : il_record_folder(s->folder, key.data);
+    il_text_free(&key);
+    return folder;
 }
 
 static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world *w,
@@ -132,7 +156,10 @@ static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world
     IL_TRY(il_pressed_create(&s->pressed, w, err));
     IL_TRY(il_stage_address(host, w, job, at, s->address, err));
     s->folder = il_state_folder(host->runs, s->address);
-    return s->folder != NULL && s->label != NULL ? IL_OK : no_memory(step->stage, err);
+    s->record_folder = s->folder != NULL ? record_folder(s) : NULL;
+    return s->folder != NULL && s->record_folder != NULL && s->label != NULL
+               ? IL_OK
+               : no_memory(step->stage, err);
 }
 
 /* Weights and detectors as they are before the first stage. */
@@ -380,8 +407,8 @@ static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
         }
     }
     if (status == IL_OK) {
-        status = il_record_open(&s->record, il_record_folder(s->folder, "record"),
-                                resumes ? t->step : -1, err);
+        status =
+            il_record_open(&s->record, s->record_folder, resumes ? t->step : -1, err);
     }
     if (status == IL_OK) {
         status = train_steps(s, t, err);
@@ -402,7 +429,7 @@ static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
 static il_status fit(il_stage_work *s, il_error *err)
 {
     IL_TRY(load_parent(s, NULL, err));
-    IL_TRY(il_record_open(&s->record, il_record_folder(s->folder, "record"), -1, err));
+    IL_TRY(il_record_open(&s->record, s->record_folder, -1, err));
     for (size_t i = 0; i < s->spec->fit.count; i++) {
         const il_detector *d = il_world_detector(s->world, s->spec->fit.items[i]);
 
@@ -477,7 +504,7 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
         status = il_state_lock(host->runs, s.address, true, &lock, err);
     }
     if (status == IL_OK) {
-        out->record = il_record_folder(s.folder, "record");
+        out->record = strdup(s.record_folder);
         status = il_record_finished(out->record, &out->metrics, err);
         out->cached =
             out->metrics != NULL && il_state_exists(s.folder, IL_STATE_RESULT);

@@ -14,6 +14,7 @@ typedef struct il_stage_work {
     const char *label; /* "loop/naive seed 1", for the log */
     char address[IL_HASH_HEX];
     char *folder; /* of the state */
+    char *record_folder;
     il_pressed pressed;
     json_t *fitted; /* detector -> address of the stage that fitted it first */
     il_record *record;
