@@ -90,12 +90,13 @@ static il_status fill_position(sample_job *job, int worker, il_batch *batch,
                       .store = h->model->store,
                       .values = h->values,
                       .first_bit = -1};
+    il_shown seen = il_shown_of(batch, h->data);
     const il_tensor *logits;
 
     il_pass_begin(pass);
     il_pass_sites_clear(pass);
     il_pass_enter(pass, &scope);
-    il_instance_model(h->model)->forward(h->model->self, pass, batch);
+    il_instance_model(h->model)->forward(h->model->self, pass, &seen.batch);
     il_pass_leave(pass);
     logits = il_pass_output(pass, "logits");
     IL_TRY(il_pass_status(pass, err));

@@ -55,23 +55,17 @@ int64_t il_acts_site(const il_acts *acts, int64_t site)
     return -1;
 }
 
-/* What the model is shown of a batch: no targets, weights or labels. So it spends nothing on
- * losses that nobody asked for, and no label can reach it. */
-typedef struct shown {
-    il_batch batch; /* first */
-    il_batch *whole;
-    const il_instance *data;
-} shown;
+/* ---- what the model is shown --------------------------------------------------------------- */
 
 static void *shown_add(il_batch *b, const char *name, il_type type, int32_t ndim,
                        const int64_t *shape)
 {
-    return il_batch_add(((shown *)b)->whole, name, type, ndim, shape);
+    return il_batch_add(((il_shown *)b)->whole, name, type, ndim, shape);
 }
 
 static const il_tensor *shown_find(const il_batch *b, const char *name)
 {
-    const shown *s = (const shown *)b;
+    const il_shown *s = (const il_shown *)b;
     const il_field *field = il_field_find(s->data, name);
 
     if (field != NULL &&
@@ -84,18 +78,25 @@ static const il_tensor *shown_find(const il_batch *b, const char *name)
 
 static int64_t shown_rows(const il_batch *b)
 {
-    return il_batch_rows(((const shown *)b)->whole);
+    return il_batch_rows(((const il_shown *)b)->whole);
 }
 
 static void shown_fail(il_batch *b, il_status code, const char *message)
 {
-    il_batch *whole = ((shown *)b)->whole;
+    il_batch *whole = ((il_shown *)b)->whole;
 
     whole->api->fail(whole, code, message);
 }
 
 static const il_batch_api shown_api = {sizeof(il_batch_api), shown_add, shown_find,
                                        shown_rows, shown_fail};
+
+il_shown il_shown_of(il_batch *batch, const il_instance *data)
+{
+    il_shown seen = {{&shown_api}, batch, data};
+
+    return seen;
+}
 
 /* What a chunk leaves behind, in an arena of its own. */
 typedef struct chunk {
@@ -199,7 +200,7 @@ static il_status chunk_run(harvest *v, int64_t number, il_pass *pass, il_batch *
     int64_t left = v->rows - index;
     int64_t rows = left < IL_HARVEST_CHUNK ? left : IL_HARVEST_CHUNK;
     il_scored_fields fields = v->fields;
-    shown seen = {{&shown_api}, batch, h->data};
+    il_shown seen = il_shown_of(batch, h->data);
 
     IL_TRY(harvest_fetch(v, index, rows, batch, err));
     fields.first_document += index;

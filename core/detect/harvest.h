@@ -52,6 +52,15 @@ void il_acts_destroy(il_acts *acts); /* takes NULL */
 /* The place of a model's site among those kept, or -1. */
 int64_t il_acts_site(const il_acts *acts, int64_t site);
 
+/* What a model is shown of a batch: no targets, weights or labels. So it spends nothing
+ * on losses that nobody asked for, and no label can reach it. */
+typedef struct il_shown {
+    il_batch batch; /* first: what forward is handed */
+    il_batch *whole;
+    const il_instance *data;
+} il_shown;
+il_shown il_shown_of(il_batch *batch, const il_instance *data);
+
 /* The number of a split, its rows in *rows; -1 when the data has none of that name. */
 int32_t il_split_find(const il_instance *data, const char *name, int64_t *rows);
 /* The name of the first field with a role, or NULL. */

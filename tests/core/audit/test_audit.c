@@ -1,0 +1,238 @@
+/* Drawn text and the audit of a world small enough to check by hand. */
+#include "audit/audit.h"
+#include "audit/behaviour.h"
+#include "pipeline/batch.h"
+#include "../detect/support.h"
+
+static world w;
+static const char *splits[] = {"test"};
+static il_place places[1];
+static il_audit_spec spec;
+
+static void setup(void)
+{
+    world_open(&w, 1);
+    spec = (il_audit_spec){.given = true, .splits = {1, splits, places}};
+    splits[0] = "test";
+}
+
+static void teardown(void)
+{
+    world_close(&w);
+}
+
+static il_behaviour *text_of(world *from, uint64_t seed)
+{
+    il_harvest h = harvest_of(from);
+    il_behaviour *text = NULL;
+
+    ck_assert_msg(il_behaviour_sample(&text, &h, seed, 0, &from->err) == IL_OK, "%s",
+                  from->err.message);
+    return text;
+}
+
+START_TEST(only_asked_positions_are_drawn_and_only_from_what_is_allowed)
+{
+    il_behaviour *text = text_of(&w, 1);
+    il_batch *batch = NULL;
+    const int32_t *given;
+    int seen[VOCABULARY] = {0};
+
+    ck_assert_int_eq(il_batch_create(&batch, &w.err), IL_OK);
+    il_batch_reset(batch, 100);
+    ck_assert_int_eq(toy_prompt(NULL, 0, 100, batch, &w.err), IL_OK);
+    given = il_i32(il_batch_find(batch, "tokens"));
+    for (int i = 0; i < 100 * LENGTH; i++) {
+        if (i % LENGTH == 3) {
+            seen[text->tokens[i]]++;
+        } else {
+            ck_assert_int_eq(text->tokens[i], given[i]);
+        }
+    }
+    ck_assert_int_eq(seen[2] + seen[3] + seen[4], 100);
+    ck_assert(seen[2] > 0 && seen[3] > 0 && seen[4] > 0);
+    ck_assert(il_tally_value(&text->tally, "outside") == 0);
+    il_batch_destroy(batch);
+    il_behaviour_destroy(text);
+}
+END_TEST
+
+START_TEST(two_workers_write_the_text_of_one)
+{
+    world two;
+    il_behaviour *a = text_of(&w, 1);
+    il_behaviour *b;
+    il_behaviour *other = text_of(&w, 2);
+
+    world_open(&two, 2);
+    b = text_of(&two, 1);
+    ck_assert_mem_eq(a->tokens, b->tokens, 100 * LENGTH * sizeof(int32_t));
+    ck_assert(il_tally_value(&a->tally, "drawn") == il_tally_value(&b->tally, "drawn"));
+    ck_assert_mem_ne(a->tokens, other->tokens, 100 * LENGTH * sizeof(int32_t));
+    il_behaviour_destroy(a);
+    il_behaviour_destroy(b);
+    il_behaviour_destroy(other);
+    world_close(&two);
+}
+END_TEST
+
+/* Audits the fitted world; `then` are weights to compare with, or NULL. */
+static il_status audit_of(world *from, const float *const *then, il_audit **out)
+{
+    il_audited judged = {.now = &from->detector, .then_values = then};
+    il_audit_input in = {.spec = &spec,
+                         .model = &from->model,
+                         .values = from->values,
+                         .data = &from->data,
+                         .detectors = &judged,
+                         .detector_count = 1,
+                         .blas = from->blas,
+                         .pool = from->pool,
+                         .seed = 1};
+
+    return il_audit_run(out, &in, &from->err);
+}
+
+static void fit_and_calibrate(world *from)
+{
+    il_acts *acts = acts_of_split(from, "calib");
+
+    world_fit(from);
+    ck_assert_int_eq(
+        il_detector_calibrate(&from->detector, from->blas, acts, &from->err), IL_OK);
+    il_acts_destroy(acts);
+}
+
+START_TEST(an_audit_reports_what_the_scores_say)
+{
+    il_audit *audit = NULL;
+    il_acts *acts = acts_of_split(&w, "test");
+    float logits[300];
+    il_measured m;
+    il_scores s;
+
+    fit_and_calibrate(&w);
+    ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, acts, logits, &w.err),
+                     IL_OK);
+    s = (il_scores){300,
+                    logits,
+                    acts->rows.labels,
+                    acts->rows.documents,
+                    true,
+                    w.detector.threshold};
+    ck_assert_int_eq(il_scores_measure(&s, 0, 1, 0, &m, &w.err), IL_OK);
+    ck_assert_msg(audit_of(&w, w.values, &audit) == IL_OK, "%s", w.err.message);
+    ck_assert(il_audit_value(audit, "probe.auroc") == m.value[IL_MEASURE_AUROC]);
+    ck_assert(il_audit_value(audit, "probe.tpr") == m.value[IL_MEASURE_TPR]);
+    ck_assert(il_audit_value(audit, "probe.fpr") == m.value[IL_MEASURE_FPR]);
+    ck_assert(il_audit_value(audit, "probe.mean") == m.value[IL_MEASURE_MEAN]);
+    ck_assert(isnan(il_audit_value(audit, "fresh.linear.auroc")));
+    /* The weights are those of then, so both readings of the text agree. */
+    ck_assert(il_audit_value(audit, "probe.flag_now") ==
+              il_audit_value(audit, "probe.flag_then"));
+    ck_assert(isfinite(il_audit_value(audit, "drawn")));
+    il_audit_destroy(audit);
+    il_acts_destroy(acts);
+}
+END_TEST
+
+START_TEST(other_weights_change_what_is_flagged_now_and_not_then)
+{
+    il_audit *before = NULL;
+    il_audit *after = NULL;
+    float *table = w.model.store->values + w.model.store->items[0].offset;
+    float then[VOCABULARY * WIDTH];
+    const float *values[] = {then, w.values[1]};
+
+    fit_and_calibrate(&w);
+    memcpy(then, table, sizeof then);
+    w.detector.threshold = 0;
+    ck_assert_int_eq(audit_of(&w, values, &before), IL_OK);
+    /* The detector's direction turned round: its AUROC mirrors, the text stays the model's. */
+    for (int i = 0; i < VOCABULARY * WIDTH; i++) {
+        table[i] = 2 * w.mean[0][i % WIDTH] - table[i];
+    }
+    ck_assert_int_eq(audit_of(&w, values, &after), IL_OK);
+    ck_assert_double_lt(il_audit_value(after, "probe.auroc"), 0.5);
+    ck_assert_double_gt(il_audit_value(before, "probe.auroc"), 0.5);
+    ck_assert_double_gt(il_audit_value(after, "probe.shift_negative"), 0);
+    ck_assert_double_lt(il_audit_value(after, "probe.shift_positive"), 0);
+    ck_assert(il_audit_value(after, "probe.flag_now") !=
+              il_audit_value(after, "probe.flag_then"));
+    il_audit_destroy(before);
+    il_audit_destroy(after);
+}
+END_TEST
+
+START_TEST(documents_that_were_fitted_on_cannot_judge)
+{
+    static const char *const spent[] = {"fit", "again", "calib"};
+
+    fit_and_calibrate(&w);
+    for (size_t i = 0; i < 3; i++) {
+        il_audit *audit = NULL;
+
+        splits[0] = spent[i];
+        w.err = (il_error){0};
+        ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_ERR_INPUT);
+        ck_assert_ptr_nonnull(strstr(w.err.message, spent[i]));
+        ck_assert_ptr_null(audit);
+    }
+}
+END_TEST
+
+START_TEST(a_look_at_a_vault_detector_is_counted)
+{
+    il_audit *audit = NULL;
+
+    fit_and_calibrate(&w);
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_OK);
+    ck_assert_int_eq(audit->looks, 0);
+    il_audit_destroy(audit);
+    w.spec.vault = true;
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_OK);
+    ck_assert_int_eq(audit->looks, 1);
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(two_workers_audit_to_the_bits_of_one)
+{
+    world two;
+    il_audit *a = NULL;
+    il_audit *b = NULL;
+
+    world_open(&two, 2);
+    fit_and_calibrate(&w);
+    fit_and_calibrate(&two);
+    ck_assert_int_eq(audit_of(&w, w.values, &a), IL_OK);
+    ck_assert_int_eq(audit_of(&two, two.values, &b), IL_OK);
+    ck_assert(json_equal(a->json, b->json));
+    il_audit_destroy(a);
+    il_audit_destroy(b);
+    world_close(&two);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("audit");
+    TCase *tc = tcase_create("audit");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, only_asked_positions_are_drawn_and_only_from_what_is_allowed);
+    tcase_add_test(tc, two_workers_write_the_text_of_one);
+    tcase_add_test(tc, an_audit_reports_what_the_scores_say);
+    tcase_add_test(tc, other_weights_change_what_is_flagged_now_and_not_then);
+    tcase_add_test(tc, documents_that_were_fitted_on_cannot_judge);
+    tcase_add_test(tc, a_look_at_a_vault_detector_is_counted);
+    tcase_add_test(tc, two_workers_audit_to_the_bits_of_one);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
