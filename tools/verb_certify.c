@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+#include "base/files.h"
 #include "loop/certify.h"
 #include "session.h"
 
@@ -31,6 +34,87 @@ static void print(const il_job *job, const il_certificate *c)
     }
 }
 
+/* ---- certificates.json of the run, for its report ---------------------------------- */
+
+static bool about(const json_t *entry, const il_job *job, const char *source)
+{
+    const char *stage = json_string_value(json_object_get(entry, "stage"));
+    const char *variant = json_string_value(json_object_get(entry, "variant"));
+    const char *of = json_string_value(json_object_get(entry, "source"));
+
+    return stage != NULL && strcmp(stage, job->stage) == 0 &&
+           strcmp(variant != NULL ? variant : "", job->variant) == 0 && of != NULL &&
+           strcmp(of, source) == 0 &&
+           json_integer_value(json_object_get(entry, "seed")) == (json_int_t)job->seed;
+}
+
+static json_t *entry_of(const il_job *job, const il_certificate *c)
+{
+    json_t *variant = job->variant[0] != '\0' ? json_string(job->variant) : json_null();
+    json_t *entry =
+        json_pack("{s:s, s:o, s:s, s:I, s:b, s:b, s:I, s:s}", "stage", job->stage,
+                  "variant", variant, "source", c->source, "seed",
+                  (json_int_t)job->seed, "held", c->held, "closed", c->closed, "steps",
+                  (json_int_t)c->steps, "sha256", c->hash);
+
+    if (entry != NULL && !c->held) {
+        json_object_set_new(entry, "step", json_integer(c->step));
+        json_object_set_new(entry, "tensor", json_string(c->tensor));
+    }
+    return entry;
+}
+
+/* Adds a certificate to a run's list, in the place of an earlier one. */
+static il_status add_to(const char *path, const il_job *job, const il_certificate *c,
+                        il_error *err)
+{
+    json_t *all = il_file_exists(path)
+                      ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL)
+                      : json_array();
+    char *text;
+    il_status status;
+
+    if (!json_is_array(all)) {
+        json_decref(all);
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "expected a list of certificates");
+    }
+    for (size_t i = json_array_size(all); i-- > 0;) {
+        if (about(json_array_get(all, i), job, c->source)) {
+            (void)json_array_remove(all, i); /* i is there */
+        }
+    }
+    json_array_append_new(all, entry_of(job, c));
+    text = json_dumps(all, JSON_INDENT(1));
+    status = text != NULL ? il_file_write(path, text, strlen(text), err)
+                          : il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
+    free(text);
+    json_decref(all);
+    return status;
+}
+
+/* Puts a certificate beside the run that it is about; without such a run there is nothing
+ * to do. */
+static il_status record(const il_cli *cli, const il_job *job, const il_certificate *c,
+                        il_error *err)
+{
+    const char *name = cli->run.name != NULL ? cli->run.name : job->pipeline->name;
+    char *run = il_path_join(cli->run.runs, name);
+    char *summary = run != NULL ? il_path_join(run, "summary.json") : NULL;
+    char *path = run != NULL ? il_path_join(run, "certificates.json") : NULL;
+    il_status status = IL_OK;
+
+    if (path == NULL || summary == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    } else if (il_file_exists(summary)) {
+        status = add_to(path, job, c, err);
+    }
+    free(path);
+    free(summary);
+    free(run);
+    return status;
+}
+
 static il_status certify_jobs(il_session *s, const il_cli *cli, bool *broken,
                               il_error *err)
 {
@@ -54,6 +138,9 @@ static il_status certify_jobs(il_session *s, const il_cli *cli, bool *broken,
 
         for (size_t c = 0; c < count; c++) {
             print(job, &certificates[c]);
+            if (status == IL_OK) {
+                status = record(cli, job, &certificates[c], err);
+            }
             *broken = *broken || (!certificates[c].held && certificates[c].closed);
         }
         if (status == IL_OK && count == 0) {
