@@ -49,6 +49,10 @@ check "explain exits 2 when leaky is to be sealed" $?
 grep -q 'language → blocks.3' "$work/out"
 check "and names the path that opens it" $?
 "$INTERLOOP" run "$IL_ROOT/configs/liar/demo.yaml" --set "plugins.path=[$IL_BUILD/plugins]" \
+    --runs "$work/sealed" --set stages.loop.variants.leaky.firewall=sealed >"$work/out" 2>&1
+[ $? -eq 2 ] && grep -q 'language → blocks.3' "$work/out" && [ ! -d "$work/sealed/.stages" ]
+check "run exits 2 with the path, before anything is trained" $?
+"$INTERLOOP" run "$IL_ROOT/configs/liar/demo.yaml" --set "plugins.path=[$IL_BUILD/plugins]" \
     --runs "$work/sealed" --stage nowhere >"$work/out" 2>&1
 [ $? -eq 2 ]
 check "an unknown stage is wrong input" $?

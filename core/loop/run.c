@@ -330,6 +330,62 @@ static il_status run_job(runner *r, const il_job *job, const il_stage_host *host
     return status;
 }
 
+/* Judges a job's training stages one after the other, on fresh weights: what is open is known before anything is
+ * trained. */
+static il_status judge_job(runner *r, const il_job *job, il_error *err)
+{
+    il_host shared = il_session_host(r->session);
+    il_pressed pressed = {0};
+    il_world *w = NULL;
+    il_status status;
+
+    shared.log = NULL; /* what instances have to say they say again when the job runs */
+    status = il_world_create(&w, &shared, job->pipeline, job->seed,
+                             &r->session->problems, err);
+    if (status == IL_OK) {
+        status = il_pressed_create(&pressed, w, err);
+    }
+    for (size_t c = 0; status == IL_OK && c < job->chain_count; c++) {
+        il_trainer *t = NULL;
+        il_plan *plan = NULL;
+        const char *where = job->variant[0] != '\0' ? job->variant : job->stage;
+
+        if (!job->chain[c].spec->train.given) {
+            continue;
+        }
+        status = il_trainer_create(&t, w, job->chain[c].spec, (uint32_t)c,
+                                   &r->session->problems, err);
+        if (status == IL_OK) {
+            status = il_plan_make(&plan, t, &pressed, job->chain, c + 1, err);
+        }
+        if (status == IL_OK) {
+            status = il_verdict_demand(plan->verdict, plan->demand, where, err);
+        }
+        if (status == IL_OK) {
+            il_plan_inherit(plan, t, &pressed);
+        }
+        il_plan_destroy(plan);
+        il_trainer_destroy(t);
+    }
+    il_pressed_free(&pressed);
+    il_world_destroy(w);
+    return status;
+}
+
+/* No seed changes a verdict, so the first seed's jobs stand for all. */
+static il_status judge_jobs(runner *r, il_error *err)
+{
+    for (size_t i = 0; i < r->session->jobs.count; i++) {
+        const il_job *job = &r->session->jobs.items[i];
+
+        if (job->seed == r->session->jobs.items[0].seed &&
+            job->chain[job->chain_count - 1].spec->train.given) {
+            IL_TRY(judge_job(r, job, err));
+        }
+    }
+    return IL_OK;
+}
+
 static il_status run_jobs(runner *r, il_error *err)
 {
     il_stage_host host = {.host = il_session_host(r->session),
@@ -382,6 +438,9 @@ il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
     r.failed = calloc(s->jobs.count + 1, sizeof *r.failed);
     if (r.failed == NULL || r.variants == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    }
+    if (status == IL_OK) {
+        status = judge_jobs(&r, err);
     }
     if (status == IL_OK) {
         status = il_run_open(&r.run, o->runs, name, err);

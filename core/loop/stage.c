@@ -402,8 +402,10 @@ static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
         il_trainer_start(t);
         if (resumes) {
             status = il__stage_read(s, s->folder, IL_STATE_CHECKPOINT, t, false, err);
-            il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
-                         "goes on from step %lld", (long long)t->step);
+            if (status == IL_OK) {
+                il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
+                             "goes on from step %lld", (long long)t->step);
+            }
         }
     }
     if (status == IL_OK) {

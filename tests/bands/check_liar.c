@@ -56,7 +56,7 @@ static void band(check *c, const char *mode, const char *what, double value,
         printf("miss     seed %lld %-16s %-36s missing\n", (long long)c->seed, mode,
                what);
     } else {
-        printf("%-8s seed %lld %-16s %-36s %.6g %s %.6g\n", ok ? "ok" : "miss",
+        printf("%-8s seed %lld %-16s %-36s %.17g %s %.17g\n", ok ? "ok" : "miss",
                (long long)c->seed, mode, what, value, sign, bound);
     }
     c->passed += ok;
