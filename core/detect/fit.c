@@ -354,7 +354,7 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
     const il_fit_spec *spec = &d->spec->fit;
     il_store *store = d->instance->store;
     descent g = {.d = d, .reader = d, .acts = acts};
-    before b = {NULL};
+    before b = {.scaling = NULL};
     prescaled p = {.arena = NULL};
     const char *method;
     il_status status;
