@@ -49,6 +49,22 @@ static bool takes_part(const il_stage_spec *stage, const il_detector_spec *d)
     return part;
 }
 
+/* The instances that have a part in a stage's result, by identity; `out` has room for all. */
+static size_t identities(const il_world *w, const il_stage_spec *stage,
+                         const char **out)
+{
+    size_t n = 0;
+
+    out[n++] = w->data->identity;
+    out[n++] = w->model->identity;
+    for (size_t d = 0; d < w->detector_count; d++) {
+        if (takes_part(stage, w->detectors[d]->spec)) {
+            out[n++] = w->detectors[d]->instance->identity;
+        }
+    }
+    return n;
+}
+
 static il_status fingerprint(const il_world *w, char hex[IL_HASH_HEX])
 {
     uint8_t bytes[32];
@@ -82,13 +98,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
                             .data = data,
                             .numerics = host->numerics};
 
-        plugins[key.plugin_count++] = w->data->identity;
-        plugins[key.plugin_count++] = w->model->identity;
-        for (size_t d = 0; d < w->detector_count; d++) {
-            if (takes_part(job->chain[i].spec, w->detectors[d]->spec)) {
-                plugins[key.plugin_count++] = w->detectors[d]->instance->identity;
-            }
-        }
+        key.plugin_count = identities(w, job->chain[i].spec, plugins);
         status = il_state_address(&key, hex, err);
         if (status == IL_OK) {
             memcpy(parent, hex, IL_HASH_HEX);
@@ -449,17 +459,21 @@ static il_status fit(il_stage_work *s, il_error *err)
 static il_status write_lineage(const il_stage_work *s, const char *parent,
                                il_error *err)
 {
-    const char *plugins[] = {s->world->data->identity, s->world->model->identity};
+    const char **plugins =
+        il_arena_calloc(s->arena, s->world->detector_count + 3, sizeof *plugins);
     char data[IL_HASH_HEX];
     il_state_key key = {.text = s->job->chain[s->at].text,
                         .seed = s->job->seed,
                         .depth = (uint32_t)s->at,
                         .parent = parent[0] != '\0' ? parent : NULL,
                         .plugins = plugins,
-                        .plugin_count = 2,
                         .data = data,
                         .numerics = s->host->numerics};
 
+    if (plugins == NULL) {
+        return no_memory(s->label, err);
+    }
+    key.plugin_count = identities(s->world, s->spec, plugins);
     (void)fingerprint(s->world, data); /* cannot fail */
     return il_state_lineage(s->folder, &key, s->host->run_name, s->label, err);
 }
