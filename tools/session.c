@@ -136,7 +136,7 @@ int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage)
     return -1;
 }
 
-/* ---- messages ----------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------- */
 
 static void sink(void *user, il_log_level level, const char *component,
                  const char *line)

@@ -1,4 +1,5 @@
-/* What the verbs that take a pipeline share: its options, the terminal's log, the messages of failures. */
+/* What the verbs that take a pipeline share: its options, the terminal's log, the
+ * messages of failures. */
 #ifndef IL_TOOLS_SESSION_H
 #define IL_TOOLS_SESSION_H
 
@@ -18,12 +19,14 @@ typedef struct il_cli {
     bool recorded; /* certify: on recorded data */
 } il_cli;
 
-/* Reads options and one pipeline; prints what is wrong, or the help. -1: go on; else the exit code. */
+/* Reads options and one pipeline; prints what is wrong, or the help. -1: go on; else
+ * the exit code. */
 int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage);
 /* The options that every one of these verbs has, for its help. */
 extern const char il_cli_common[];
 
-/* A log that writes progress to stderr: one line that is rewritten on a terminal, plain lines in a pipe. */
+/* A log that writes progress to stderr: one line that is rewritten on a terminal, plain
+ * lines in a pipe. */
 il_log *il_cli_log(void);
 /* Prints all that is wrong, problems first; returns the exit code of a status. */
 int il_cli_fail(il_session *s, il_status status, const il_error *err);

@@ -1,4 +1,5 @@
-/* interloop certify: trains a stage with and without a detector's information, and compares what it reads. */
+/* interloop certify: trains a stage with and without a detector's information, and
+ * compares what it reads. */
 #include "verbs.h"
 
 #include <stdio.h>
@@ -34,7 +35,8 @@ static void print(const il_job *job, const il_certificate *c)
     }
 }
 
-/* ---- certificates.json of the run, for its report ---------------------------------- */
+/* ---- certificates.json of the run, for its report ----------------------------------
+ */
 
 static bool about(const json_t *entry, const il_job *job, const char *source)
 {
@@ -51,11 +53,10 @@ static bool about(const json_t *entry, const il_job *job, const char *source)
 static json_t *entry_of(const il_job *job, const il_certificate *c)
 {
     json_t *variant = job->variant[0] != '\0' ? json_string(job->variant) : json_null();
-    json_t *entry =
-        json_pack("{s:s, s:o, s:s, s:I, s:b, s:b, s:I, s:s}", "stage", job->stage,
-                  "variant", variant, "source", c->source, "seed",
-                  (json_int_t)job->seed, "held", c->held, "closed", c->closed, "steps",
-                  (json_int_t)c->steps, "sha256", c->hash);
+    json_t *entry = json_pack(
+        "{s:s, s:o, s:s, s:I, s:b, s:b, s:I, s:s}", "stage", job->stage, "variant",
+        variant, "source", c->source, "seed", (json_int_t)job->seed, "held", c->held,
+        "closed", c->closed, "steps", (json_int_t)c->steps, "sha256", c->hash);
 
     if (entry != NULL && !c->held) {
         json_object_set_new(entry, "step", json_integer(c->step));
@@ -76,8 +77,7 @@ static il_status add_to(const char *path, const il_job *job, const il_certificat
 
     if (!json_is_array(all)) {
         json_decref(all);
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "expected a list of certificates");
+        return il_error_set(err, IL_ERR_INPUT, path, "expected a list of certificates");
     }
     for (size_t i = json_array_size(all); i-- > 0;) {
         if (about(json_array_get(all, i), job, c->source)) {
@@ -93,8 +93,8 @@ static il_status add_to(const char *path, const il_job *job, const il_certificat
     return status;
 }
 
-/* Puts a certificate beside the run that it is about; without such a run there is nothing
- * to do. */
+/* Puts a certificate beside the run that it is about; without such a run there is
+ * nothing to do. */
 static il_status record(const il_cli *cli, const il_job *job, const il_certificate *c,
                         il_error *err)
 {

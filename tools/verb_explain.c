@@ -1,4 +1,5 @@
-/* interloop explain: what a pipeline is made of and what each pressure can reach, before anything runs. */
+/* interloop explain: what a pipeline is made of and what each pressure can reach,
+ * before anything runs. */
 #include "verbs.h"
 
 #include <stdio.h>
@@ -105,7 +106,8 @@ static const char *what_it_does(page *p, const il_stage_spec *stage)
     return kept;
 }
 
-/* Judges the last stage of a job; what its ancestors press is worked out the same way, on fresh weights. */
+/* Judges the last stage of a job; what its ancestors press is worked out the same way,
+ * on fresh weights. */
 static il_status explain_job(page *p, il_session *s, const il_job *job, il_text *out,
                              il_error *err)
 {

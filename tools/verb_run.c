@@ -1,4 +1,5 @@
-/* interloop run: trains what a pipeline describes, resumes what was interrupted, writes the report. */
+/* interloop run: trains what a pipeline describes, resumes what was interrupted, writes
+ * the report. */
 #include "verbs.h"
 
 #include <stdio.h>

@@ -109,7 +109,7 @@ static il_status put_measure(work *w, const char *reader, const il_measured *m,
     return put(w, name, m->value[which], more, err);
 }
 
-/* ---- the declared detectors --------------------------------------------------------------- */
+/* ---- the declared detectors ----------------------------------------------------- */
 
 static il_status check_apart(const il_detector *d, const il_acts *acts,
                              const char *split, il_arena *arena, il_error *err)
@@ -217,7 +217,7 @@ static il_status judge(work *w, const il_audited *a, const char *split, bool fir
     return status;
 }
 
-/* ---- fresh readers ------------------------------------------------------------------------ */
+/* ---- fresh readers -------------------------------------------------------------- */
 
 /* One fit: a kind of reader on one pair of harvests. */
 typedef struct fresh_task {
@@ -528,7 +528,7 @@ static il_status read_fresh(work *w, const il_detector *like, const char *split,
     return status;
 }
 
-/* ---- behaviour ---------------------------------------------------------------------------- */
+/* ---- behaviour ------------------------------------------------------------------ */
 
 static il_status put_tally(work *w, const il_tally *t, il_error *err)
 {
@@ -563,7 +563,8 @@ static il_status model_metrics(work *w, const il_detector *like, const char *spl
     return status;
 }
 
-/* Share of the model's own text that a detector flags, read through one set of weights. */
+/* Share of the model's own text that a detector flags, read through one set of weights.
+ */
 static il_status flags(work *w, const il_detector *d, const float *const *values,
                        il_behaviour *b, const char *name, il_error *err)
 {
@@ -622,7 +623,7 @@ static il_status read_behaviour(work *w, il_error *err)
     return status;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------ */
 
 static il_status audit_split(work *w, const char *split, bool first, il_error *err)
 {

@@ -1,8 +1,9 @@
 /* The audit: does the detector still tell the truth about this model?
  *
- * It judges detectors on rows that fitted and calibrated nothing, refits fresh readers on labelled anchors, lets the model act and reads
- * what it wrote through the weights of now and of then. Nothing of it flows back: the audit's readers live and die here, and
- * each look at a vault detector is counted. */
+ * It judges detectors on rows that fitted and calibrated nothing, refits fresh readers
+ * on labelled anchors, lets the model act and reads what it wrote through the weights
+ * of now and of then. Nothing of it flows back: the audit's readers live and die here,
+ * and each look at a vault detector is counted. */
 #ifndef IL_AUDIT_AUDIT_H
 #define IL_AUDIT_AUDIT_H
 
@@ -42,15 +43,16 @@ typedef struct il_audit_metric {
 } il_audit_metric;
 
 typedef struct il_audit {
-    il_audit_metric *
-        metrics; /* the first split's under their plain names: "probe.auroc", "fresh.mlp.auroc", "lie" */
+    il_audit_metric *metrics; /* the first split's under their plain names:
+                                 "probe.auroc", "fresh.mlp.auroc", "lie" */
     size_t count;
     json_t *json;  /* what audit.json holds */
     int64_t looks; /* at vault detectors, with this one */
     il_arena *arena;
 } il_audit;
 
-/* Runs an audit. Splits that share documents with a fit, a calibration or the anchors are refused. Same bits for any pool. */
+/* Runs an audit. Splits that share documents with a fit, a calibration or the anchors
+ * are refused. Same bits for any pool. */
 il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err);
 void il_audit_destroy(il_audit *a); /* takes NULL */
 /* A metric by name; NaN when it was not computed. */

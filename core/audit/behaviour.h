@@ -1,8 +1,9 @@
 /* Behaviour: what a model writes when it is asked.
  *
- * The data gives prompts with positions to fill; the core draws them one after the other from the model's logits among the
- * allowed tokens. A draw is keyed by (seed, depth, IL_RNG_SAMPLE, position, row): the same prompt meets the same luck in
- * every audit, so that what differs is the model. */
+ * The data gives prompts with positions to fill; the core draws them one after the
+ * other from the model's logits among the allowed tokens. A draw is keyed by (seed,
+ * depth, IL_RNG_SAMPLE, position, row): the same prompt meets the same luck in every
+ * audit, so that what differs is the model. */
 #ifndef IL_AUDIT_BEHAVIOUR_H
 #define IL_AUDIT_BEHAVIOUR_H
 

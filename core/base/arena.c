@@ -1,5 +1,6 @@
-/* Chunks in a list, in the order in which they are filled. A reset or restore goes back in the
- * list and keeps what lies beyond, so that the same work done again finds the same chunks. */
+/* Chunks in a list, in the order in which they are filled. A reset or restore goes back
+ * in the list and keeps what lies beyond, so that the same work done again finds the
+ * same chunks. */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -57,8 +58,8 @@ void il_arena_destroy(il_arena *a)
     free(a);
 }
 
-/* The next chunk with room for `bytes`: the one kept from an earlier round when it is large
- * enough, else a new one in its place, before it in the list. */
+/* The next chunk with room for `bytes`: the one kept from an earlier round when it is
+ * large enough, else a new one in its place, before it in the list. */
 static chunk *chunk_next(il_arena *a, size_t bytes)
 {
     chunk *kept = a->now != NULL ? a->now->next : a->first;

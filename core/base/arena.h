@@ -1,8 +1,8 @@
 /* Arenas: memory that is handed out piece by piece and given back all at once.
  *
- * A pass, a parsed file and a plan each live in one. An arena grows by chunks and keeps them
- * across a reset, so that a loop that repeats the same work calls malloc in its first round
- * only. One arena belongs to one thread at a time. */
+ * A pass, a parsed file and a plan each live in one. An arena grows by chunks and keeps
+ * them across a reset, so that a loop that repeats the same work calls malloc in its
+ * first round only. One arena belongs to one thread at a time. */
 #ifndef IL_BASE_ARENA_H
 #define IL_BASE_ARENA_H
 
@@ -27,7 +27,8 @@ char *il_arena_strdup(il_arena *a, const char *text);
 char *il_arena_printf(il_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Everything handed out since the mark is given back; chunks are kept for what comes next. */
+/* Everything handed out since the mark is given back; chunks are kept for what comes
+ * next. */
 il_arena_mark il_arena_save(const il_arena *a);
 void il_arena_restore(il_arena *a, il_arena_mark mark);
 void il_arena_reset(il_arena *a);

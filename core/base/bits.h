@@ -1,4 +1,5 @@
-/* Bitsets over parameter tensors, kept as arrays of 64-bit words that somebody else owns. */
+/* Bitsets over parameter tensors, kept as arrays of 64-bit words that somebody else
+ * owns. */
 #ifndef IL_BASE_BITS_H
 #define IL_BASE_BITS_H
 

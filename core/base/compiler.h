@@ -1,5 +1,5 @@
-/* What the compiler can do beyond C11, each behind a name of ours. Nothing else in the tree
- * uses an extension directly. */
+/* What the compiler can do beyond C11, each behind a name of ours. Nothing else in the
+ * tree uses an extension directly. */
 #ifndef IL_BASE_COMPILER_H
 #define IL_BASE_COMPILER_H
 
@@ -20,11 +20,11 @@
 #define IL_SANITIZED 0
 #endif
 
-/* Before a function definition: compile it once for each width of vectors and let the loader
- * choose by processor. The choice changes no value: without fast-math the compiler keeps the
- * order of every sum, and contraction is off. The loader chooses before a sanitizer is set up,
- * so there are no clones there; nor with clang 14, under which a function with clones cannot be
- * called from another file. */
+/* Before a function definition: compile it once for each width of vectors and let the
+ * loader choose by processor. The choice changes no value: without fast-math the
+ * compiler keeps the order of every sum, and contraction is off. The loader chooses
+ * before a sanitizer is set up, so there are no clones there; nor with clang 14, under
+ * which a function with clones cannot be called from another file. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                 \
     __GNUC__ >= 12 && !IL_SANITIZED
 #define IL_CLONES                                                                      \
@@ -36,16 +36,16 @@
 /* A function that becomes part of each clone that calls it, at that clone's width. */
 #define IL_INLINE static inline __attribute__((always_inline))
 
-/* Before a loop whose arrays are the same or apart, but never shifted against each other: it may
- * become vectors without a test for overlap. */
+/* Before a loop whose arrays are the same or apart, but never shifted against each
+ * other: it may become vectors without a test for overlap. */
 #if defined(__clang__)
 #define IL_VECTOR _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define IL_VECTOR _Pragma("GCC ivdep")
 #endif
 
-/* Memory that a pool of ours has and nobody may touch, and memory that somebody may again:
- * what the address sanitizer is told, and nothing without it. */
+/* Memory that a pool of ours has and nobody may touch, and memory that somebody may
+ * again: what the address sanitizer is told, and nothing without it. */
 #if defined(__SANITIZE_ADDRESS__) || IL_HAS_FEATURE(address_sanitizer)
 #include <sanitizer/asan_interface.h>
 #define IL_POISONS               1

@@ -112,7 +112,8 @@ static bool folder_sync(const char *folder)
     if (fd < 0) {
         return false;
     }
-    /* EINVAL: a file system that cannot sync folders. There is nothing more to do there. */
+    /* EINVAL: a file system that cannot sync folders. There is nothing more to do
+     * there. */
     done = fsync(fd) == 0 || errno == EINVAL;
     (void)close(fd);
     return done;
@@ -261,8 +262,8 @@ il_status il_folder_make(const char *path, il_error *err)
     return status;
 }
 
-/* Everything in an open folder, which is closed here. Works on descriptors, so that a folder
- * swapped for a link meanwhile leads nowhere else. */
+/* Everything in an open folder, which is closed here. Works on descriptors, so that a
+ * folder swapped for a link meanwhile leads nowhere else. */
 static il_status folder_empty(int fd, const char *path, il_error *err)
 {
     il_status status = IL_OK;

@@ -16,8 +16,8 @@ static void hash_hex(const unsigned char digest[crypto_hash_sha256_BYTES],
     sodium_bin2hex(hex, IL_HASH_HEX, digest, crypto_hash_sha256_BYTES);
 }
 
-/* SHA-256 needs no sodium_init: it neither draws random numbers nor picks an implementation
- * at run time. */
+/* SHA-256 needs no sodium_init: it neither draws random numbers nor picks an
+ * implementation at run time. */
 il_hash *il_hash_create(void)
 {
     il_hash *h = malloc(sizeof *h);

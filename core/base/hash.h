@@ -1,5 +1,6 @@
-/* SHA-256 (libsodium's) as lower-case hex, over bytes, files and streams of parts. A part is hashed with its
- * length before it, so that no two lists of parts run together. */
+/* SHA-256 (libsodium's) as lower-case hex, over bytes, files and streams of parts. A
+ * part is hashed with its length before it, so that no two lists of parts run together.
+ */
 #ifndef IL_BASE_HASH_H
 #define IL_BASE_HASH_H
 

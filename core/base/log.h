@@ -1,5 +1,6 @@
-/* The log: lines with a level, a component and, in a loop, a step. The core never prints; it
- * hands lines to the sink that a tool set up (terminal, pipe, log.txt). Safe from any thread. */
+/* The log: lines with a level, a component and, in a loop, a step. The core never
+ * prints; it hands lines to the sink that a tool set up (terminal, pipe, log.txt). Safe
+ * from any thread. */
 #ifndef IL_BASE_LOG_H
 #define IL_BASE_LOG_H
 
@@ -16,7 +17,8 @@ typedef void il_log_sink(void *user, il_log_level level, const char *component,
 
 il_log *il_log_create(void);
 void il_log_destroy(il_log *log);
-/* Adds a sink for lines at or above `least`. At most 4. Returns 0, or -1 when there is no room. */
+/* Adds a sink for lines at or above `least`. At most 4. Returns 0, or -1 when there is
+ * no room. */
 int il_log_add(il_log *log, il_log_level least, il_log_sink *sink, void *user);
 /* Takes a sink away again, before its user goes; one that is not there is no error. */
 void il_log_remove(il_log *log, il_log_sink *sink, void *user);

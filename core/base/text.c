@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for `size` more bytes and a NUL; false, with `failed` set, when memory is out. */
+/* Room for `size` more bytes and a NUL; false, with `failed` set, when memory is out.
+ */
 static bool text_grow(il_text *t, size_t size)
 {
     size_t room = t->room < 32 ? 32 : t->room;
@@ -148,9 +149,9 @@ static bool real_is_plain(const char *text)
     return *p == '\0';
 }
 
-/* strtod and printf write the decimal point of the locale that the host program chose. That
- * point, which may be several bytes, is put in and taken out here; asking for it is cheaper
- * and simpler than a locale object of our own, which would need an owner. */
+/* strtod and printf write the decimal point of the locale that the host program chose.
+ * That point, which may be several bytes, is put in and taken out here; asking for it
+ * is cheaper and simpler than a locale object of our own, which would need an owner. */
 static const char *locale_point(void)
 {
     const char *point = localeconv()->decimal_point;
@@ -211,7 +212,8 @@ static void real_finish(char out[32])
 
 void il_format_real(double value, char out[32])
 {
-    /* Digits are added until the text reads back as the same number; 17 always suffice. */
+    /* Digits are added until the text reads back as the same number; 17 always suffice.
+     */
     for (int digits = 1; digits <= DBL_DECIMAL_DIG; digits++) {
         (void)snprintf(out, 32, "%.*g", digits, value);
         if (strtod(out, NULL) == value) {

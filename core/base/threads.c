@@ -1,6 +1,6 @@
-/* Workers sleep on one condition between jobs. A job is a number that goes up; tasks are taken
- * from a shared counter under the lock, which is cheap because a task is a lane's whole
- * micro-batch, not a row. The caller works as worker 0. */
+/* Workers sleep on one condition between jobs. A job is a number that goes up; tasks
+ * are taken from a shared counter under the lock, which is cheap because a task is a
+ * lane's whole micro-batch, not a row. The caller works as worker 0. */
 #include "base/threads.h"
 
 #include <pthread.h>

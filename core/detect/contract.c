@@ -1,4 +1,5 @@
-/* Detectors kept: their tensors and the contract that says what they were fitted for. See detector.h. */
+/* Detectors kept: their tensors and the contract that says what they were fitted for.
+ * See detector.h. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +105,7 @@ il_status il_detector_state(const il_detector *d, il_arena *arena,
     return IL_OK;
 }
 
-/* ---- and taken back ----------------------------------------------------------------------- */
+/* ---- and taken back ------------------------------------------------------------- */
 
 static il_status text_is(const il_detector *d, const json_t *contract, const char *key,
                          const char *expected, il_error *err)

@@ -1,7 +1,8 @@
-/* Detectors: an instance that scores activations, with its scaling, its threshold and its contract.
+/* Detectors: an instance that scores activations, with its scaling, its threshold and
+ * its contract.
  *
- * The component turns scaled activations into logits; everything else about a detector is here, the same for all.
- * A logit above the threshold is a flag. */
+ * The component turns scaled activations into logits; everything else about a detector
+ * is here, the same for all. A logit above the threshold is a flag. */
 #ifndef IL_DETECT_DETECTOR_H
 #define IL_DETECT_DETECTOR_H
 
@@ -25,7 +26,8 @@ typedef struct il_detector {
     size_t site_count;
     int64_t *sites;  /* numbers in the model */
     int64_t *widths; /* of each */
-    /* By parameter number: the values in use, which are those of the instance's own store. */
+    /* By parameter number: the values in use, which are those of the instance's own
+     * store. */
     const float **values;
     il_scored_fields
         fields;   /* how to find its rows in a batch; label is that of its fit */
@@ -45,7 +47,8 @@ typedef struct il_detector {
     il_arena *arena;
 } il_detector;
 
-/* What making a detector needs. `data` may be NULL where no rows are to be found by name. */
+/* What making a detector needs. `data` may be NULL where no rows are to be found by
+ * name. */
 typedef struct il_detector_input {
     const il_registry *registry;
     const il_detector_spec *spec;
@@ -55,36 +58,42 @@ typedef struct il_detector_input {
     il_log *log;
 } il_detector_input;
 
-/* Makes a detector, not yet fitted. A site that the model does not have, a mask or label that the data
- * does not have, and options that this version does not offer are problems at their places (IL_ERR_INPUT). */
+/* Makes a detector, not yet fitted. A site that the model does not have, a mask or
+ * label that the data does not have, and options that this version does not offer are
+ * problems at their places (IL_ERR_INPUT). */
 il_status il_detector_create(il_detector **out, const il_detector_input *in,
                              il_problems *problems, il_error *err);
 void il_detector_destroy(il_detector *d); /* takes NULL */
 
-/* Its scored rows of a batch. With `labelled`, rows carry the label that its fit names, or its own
- * `label` when that is not NULL. */
+/* Its scored rows of a batch. With `labelled`, rows carry the label that its fit names,
+ * or its own `label` when that is not NULL. */
 il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,
                            il_arena *arena, il_scored *out, il_error *err);
 
-/* Logits (N) at the scored rows, on the tape, differentiable in the activations. acts[i], of site i, is
- * (B,T,W), or (N,W) already when `gathered` (for detectors that read rows). first_bit is that of the detector's own
- * parameters in the pass; -1: they are constants. Errors stick to the pass. [work] */
+/* Logits (N) at the scored rows, on the tape, differentiable in the activations.
+ * acts[i], of site i, is (B,T,W), or (N,W) already when `gathered` (for detectors that
+ * read rows). first_bit is that of the detector's own parameters in the pass; -1: they
+ * are constants. Errors stick to the pass. [work] */
 il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
                              il_tensor *const *acts, bool gathered, int64_t first_bit);
 /* Whether its component reads scored rows alone. */
 bool il_detector_reads_rows(const il_detector *d);
 
-/* Its state as tensors "detectors.NAME...", in the arena, data borrowed from the detector. */
+/* Its state as tensors "detectors.NAME...", in the arena, data borrowed from the
+ * detector. */
 il_status il_detector_state(const il_detector *d, il_arena *arena,
                             il_safetensor **items, size_t *count, il_error *err);
-/* Its contract: component, sites and the convention of their names, tokens, context, scaling, threshold with rate, unit and
- * number of negatives, hashes of the ids, the model's hash. NULL when memory is out; the caller decrefs it. */
+/* Its contract: component, sites and the convention of their names, tokens, context,
+ * scaling, threshold with rate, unit and number of negatives, hashes of the ids, the
+ * model's hash. NULL when memory is out; the caller decrefs it. */
 json_t *il_detector_contract(const il_detector *d);
-/* Takes its state from a file whose contract is given. A contract that does not match what this detector was made from, or a
- * tensor that is missing or misshapen, is IL_ERR_INPUT naming the difference, and changes nothing. */
+/* Takes its state from a file whose contract is given. A contract that does not match
+ * what this detector was made from, or a tensor that is missing or misshapen, is
+ * IL_ERR_INPUT naming the difference, and changes nothing. */
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
                               const json_t *contract, il_error *err);
-/* A second detector with the same contents (for the scores of then, beside those of now). */
+/* A second detector with the same contents (for the scores of then, beside those of
+ * now). */
 il_status il_detector_copy(il_detector **out, const il_detector *d,
                            const il_registry *registry, il_error *err);
 

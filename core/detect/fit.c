@@ -29,7 +29,7 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
     return il_acts_harvest(out, &full, err);
 }
 
-/* ---- scaling ------------------------------------------------------------------------------ */
+/* ---- scaling -------------------------------------------------------------------- */
 
 static const float *acts_of(const il_detector *d, const il_acts *acts, size_t i)
 {
@@ -38,7 +38,8 @@ static const float *acts_of(const il_detector *d, const il_acts *acts, size_t i)
     return at >= 0 ? acts->data[at] : NULL;
 }
 
-/* Mean and 1/std of each channel over the scored rows, biased variance; a channel that never changes is only centred. */
+/* Mean and 1/std of each channel over the scored rows, biased variance; a channel that
+ * never changes is only centred. */
 static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
 {
     for (size_t i = 0; i < d->site_count; i++) {
@@ -74,7 +75,7 @@ static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
     return IL_OK;
 }
 
-/* ---- one forward -------------------------------------------------------------------------- */
+/* ---- one forward ---------------------------------------------------------------- */
 
 static il_status score(const il_detector *d, il_pass *pass, const il_acts *acts,
                        int64_t first_bit, il_tensor **logits, il_error *err)
@@ -121,7 +122,7 @@ il_status il_detector_logits(const il_detector *d, const il_blas *blas,
     return status;
 }
 
-/* ---- descent ------------------------------------------------------------------------------ */
+/* ---- descent -------------------------------------------------------------------- */
 
 typedef struct descent {
     il_detector *d;
@@ -214,7 +215,8 @@ static il_status descend(descent *g, il_error *err)
     return IL_OK;
 }
 
-/* Activations scaled once, so that no step of a fit has to: the same values by the same arithmetic. */
+/* Activations scaled once, so that no step of a fit has to: the same values by the same
+ * arithmetic. */
 typedef struct prescaled {
     il_arena *arena;
     il_acts acts;
@@ -457,7 +459,7 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
     return status;
 }
 
-/* ---- thresholds --------------------------------------------------------------------------- */
+/* ---- thresholds ----------------------------------------------------------------- */
 
 /* Logits of the units that alarm and are negative; returns how many. */
 static int64_t negatives(const il_detector *d, const il_acts *acts, const float *logits,

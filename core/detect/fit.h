@@ -13,23 +13,27 @@ typedef enum il_fit_start {
 typedef struct il_fit {
     const il_blas *blas;
     il_fit_start start;
-    uint64_t seed; /* of FRESH's parameters */
-    const char *
-        model_hash; /* of the weights behind the activations; NULL or kept when it has one */
-    int64_t steps; /* overrides; 0: as the pipeline or the recipe says */
+    uint64_t seed;          /* of FRESH's parameters */
+    const char *model_hash; /* of the weights behind the activations; NULL or kept when
+                               it has one */
+    int64_t steps;          /* overrides; 0: as the pipeline or the recipe says */
     double lr;
 } il_fit;
 
-/* Harvests what a detector reads, labelled, on `split` (NULL: its fit's own); h names model, values, data, blas and pool, and the rest is filled in. */
+/* Harvests what a detector reads, labelled, on `split` (NULL: its fit's own); h names
+ * model, values, data, blas and pool, and the rest is filled in. */
 il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harvest *h,
                               const char *split, il_error *err);
 
-/* Fits by full-batch gradient descent on mean binary cross-entropy, + l2 |w|^2 over tensors of two or more dimensions; method and
- * numbers are the pipeline's where it gives them and the component's recipe elsewhere. FRESH also remembers the ids of the rows.
- * Activations need labels with both classes. On failure the detector is as it was. One thread; different detectors at once. */
+/* Fits by full-batch gradient descent on mean binary cross-entropy, + l2 |w|^2 over
+ * tensors of two or more dimensions; method and numbers are the pipeline's where it
+ * gives them and the component's recipe elsewhere. FRESH also remembers the ids of the
+ * rows. Activations need labels with both classes. On failure the detector is as it
+ * was. One thread; different detectors at once. */
 il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
                           il_error *err);
-/* Continues with `steps` Adam steps at `lr` on these rows, scaling kept, moments kept from call to call. */
+/* Continues with `steps` Adam steps at `lr` on these rows, scaling kept, moments kept
+ * from call to call. */
 il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
                              int64_t steps, double lr, il_error *err);
 
@@ -37,10 +41,11 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
 il_status il_detector_logits(const il_detector *d, const il_blas *blas,
                              const il_acts *acts, float *logits, il_error *err);
 
-/* Sets the threshold that its spec asks for from labelled rows of another split: for a rate r on n negatives the
- * (floor(r n)+1)-th largest of their logits, so that at most r of them lie above. A unit `token` or `step` is a row; a
- * `sequence` or `episode` is a document without a positive row, with the largest of its logits. Documents that it was fitted on
- * are refused. `acts` may be NULL for a threshold given as a logit. */
+/* Sets the threshold that its spec asks for from labelled rows of another split: for a
+ * rate r on n negatives the (floor(r n)+1)-th largest of their logits, so that at most
+ * r of them lie above. A unit `token` or `step` is a row; a `sequence` or `episode` is
+ * a document without a positive row, with the largest of its logits. Documents that it
+ * was fitted on are refused. `acts` may be NULL for a threshold given as a logit. */
 il_status il_detector_calibrate(il_detector *d, const il_blas *blas,
                                 const il_acts *acts, il_error *err);
 

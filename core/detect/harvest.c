@@ -55,7 +55,7 @@ int64_t il_acts_site(const il_acts *acts, int64_t site)
     return -1;
 }
 
-/* ---- what the model is shown --------------------------------------------------------------- */
+/* ---- what the model is shown ---------------------------------------------------- */
 
 static void *shown_add(il_batch *b, const char *name, il_type type, int32_t ndim,
                        const int64_t *shape)

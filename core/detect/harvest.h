@@ -1,7 +1,7 @@
 /* Harvests: a model run over many rows, its activations at sites kept for reading.
  *
- * Rows go through in chunks of a fixed size, whatever the number of workers, and every chunk writes to its own
- * part, so a harvest has the same bits with any pool. */
+ * Rows go through in chunks of a fixed size, whatever the number of workers, and every
+ * chunk writes to its own part, so a harvest has the same bits with any pool. */
 #ifndef IL_DETECT_HARVEST_H
 #define IL_DETECT_HARVEST_H
 
@@ -24,7 +24,8 @@ typedef struct il_acts {
     il_arena *arena; /* of all that; NULL in one that was filled by hand */
 } il_acts;
 
-/* Where rows come from: fills `batch` with rows [index, index+rows). [work], at once for different batches */
+/* Where rows come from: fills `batch` with rows [index, index+rows). [work], at once
+ * for different batches */
 typedef il_status il_fetch(void *user, int64_t index, int64_t rows, il_batch *batch,
                            il_error *err);
 

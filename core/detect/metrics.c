@@ -64,8 +64,8 @@ float il_rate_threshold(int64_t n, float *values, double rate)
     return values[above < n ? n - 1 - above : 0];
 }
 
-/* What a measurement works on: rows by ascending logit, how often each document was drawn,
- * and the place of each row's document among the documents. */
+/* What a measurement works on: rows by ascending logit, how often each document was
+ * drawn, and the place of each row's document among the documents. */
 typedef struct work {
     const il_scores *s;
     ranked *order;     /* (N) */
@@ -113,7 +113,8 @@ static void work_moments(const work *w, moments c[2], double *probability)
     }
 }
 
-/* Counts pairs by walking up the logits; ties make half a pair (Mann and Whitney 1947). */
+/* Counts pairs by walking up the logits; ties make half a pair (Mann and Whitney 1947).
+ */
 static double work_auroc(const work *w, double positives, double negatives)
 {
     const il_scores *s = w->s;

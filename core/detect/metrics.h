@@ -1,4 +1,5 @@
-/* What a set of logits with labels says: plain functions of arrays, with intervals by document. */
+/* What a set of logits with labels says: plain functions of arrays, with intervals by
+ * document. */
 #ifndef IL_DETECT_METRICS_H
 #define IL_DETECT_METRICS_H
 
@@ -22,8 +23,10 @@ typedef enum il_measure {
     IL_MEASURE_TPR,      /* share of positives above the threshold */
     IL_MEASURE_FPR,      /* share of negatives above it */
     IL_MEASURE_MEAN,     /* mean sigmoid(logit) */
-    IL_MEASURE_TPR_AT_1, /* TPR above the (floor(n/100)+1)-th largest of the n negatives */
-    IL_MEASURE_DPRIME, /* difference of the classes' means over the root of their mean variance */
+    IL_MEASURE_TPR_AT_1, /* TPR above the (floor(n/100)+1)-th largest of the n negatives
+                          */
+    IL_MEASURE_DPRIME,   /* difference of the classes' means over the root of their mean
+                            variance */
     IL_MEASURE_POSITIVE, /* mean logit of the positives */
     IL_MEASURE_NEGATIVE, /* and of the negatives */
     IL_MEASURE_FLAGGED,  /* share of all rows above the threshold */
@@ -40,11 +43,13 @@ typedef struct il_measured {
 /* "auroc", "tpr", ... */
 const char *il_measure_name(il_measure m);
 
-/* All measures; with draws > 0 also intervals from that many resamples of whole documents, keyed by (seed, depth). */
+/* All measures; with draws > 0 also intervals from that many resamples of whole
+ * documents, keyed by (seed, depth). */
 il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
                             uint32_t depth, il_measured *out, il_error *err);
 
-/* The smallest of the values that at most floor(rate n) of the n values lie above; n >= 1, 0 <= rate <= 1. Sorts `values`. */
+/* The smallest of the values that at most floor(rate n) of the n values lie above; n >=
+ * 1, 0 <= rate <= 1. Sorts `values`. */
 float il_rate_threshold(int64_t n, float *values, double rate);
 
 #endif

@@ -1,4 +1,5 @@
-/* Scored rows: which positions of a batch a detector gives a logit for, with what is known of each. */
+/* Scored rows: which positions of a batch a detector gives a logit for, with what is
+ * known of each. */
 #ifndef IL_DETECT_SCORED_H
 #define IL_DETECT_SCORED_H
 
@@ -29,13 +30,14 @@ typedef struct il_scored_fields {
     int64_t first_document;
 } il_scored_fields;
 
-/* The scored rows of a batch, in the arena. Padding is never scored: a field "lengths" (B) i32, when
- * the batch has one, tells where it begins. */
+/* The scored rows of a batch, in the arena. Padding is never scored: a field "lengths"
+ * (B) i32, when the batch has one, tells where it begins. */
 il_status il_scored_find(il_scored *out, const il_batch *batch,
                          const il_scored_fields *fields, il_arena *arena,
                          il_error *err);
 
-/* The ids of a set of rows, each once, ascending, in the arena; NULL when memory is out. */
+/* The ids of a set of rows, each once, ascending, in the arena; NULL when memory is
+ * out. */
 int64_t *il_documents_list(const il_scored *rows, il_arena *arena, int64_t *count);
 /* Orders ids, for qsort and bsearch. */
 int il_documents_compare(const void *a, const void *b);

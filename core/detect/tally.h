@@ -21,7 +21,8 @@ typedef struct il_tally {
 
 void il_tally_open(il_tally *t); /* makes it empty */
 void il_tally_close(il_tally *t);
-/* Adds all of `from`, name by name; done in chunk order the sums do not depend on the workers. */
+/* Adds all of `from`, name by name; done in chunk order the sums do not depend on the
+ * workers. */
 void il_tally_merge(il_tally *t, const il_tally *from);
 /* sum / weight of a name; NaN when it is not there or weighs nothing. */
 double il_tally_value(const il_tally *t, const char *name);

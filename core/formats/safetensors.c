@@ -1,5 +1,6 @@
-/* The reader. Order of the checks: the file's size, the header's length, the JSON, each tensor
- * by itself, then all of them together, which must cover the data without gap or overlap. */
+/* The reader. Order of the checks: the file's size, the header's length, the JSON, each
+ * tensor by itself, then all of them together, which must cover the data without gap or
+ * overlap. */
 #define _DEFAULT_SOURCE /* mmap's MAP_PRIVATE everywhere */
 #include "formats/safetensors.h"
 #include "formats/safetensors_private.h"
@@ -244,7 +245,8 @@ static int name_compare(const void *a, const void *b)
                   (*(const il_safetensor *const *)b)->name);
 }
 
-/* The tensors, in order, must cover the data from its first byte to its last, each once. */
+/* The tensors, in order, must cover the data from its first byte to its last, each
+ * once. */
 static il_status check_cover(const il_safetensors *file, const char *data,
                              size_t data_bytes, const char *path, il_error *err)
 {

@@ -1,5 +1,6 @@
-/* The writer. Elements of 8 bytes come first, then 4, 2 and 1, and the header is padded to a
- * multiple of 8, so that every tensor is aligned to its element's size without a gap. */
+/* The writer. Elements of 8 bytes come first, then 4, 2 and 1, and the header is padded
+ * to a multiple of 8, so that every tensor is aligned to its element's size without a
+ * gap. */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -54,8 +55,8 @@ static il_status check_tensor(const il_safetensor *t, const char *path, il_error
     return IL_OK;
 }
 
-/* Adds a value under a key that must be new; takes the value over. False when the key or the
- * value is NULL or no UTF-8, or memory is out. */
+/* Adds a value under a key that must be new; takes the value over. False when the key
+ * or the value is NULL or no UTF-8, or memory is out. */
 static bool object_add(json_t *object, const char *key, json_t *value)
 {
     if (json_object_get(object, key) != NULL) {

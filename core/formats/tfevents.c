@@ -1,10 +1,9 @@
 /* A record is framed as TFRecord does it:
- *   length, 8 bytes, little-endian · masked CRC-32C of these 8 · data · masked CRC-32C of data
- * and its data is a protobuf message, of which we write and read these fields alone:
- *   Event   1: wall_time, double · 2: step, varint · 3: file_version, string · 5: Summary
- *   Summary 1: Value
- *   Value   1: tag, string · 2: simple_value, float
- * A field begins with the varint number * 8 + wire type: 0 a varint, 1 eight bytes, 2 a length
+ *   length, 8 bytes, little-endian · masked CRC-32C of these 8 · data · masked CRC-32C
+ * of data and its data is a protobuf message, of which we write and read these fields
+ * alone: Event   1: wall_time, double · 2: step, varint · 3: file_version, string · 5:
+ * Summary Summary 1: Value Value   1: tag, string · 2: simple_value, float A field
+ * begins with the varint number * 8 + wire type: 0 a varint, 1 eight bytes, 2 a length
  * and as many bytes, 5 four bytes. */
 #include "formats/tfevents.h"
 
@@ -22,7 +21,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are written as they lie in memory, little-endian");
 
 enum { FRAME_HEAD = 12, FRAME_TAIL = 4 };
-#define FILE_MAX ((size_t)1 << 30) /* an event file beyond this is not taken up again */
+#define FILE_MAX ((size_t)1 << 30) /* an event file beyond this is not taken up again  \
+                                    */
 
 static const char version[] = "brain.Event:2"; /* of the format, in the first record */
 
@@ -31,7 +31,8 @@ struct il_tfevents {
     char *path;
 };
 
-/* CRC-32C (Castagnoli) bit by bit: records are some fifty bytes, written a few a second. */
+/* CRC-32C (Castagnoli) bit by bit: records are some fifty bytes, written a few a
+ * second. */
 static uint32_t crc32c(const unsigned char *data, size_t size)
 {
     uint32_t crc = 0xffffffffu;
@@ -45,7 +46,8 @@ static uint32_t crc32c(const unsigned char *data, size_t size)
     return ~crc;
 }
 
-/* TFRecord masks its checksums, so that a checksum of data with checksums in it stays good. */
+/* TFRecord masks its checksums, so that a checksum of data with checksums in it stays
+ * good. */
 static uint32_t crc_masked(const void *data, size_t size)
 {
     uint32_t crc = crc32c(data, size);
@@ -166,7 +168,8 @@ static bool read_step(const unsigned char *p, size_t size, int64_t *step)
     return true;
 }
 
-/* Whether a whole record lies at `p`, with right checksums; its data's size in *size. */
+/* Whether a whole record lies at `p`, with right checksums; its data's size in *size.
+ */
 static bool record_whole(const unsigned char *p, size_t left, size_t *size)
 {
     uint64_t length;
@@ -187,8 +190,8 @@ static bool record_whole(const unsigned char *p, size_t left, size_t *size)
     return tail == crc_masked(p + FRAME_HEAD, (size_t)length);
 }
 
-/* How many of a file's first bytes are kept: whole records before step `from`. 0 when the file
- * does not begin with an event file's opening record. */
+/* How many of a file's first bytes are kept: whole records before step `from`. 0 when
+ * the file does not begin with an event file's opening record. */
 static size_t kept_bytes(const unsigned char *data, size_t size, int64_t from)
 {
     size_t kept = 0;
@@ -208,8 +211,8 @@ static size_t kept_bytes(const unsigned char *data, size_t size, int64_t from)
     return kept;
 }
 
-/* Whether the bytes are an opening record of ours that was cut off: all that is there of its
- * frame's head, which is always the same, must be right. */
+/* Whether the bytes are an opening record of ours that was cut off: all that is there
+ * of its frame's head, which is always the same, must be right. */
 static bool opening_torn(const char *data, size_t size)
 {
     uint64_t length =
@@ -223,7 +226,8 @@ static bool opening_torn(const char *data, size_t size)
            memcmp(data, head, size < FRAME_HEAD ? size : FRAME_HEAD) == 0;
 }
 
-/* Reads an event file that is there and cuts it to what is kept, which may be nothing. */
+/* Reads an event file that is there and cuts it to what is kept, which may be nothing.
+ */
 static il_status take_up(const char *path, int64_t from, size_t *kept, il_error *err)
 {
     il_status status = IL_OK;

@@ -111,7 +111,8 @@ static il_status summary_keep(collection *c, const char *path, il_error *err)
     return status;
 }
 
-/* Whether somebody holds the lock. One that is not there is nobody's, and is not made. */
+/* Whether somebody holds the lock. One that is not there is nobody's, and is not made.
+ */
 static il_status lock_held(const char *path, bool *held, il_error *err)
 {
     il_error problem = {0};

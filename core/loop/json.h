@@ -11,7 +11,8 @@
 #include "interloop/status.h"
 #include "loop/record.h"
 
-/* Reads an object; anything else is IL_ERR_INPUT at path:line. The caller decrefs it. */
+/* Reads an object; anything else is IL_ERR_INPUT at path:line. The caller decrefs it.
+ */
 il_status il__json_read(const char *path, json_t **out, il_error *err);
 /* Parses an object; `where` is for messages. */
 il_status il__json_parse(const char *data, size_t size, const char *where, json_t **out,

@@ -1,9 +1,9 @@
 /* Lane sums: gradients of lanes added in a fixed binary tree, as they come.
  *
- * Which worker finishes which lane when is left to chance; which sums are added to which is
- * not: lane 2i with lane 2i+1, those pairs again in pairs, an odd one going up alone. Addition
- * of two numbers commutes to the bit, so either buffer may take the sum, and at most one
- * buffer a worker and one a level are alive at once. */
+ * Which worker finishes which lane when is left to chance; which sums are added to
+ * which is not: lane 2i with lane 2i+1, those pairs again in pairs, an odd one going up
+ * alone. Addition of two numbers commutes to the bit, so either buffer may take the
+ * sum, and at most one buffer a worker and one a level are alive at once. */
 #ifndef IL_LOOP_LANES_H
 #define IL_LOOP_LANES_H
 

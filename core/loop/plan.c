@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what pressure has changed ------------------------------------------------------------ */
+/* ---- what pressure has changed -------------------------------------------------- */
 
 il_status il_pressed_create(il_pressed *p, const il_world *w, il_error *err)
 {
@@ -82,7 +82,7 @@ il_status il_pressed_read(il_pressed *p, const il_world *w, const json_t *json,
     return IL_OK;
 }
 
-/* ---- facts -------------------------------------------------------------------------------- */
+/* ---- facts ---------------------------------------------------------------------- */
 
 typedef struct facts {
     il_plan *plan;
@@ -92,7 +92,8 @@ typedef struct facts {
     size_t *source_of; /* [source]: its detector */
 } facts;
 
-/* A set of parameters in the flow's universe: in the first of two passes what is downstream is the shadow's. */
+/* A set of parameters in the flow's universe: in the first of two passes what is
+ * downstream is the shadow's. */
 static il_word *lift(const facts *f, const il_word *set, int kind)
 {
     il_word *out = il_arena_calloc(f->plan->arena, f->words, sizeof *out);
@@ -333,7 +334,7 @@ static il_status add_clips(facts *f, il_error *err)
     return IL_OK;
 }
 
-/* ---- matrices ----------------------------------------------------------------------------- */
+/* ---- matrices ------------------------------------------------------------------- */
 
 static il_status add_matrix(facts *f, il_error *err)
 {

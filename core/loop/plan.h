@@ -1,11 +1,13 @@
-/* The plan of a stage: the facts that the firewall judges, taken off the trainer's tape, and the verdict. */
+/* The plan of a stage: the facts that the firewall judges, taken off the trainer's
+ * tape, and the verdict. */
 #ifndef IL_LOOP_PLAN_H
 #define IL_LOOP_PLAN_H
 
 #include "loop/firewall.h"
 #include "loop/trainer.h"
 
-/* By detector: the parameters that its pressure has changed so far, P(T); words of the model's parameters. */
+/* By detector: the parameters that its pressure has changed so far, P(T); words of the
+ * model's parameters. */
 typedef struct il_pressed {
     size_t detectors;
     size_t words;
@@ -32,7 +34,8 @@ typedef struct il_plan {
     bool lowered; /* the demand was lowered by name */
 } il_plan;
 
-/* Judges what a trainer is about to do, coming from `pressed`. `chain` gives the requirements of the stages so far. */
+/* Judges what a trainer is about to do, coming from `pressed`. `chain` gives the
+ * requirements of the stages so far. */
 il_status il_plan_make(il_plan **out, const il_trainer *t, const il_pressed *pressed,
                        const il_job_step *chain, size_t chain_count, il_error *err);
 void il_plan_destroy(il_plan *p); /* takes NULL */

@@ -49,9 +49,9 @@ static bool line_step(const char *line, size_t size, json_t **json, int64_t *ste
     return true;
 }
 
-/* How many bytes of a metrics file are whole lines up to `step`; *last is the step of the
- * last of them. Lenient on purpose: a power cut may leave anything after the last sync,
- * and what was synced is what a checkpoint counts on. */
+/* How many bytes of a metrics file are whole lines up to `step`; *last is the step of
+ * the last of them. Lenient on purpose: a power cut may leave anything after the last
+ * sync, and what was synced is what a checkpoint counts on. */
 static size_t lines_kept(const char *data, size_t size, int64_t step, int64_t *last)
 {
     size_t kept = 0;

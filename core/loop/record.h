@@ -19,8 +19,8 @@ typedef struct il_metric {
 
 typedef struct il_record il_record;
 
-/* folder/observed/KEY, malloc'ed, KEY being the hash of the text `key`; NULL when memory
- * is out. */
+/* folder/observed/KEY, malloc'ed, KEY being the hash of the text `key`; NULL when
+ * memory is out. */
 char *il_record_folder(const char *state_folder, const char *key);
 
 /* Opens the record in `folder`, which it makes, and keeps the lines of metrics.jsonl up

@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "interloop/abi.h"
 
-/* ---- the session -------------------------------------------------------------------------- */
+/* ---- the session ---------------------------------------------------------------- */
 
 /* Our own executable, so that a result made by other code has another address. */
 static il_status own_hash(char hex[IL_HASH_HEX], il_error *err)
@@ -88,7 +88,7 @@ il_host il_session_host(const il_session *s)
     return host;
 }
 
-/* ---- what a run leaves -------------------------------------------------------------------- */
+/* ---- what a run leaves ---------------------------------------------------------- */
 
 static il_status write_pipeline(il_session *s, il_run *run, il_error *err)
 {
@@ -162,7 +162,7 @@ static il_status describe(il_session *s, il_run *run, il_error *err)
     return status;
 }
 
-/* ---- jobs --------------------------------------------------------------------------------- */
+/* ---- jobs ----------------------------------------------------------------------- */
 
 typedef struct runner {
     il_session *session;
@@ -330,8 +330,8 @@ static il_status run_job(runner *r, const il_job *job, const il_stage_host *host
     return status;
 }
 
-/* Judges a job's training stages one after the other, on fresh weights: what is open is known before anything is
- * trained. */
+/* Judges a job's training stages one after the other, on fresh weights: what is open is
+ * known before anything is trained. */
 static il_status judge_job(runner *r, const il_job *job, il_error *err)
 {
     il_host shared = il_session_host(r->session);

@@ -33,14 +33,16 @@ typedef struct il_session {
     char *numerics; /* of addresses */
 } il_session;
 
-/* Reads the pipeline, finds the plugins, opens BLAS, starts the workers. On IL_ERR_INPUT `problems` may hold more than
- * `err` says. The session is to be closed in any case. */
+/* Reads the pipeline, finds the plugins, opens BLAS, starts the workers. On
+ * IL_ERR_INPUT `problems` may hold more than `err` says. The session is to be closed in
+ * any case. */
 il_status il_session_open(il_session *s, const il_run_options *o, il_error *err);
 void il_session_close(il_session *s);
 il_host il_session_host(const il_session *s);
 
-/* Runs all jobs. A job that fails is logged and stops its descendants alone; the first failure is the status. The
- * folder of the run is put into *folder, malloc'ed, as soon as there is one. */
+/* Runs all jobs. A job that fails is logged and stops its descendants alone; the first
+ * failure is the status. The folder of the run is put into *folder, malloc'ed, as soon
+ * as there is one. */
 il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
                      il_error *err);
 

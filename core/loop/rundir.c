@@ -12,8 +12,8 @@ static il_status out_of_memory(il_error *err, const char *where)
     return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
 }
 
-/* Takes the run's lock. The gate is held meanwhile, so that no run begins while gc finds
- * out what runs refer to. */
+/* Takes the run's lock. The gate is held meanwhile, so that no run begins while gc
+ * finds out what runs refer to. */
 static il_status run_lock(il_run *r, il_error *err)
 {
     char *store = il_state_store(r->root);

@@ -18,7 +18,7 @@ static il_status no_memory(const char *where, il_error *err)
     return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
 }
 
-/* ---- addresses ---------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------ */
 
 static bool names_has(const il_names_spec *names, const char *name)
 {
@@ -49,7 +49,8 @@ static bool takes_part(const il_stage_spec *stage, const il_detector_spec *d)
     return part;
 }
 
-/* The instances that have a part in a stage's result, by identity; `out` has room for all. */
+/* The instances that have a part in a stage's result, by identity; `out` has room for
+ * all. */
 static size_t identities(const il_world *w, const il_stage_spec *stage,
                          const char **out)
 {
@@ -108,7 +109,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
     return status;
 }
 
-/* ---- work --------------------------------------------------------------------------------- */
+/* ---- work ----------------------------------------------------------------------- */
 
 static void work_close(il_stage_work *s)
 {
@@ -121,8 +122,8 @@ static void work_close(il_stage_work *s)
     il_arena_destroy(s->arena);
 }
 
-/* The record's key is all that observes: the stage as it is written, which holds audit, ledger and watched signals,
- * and the detectors that an audit judges. */
+/* The record's key is all that observes: the stage as it is written, which holds audit,
+ * ledger and watched signals, and the detectors that an audit judges. */
 static char *record_folder(const il_stage_work *s)
 {
     const il_node *document = s->job->document;
@@ -220,7 +221,7 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     return status;
 }
 
-/* ---- training ----------------------------------------------------------------------------- */
+/* ---- training ------------------------------------------------------------------- */
 
 static double now_seconds(void)
 {
@@ -286,8 +287,8 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
     return status;
 }
 
-/* Activations of the batch just trained on, for detectors that learn online. Rows are read with the weights of after
- * the step: the detector follows the model. */
+/* Activations of the batch just trained on, for detectors that learn online. Rows are
+ * read with the weights of after the step: the detector follows the model. */
 static il_status refit(il_stage_work *s, il_trainer *t, il_error *err)
 {
     il_world *w = s->world;
@@ -547,7 +548,7 @@ void il_stage_result_free(il_stage_result *r)
     memset(r, 0, sizeof *r);
 }
 
-/* ---- requirements ------------------------------------------------------------------------- */
+/* ---- requirements --------------------------------------------------------------- */
 
 static bool holds(const il_require_spec *r, double value)
 {

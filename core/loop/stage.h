@@ -1,8 +1,8 @@
 /* Stages: one node of an experiment's tree brought from its parent's state to its own.
  *
- * A result is found by its address, or made: trained or fitted from the parent's state, observed on the
- * way, checkpointed, and written once. A stage killed at any moment goes on from its last checkpoint to the
- * same bits. */
+ * A result is found by its address, or made: trained or fitted from the parent's state,
+ * observed on the way, checkpointed, and written once. A stage killed at any moment
+ * goes on from its last checkpoint to the same bits. */
 #ifndef IL_LOOP_STAGE_H
 #define IL_LOOP_STAGE_H
 
@@ -34,7 +34,8 @@ typedef struct il_stage_result {
 il_status il_stage_address(const il_stage_host *host, const il_world *w,
                            const il_job *job, size_t at, char hex[IL_HASH_HEX],
                            il_error *err);
-/* Loads the state of chain[at] into the world: weights, detectors, what pressure has changed. at -1: the start. */
+/* Loads the state of chain[at] into the world: weights, detectors, what pressure has
+ * changed. at -1: the start. */
 il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *job,
                         int64_t at, il_pressed *pressed, il_error *err);
 /* Brings chain[at] about, its parents first. `folder` of the job may be NULL. */
@@ -42,7 +43,8 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
                           size_t at, il_run_job *folder, il_stage_result *out,
                           il_problems *problems, il_error *err);
 void il_stage_result_free(il_stage_result *r);
-/* Whether a stage's requirements hold for its metrics; IL_ERR_REQUIRE names each that does not. */
+/* Whether a stage's requirements hold for its metrics; IL_ERR_REQUIRE names each that
+ * does not. */
 il_status il_stage_require(const il_stage_spec *stage, const json_t *metrics,
                            il_error *err);
 

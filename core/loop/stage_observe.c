@@ -5,7 +5,7 @@
 #include "audit/audit.h"
 #include "loop/stage_private.h"
 
-/* ---- fitting ------------------------------------------------------------------------------ */
+/* ---- fitting -------------------------------------------------------------------- */
 
 static il_harvest harvest_of(const il_world *w)
 {
@@ -58,9 +58,10 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     return status;
 }
 
-/* ---- auditing ----------------------------------------------------------------------------- */
+/* ---- auditing ------------------------------------------------------------------- */
 
-/* The weights of the stage that fitted a detector first, in the stage's arena; NULL values when it was this one. */
+/* The weights of the stage that fitted a detector first, in the stage's arena; NULL
+ * values when it was this one. */
 static il_status weights_then(il_stage_work *s, const char *name, const float ***out,
                               il_error *err)
 {

@@ -31,7 +31,8 @@ typedef struct il_stage_work {
 /* The state as tensors and counters; `trainer` may be NULL. */
 il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *trainer,
                           il_error *err);
-/* Takes weights and detectors from a pair; with a trainer also its optimizer and shadow, and its step. */
+/* Takes weights and detectors from a pair; with a trainer also its optimizer and
+ * shadow, and its step. */
 il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
                          il_trainer *trainer, bool moments, il_error *err);
 /* Audits at `step`; the last one with floors. Keeps metrics and json in `s`. */

@@ -82,7 +82,8 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
                             il_detector_contract(w->detectors[d]));
     }
     if (status == IL_OK && trainer != NULL) {
-        /* The shadow is dropped with its stage; moments stay, for a stage that continues them. */
+        /* The shadow is dropped with its stage; moments stay, for a stage that
+         * continues them. */
         status = checkpoint || trainer->shadow == NULL
                      ? add_trainer(&list, trainer, err)
                      : add_block(&list, w->model->store, "moment1.", trainer->m, err);

@@ -20,7 +20,8 @@ static il_status out_of_memory(il_error *err, const char *where)
     return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
 }
 
-/* --- pairs ------------------------------------------------------------------------- */
+/* --- pairs -------------------------------------------------------------------------
+ */
 
 /* folder/NAME and an ending; malloc'ed. */
 static char *pair_path(const char *folder, const char *name, const char *ending)
@@ -87,7 +88,8 @@ static il_status leftover_remove(void *user, const char *name, il_error *err)
     return IL_OK;
 }
 
-/* The slot to write: the one that the pair on disk, if any can be read, does not use. */
+/* The slot to write: the one that the pair on disk, if any can be read, does not use.
+ */
 static int slot_free(const char *path, const char *name)
 {
     json_t *json = NULL;
@@ -344,7 +346,8 @@ void il_state_destroy(il_state *s)
     free(s);
 }
 
-/* --- what a state holds ------------------------------------------------------------ */
+/* --- what a state holds ------------------------------------------------------------
+ */
 
 /* "F32 [3,4]" */
 static void shape_text(il_dtype dtype, int32_t ndim, const int64_t *shape, char *out,
@@ -420,7 +423,8 @@ il_status il_state_real(const il_state *s, const char *key, double *value,
     return IL_OK;
 }
 
-/* --- lists ------------------------------------------------------------------------- */
+/* --- lists -------------------------------------------------------------------------
+ */
 
 il_status il_state_add_all(il_state_list *list, const il_safetensor *items,
                            size_t count, il_error *err)

@@ -40,14 +40,14 @@ char *il_state_folder(const char *runs, const char *address);
 
 /* Takes the lock of an address, making the store when there is none: who holds it
  * computes that stage, others wait or get IL_ERR_IO. Look again for the result once it
- * is held. il_file_unlock gives it back. An address that is not 64 lower-case hex digits
- * is IL_ERR_INPUT. */
+ * is held. il_file_unlock gives it back. An address that is not 64 lower-case hex
+ * digits is IL_ERR_INPUT. */
 il_status il_state_lock(const char *runs, const char *address, bool wait, int *fd,
                         il_error *err);
 
 /* Writes folder/NAME, replacing the pair that is there; on failure that one stays as it
- * was. `json` is an object, borrowed; NULL counts as an empty one. Makes the folder. One
- * writer at a time: hold the lock. */
+ * was. `json` is an object, borrowed; NULL counts as an empty one. Makes the folder.
+ * One writer at a time: hold the lock. */
 il_status il_state_write(const char *folder, const char *name,
                          const il_safetensor *tensors, size_t count, const json_t *json,
                          il_error *err);

@@ -1,4 +1,5 @@
-/* Where states lie: their addresses, the store's folders and locks, and their lineage. */
+/* Where states lie: their addresses, the store's folders and locks, and their lineage.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

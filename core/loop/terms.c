@@ -181,7 +181,7 @@ void il_terms_destroy(il_terms *t)
     }
 }
 
-/* ---- planning: one tape to learn who depends on what -------------------------------------- */
+/* ---- planning: one tape to learn who depends on what ---------------------------- */
 
 static il_word *words_new(il_terms *t)
 {

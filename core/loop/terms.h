@@ -1,18 +1,18 @@
 /* Terms: a stage's signals as they run, on the tape, row by row.
  *
- * A term turns a signal into a tensor of rows and a coefficient for each, so that its loss is
- * their product's sum. Coefficients hold weight, row weights and the batch's normalizer; the last is
- * computed from data alone before any lane runs, and a gate never enters it. Terms that update the same
- * parameters share one backward. */
+ * A term turns a signal into a tensor of rows and a coefficient for each, so that its
+ * loss is their product's sum. Coefficients hold weight, row weights and the batch's
+ * normalizer; the last is computed from data alone before any lane runs, and a gate
+ * never enters it. Terms that update the same parameters share one backward. */
 #ifndef IL_LOOP_TERMS_H
 #define IL_LOOP_TERMS_H
 
 #include "detect/harvest.h"
 #include "loop/world.h"
 
-/* The passes of a step. Without a shadow there is the first alone. With one, the first binds the
- * shadow downstream of the detector and trains what no detector enters; the second binds the real
- * downstream half behind a stop at the detector's sites. */
+/* The passes of a step. Without a shadow there is the first alone. With one, the first
+ * binds the shadow downstream of the detector and trains what no detector enters; the
+ * second binds the real downstream half behind a stop at the detector's sites. */
 enum { IL_PASS_FIRST = 0, IL_PASS_SECOND = 1, IL_PASS_KINDS = 2 };
 
 typedef struct il_term {
@@ -64,13 +64,15 @@ typedef struct il_worker {
     il_arena *scratch;
 } il_worker;
 
-/* Resolves a stage's signals: names of losses, outputs, fields. Routes to what lies downstream of a
- * site need a tape: il_terms_plan. What is wrong is a problem at its place. */
+/* Resolves a stage's signals: names of losses, outputs, fields. Routes to what lies
+ * downstream of a site need a tape: il_terms_plan. What is wrong is a problem at its
+ * place. */
 il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
                           uint32_t depth, il_problems *problems, il_error *err);
 void il_terms_destroy(il_terms *t); /* takes NULL */
 
-/* Runs one micro-batch to learn the ancestries: routes, updates, what detectors read. */
+/* Runs one micro-batch to learn the ancestries: routes, updates, what detectors read.
+ */
 il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *micro, il_error *err);
 
 /* Fills the micro-batch's weights and rows from its data. */
@@ -87,7 +89,8 @@ typedef struct il_terms_run {
     bool prologue;              /* only fill the scrambled gates */
 } il_terms_run;
 
-/* One forward and the backwards it asks for. Checks that the ancestries are those planned. [work] */
+/* One forward and the backwards it asks for. Checks that the ancestries are those
+ * planned. [work] */
 il_status il_terms_step(il_terms *t, il_worker *worker, const il_micro *micro,
                         const il_terms_run *run, il_error *err);
 

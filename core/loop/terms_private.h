@@ -11,11 +11,13 @@ typedef struct il_micro_scores {
     bool found;
 } il_micro_scores;
 
-/* Runs the model's forward; *scores is one record a detector, in the worker's scratch. */
+/* Runs the model's forward; *scores is one record a detector, in the worker's scratch.
+ */
 il_status il__terms_forward(const il_terms *t, il_worker *worker, const il_micro *micro,
                             const il_terms_run *run, il_micro_scores **scores,
                             il_error *err);
-/* The rows of a term and their coefficients; NULL in *root when the micro-batch has none. */
+/* The rows of a term and their coefficients; NULL in *root when the micro-batch has
+ * none. */
 il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
                         const il_micro *micro, const il_terms_run *run,
                         il_micro_scores *scores, il_tensor **root, float **seeds,

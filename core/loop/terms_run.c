@@ -4,7 +4,7 @@
 #include <string.h>
 #include "loop/terms_private.h"
 
-/* ---- forward ------------------------------------------------------------------------------ */
+/* ---- forward -------------------------------------------------------------------- */
 
 static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run *run,
                             il_error *err)
@@ -121,9 +121,10 @@ static il_status score_of(const il_terms *t, int d, il_worker *worker,
     return il_pass_status(worker->pass, err);
 }
 
-/* ---- rows --------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------- */
 
-/* Rows of a term in a batch, from its data alone: flat positions, ascending, with their weights. */
+/* Rows of a term in a batch, from its data alone: flat positions, ascending, with their
+ * weights. */
 typedef struct term_rows {
     int64_t count;
     int32_t *rows;
@@ -403,7 +404,7 @@ il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
     return IL_OK;
 }
 
-/* ---- a step ------------------------------------------------------------------------------- */
+/* ---- a step --------------------------------------------------------------------- */
 
 static il_status check_plan(const il_terms *t, const il_term *term,
                             const il_tensor *root, int kind, il_error *err)

@@ -8,7 +8,7 @@
 #include "pipeline/batch.h"
 #include "tensor/optim.h"
 
-/* ---- making one --------------------------------------------------------------------------- */
+/* ---- making one ----------------------------------------------------------------- */
 
 static void micros_destroy(il_trainer *t)
 {
@@ -59,7 +59,8 @@ static il_status no_memory(const il_trainer *t, il_error *err)
     return il_error_set(err, IL_ERR_MEMORY, t->stage->name, "out of memory");
 }
 
-/* Cuts the batch into lanes and lanes into micro-batches, by the pipeline's numbers alone. */
+/* Cuts the batch into lanes and lanes into micro-batches, by the pipeline's numbers
+ * alone. */
 static il_status cut_batch(il_trainer *t, il_error *err)
 {
     const il_train_spec *spec = &t->stage->train;
@@ -107,8 +108,8 @@ static int64_t micro_rows(const il_trainer *t, size_t i)
     return end - t->micros[i].first;
 }
 
-/* Rows of a micro-batch for the present step. A stream counts on for ever, each stage's depth in a range of its own;
- * a finite split is drawn from with replacement, keyed. */
+/* Rows of a micro-batch for the present step. A stream counts on for ever, each stage's
+ * depth in a range of its own; a finite split is drawn from with replacement, keyed. */
 static il_status fetch(il_trainer *t, size_t i, il_error *err)
 {
     il_micro *micro = &t->micros[i];
@@ -271,7 +272,7 @@ const il_micro *il_trainer_micros(const il_trainer *t, size_t *count)
     return t->micros;
 }
 
-/* ---- a step ------------------------------------------------------------------------------- */
+/* ---- a step --------------------------------------------------------------------- */
 
 typedef struct step_job {
     il_trainer *t;
@@ -419,7 +420,7 @@ static il_status run_prologue(il_trainer *t, step_job *job, il_error *err)
     return IL_OK;
 }
 
-/* ---- clipping and stepping ---------------------------------------------------------------- */
+/* ---- clipping and stepping ------------------------------------------------------ */
 
 static bool clip_has(const il_clip_spec *clip, const char *group)
 {
@@ -434,8 +435,8 @@ static bool clip_has(const il_clip_spec *clip, const char *group)
     return false;
 }
 
-/* Factors on the gradients, by parameter: each clip group's norm over the stepped parameters of this pass, in the
- * store's order. */
+/* Factors on the gradients, by parameter: each clip group's norm over the stepped
+ * parameters of this pass, in the store's order. */
 static double clip_factors(const il_trainer *t, int kind, const float *grads,
                            float *factor)
 {
@@ -638,7 +639,7 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     return status;
 }
 
-/* ---- online refits ------------------------------------------------------------------------ */
+/* ---- online refits -------------------------------------------------------------- */
 
 static il_status fetch_again(void *user, int64_t index, int64_t rows, il_batch *batch,
                              il_error *err)
@@ -671,7 +672,7 @@ il_status il_trainer_acts(il_trainer *t, const il_detector *d, il_acts **out,
     return il_detector_harvest(out, d, &h, "train", err);
 }
 
-/* ---- the ledger --------------------------------------------------------------------------- */
+/* ---- the ledger ----------------------------------------------------------------- */
 
 il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
 {

@@ -1,8 +1,9 @@
-/* The trainer: supervised steps of one stage, lane by lane, with the same bits for any number of workers.
+/* The trainer: supervised steps of one stage, lane by lane, with the same bits for any
+ * number of workers.
  *
- * A step draws the batch, measures it (normalizers from data alone), runs the lanes, adds their gradients
- * in a fixed tree, clips and steps the parameters that some signal may update, and leaves every other bit
- * as it was. */
+ * A step draws the batch, measures it (normalizers from data alone), runs the lanes,
+ * adds their gradients in a fixed tree, clips and steps the parameters that some signal
+ * may update, and leaves every other bit as it was. */
 #ifndef IL_LOOP_TRAINER_H
 #define IL_LOOP_TRAINER_H
 
@@ -33,23 +34,26 @@ typedef struct il_trainer {
     double norm;    /* gradient norm before clipping, over all stepped parameters */
 } il_trainer;
 
-/* Makes the trainer and plans its routes. The model's live weights are those it will train. */
+/* Makes the trainer and plans its routes. The model's live weights are those it will
+ * train. */
 il_status il_trainer_create(il_trainer **out, il_world *world,
                             const il_stage_spec *stage, uint32_t depth,
                             il_problems *problems, il_error *err);
 void il_trainer_destroy(il_trainer *t); /* takes NULL */
 /* Copies the live weights into the shadow; call once they are loaded. */
 void il_trainer_start(il_trainer *t);
-/* One step; with `watch` the watched signals are evaluated, too. A loss that is no number is IL_ERR_NUMERIC, and
- * nothing has been stepped. */
+/* One step; with `watch` the watched signals are evaluated, too. A loss that is no
+ * number is IL_ERR_NUMERIC, and nothing has been stepped. */
 il_status il_trainer_step(il_trainer *t, bool watch, il_error *err);
 /* The batch of the step just made, for online refits. */
 const il_micro *il_trainer_micros(const il_trainer *t, size_t *count);
-/* What a detector reads in the batch of the step just made, labelled, under the present weights. */
+/* What a detector reads in the batch of the step just made, labelled, under the present
+ * weights. */
 il_status il_trainer_acts(il_trainer *t, const il_detector *d, il_acts **out,
                           il_error *err);
-/* Gradient norm of each training signal by itself at the present weights, over what its reader reads and over the
- * rest; changes nothing. norms[2*term], norms[2*term+1] for the detector that enters it (or all, 0). */
+/* Gradient norm of each training signal by itself at the present weights, over what its
+ * reader reads and over the rest; changes nothing. norms[2*term], norms[2*term+1] for
+ * the detector that enters it (or all, 0). */
 il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err);
 
 #endif

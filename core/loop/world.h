@@ -1,7 +1,7 @@
 /* A world: the instances that one job needs, made from its pipeline.
  *
- * The model's store holds the live weights; a stage loads a state into it, trains it and saves
- * it. What is shared by jobs (registry, BLAS, workers, log) is borrowed. */
+ * The model's store holds the live weights; a stage loads a state into it, trains it
+ * and saves it. What is shared by jobs (registry, BLAS, workers, log) is borrowed. */
 #ifndef IL_LOOP_WORLD_H
 #define IL_LOOP_WORLD_H
 
@@ -29,8 +29,8 @@ typedef struct il_world {
     size_t detector_count;
 } il_world;
 
-/* Makes the data, the model and every declared detector, unfitted. Everything wrong with
- * their params is added to `problems`. */
+/* Makes the data, the model and every declared detector, unfitted. Everything wrong
+ * with their params is added to `problems`. */
 il_status il_world_create(il_world **out, const il_host *host,
                           const il_pipeline *pipeline, uint64_t seed,
                           il_problems *problems, il_error *err);

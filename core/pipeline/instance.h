@@ -1,7 +1,7 @@
 /* Instances: components made from a pipeline's words, with all that they declared.
  *
- * Sits above plugins and typed params: finds the component, checks its params against its table, runs
- * `create` with a host-side il_setup, and keeps what was declared. */
+ * Sits above plugins and typed params: finds the component, checks its params against
+ * its table, runs `create` with a host-side il_setup, and keeps what was declared. */
 #ifndef IL_PIPELINE_INSTANCE_H
 #define IL_PIPELINE_INSTANCE_H
 
@@ -38,8 +38,8 @@ typedef struct il_instance {
     size_t loss_count;
     const il_param_value *params;
     size_t param_count;
-    const char *
-        identity; /* one line: id, version, plugin sha256, params as JSON: for addresses and contracts */
+    const char *identity; /* one line: id, version, plugin sha256, params as JSON: for
+                             addresses and contracts */
     struct il_instance_host *host;
 } il_instance;
 
@@ -53,8 +53,8 @@ typedef struct il_instance_input {
     il_log *log;
 } il_instance_input;
 
-/* Makes an instance. Wrong params are added to `problems` (all of them) and give IL_ERR_INPUT; other failures go to err with the
- * component's place. */
+/* Makes an instance. Wrong params are added to `problems` (all of them) and give
+ * IL_ERR_INPUT; other failures go to err with the component's place. */
 il_status il_instance_create(il_instance **out, const il_registry *registry,
                              il_kind kind, const il_component_spec *spec,
                              const il_instance_input *in, il_problems *problems,

@@ -1,6 +1,6 @@
-/* All but the first figure are made of one kind of panel: arms from top to bottom, a number
- * from left to right, a mark for each seed. Colours are those of Okabe and Ito, told apart
- * with any eyes. */
+/* All but the first figure are made of one kind of panel: arms from top to bottom, a
+ * number from left to right, a mark for each seed. Colours are those of Okabe and Ito,
+ * told apart with any eyes. */
 #include "report/charts.h"
 
 #include <math.h>
@@ -57,7 +57,7 @@ static void begin(il_text *script)
                         "set multiplot\n");
 }
 
-/* --- against step ------------------------------------------------------------------------ */
+/* --- against step ---------------------------------------------------------------- */
 
 static bool has_series(const il__result_arm *arm, const char *metric)
 {
@@ -161,7 +161,7 @@ il_status il__chart_trajectories(const il__results *r, const char *detector,
     return draw(name, PANEL_HEIGHT * (int)lines, &script, svg, err);
 }
 
-/* --- panels of marks --------------------------------------------------------------------- */
+/* --- panels of marks ------------------------------------------------------------- */
 
 typedef struct panel {
     char title[300];
@@ -187,7 +187,8 @@ static double spread(size_t i, size_t n)
     return ((double)i - 0.5 * (double)(n - 1)) * step;
 }
 
-/* Panels side by side, with the labels of the lines, first on top, left of the first. */
+/* Panels side by side, with the labels of the lines, first on top, left of the first.
+ */
 static il_status draw_panels(const char *name, panel *panels, size_t count,
                              const char *const *labels, size_t label_count,
                              il_text *svg, il_error *err)
@@ -244,7 +245,8 @@ static il_status draw_panels(const char *name, panel *panels, size_t count,
     return draw(name, height, &script, svg, err);
 }
 
-/* An axis that holds the values: 0 to 1 where they lie there, else from and to as needed. */
+/* An axis that holds the values: 0 to 1 where they lie there, else from and to as
+ * needed. */
 static void fit_axis(panel *p, double low, double high)
 {
     p->from = 0;
@@ -304,7 +306,8 @@ il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
     return draw_panels("behaviour", panels, count, labels, arms, svg, err);
 }
 
-/* The highest floor of one kind over all rows and readers; NAN when none was measured. */
+/* The highest floor of one kind over all rows and readers; NAN when none was measured.
+ */
 static double highest_floor(const il__results *r, const char *kind)
 {
     double highest = NAN;

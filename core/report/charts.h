@@ -5,13 +5,15 @@
 #include "base/text.h"
 #include "report/results.h"
 
-/* Each adds one figure's SVG, or nothing when the run measured nothing for it. Errors are
- * those of il__gnuplot_draw. */
+/* Each adds one figure's SVG, or nothing when the run measured nothing for it. Errors
+ * are those of il__gnuplot_draw. */
 
-/* A detector's AUROC and TPR against step, a panel for each arm, a line for each seed. */
+/* A detector's AUROC and TPR against step, a panel for each arm, a line for each seed.
+ */
 il_status il__chart_trajectories(const il__results *r, const char *detector,
                                  il_text *svg, il_error *err);
-/* The first behaviour metrics (`lie` before others), a dot for each seed of each arm. */
+/* The first behaviour metrics (`lie` before others), a dot for each seed of each arm.
+ */
 il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err);
 /* The frozen detector's AUROC against freshly fitted readers', with the two floors. */
 il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err);

@@ -1,5 +1,5 @@
-/* Typed reads of JSON objects: each says the file, the key, what was expected and what stood
- * there. A null counts as absent. */
+/* Typed reads of JSON objects: each says the file, the key, what was expected and what
+ * stood there. A null counts as absent. */
 #ifndef IL_REPORT_FIELDS_H
 #define IL_REPORT_FIELDS_H
 
@@ -8,14 +8,15 @@
 #include <stdint.h>
 #include "interloop/status.h"
 
-/* Where an object stands: the file and the path of keys that leads to it ("rows[3]"). */
+/* Where an object stands: the file and the path of keys that leads to it ("rows[3]").
+ */
 typedef struct il__field_place {
     const char *file;
     const char *path; /* "" for the document itself */
 } il__field_place;
 
-/* A parsed file, which the caller owns; NULL in *document, and IL_OK, when an optional file
- * is not there. */
+/* A parsed file, which the caller owns; NULL in *document, and IL_OK, when an optional
+ * file is not there. */
 il_status il__field_read(const char *path, bool optional, json_t **document,
                          il_error *err);
 

@@ -4,8 +4,8 @@
 
 #include "base/text.h"
 
-/* Text, escaped so that it is safe between tags and inside a quoted attribute. What is not
- * UTF-8's business (control characters) is left out. NULL adds nothing. */
+/* Text, escaped so that it is safe between tags and inside a quoted attribute. What is
+ * not UTF-8's business (control characters) is left out. NULL adds nothing. */
 void il__html_text(il_text *out, const char *text);
 
 /* A number with `decimals` (at most 6) digits after the point, in any locale. */

@@ -1,5 +1,5 @@
-/* The order of the page is the order of the questions: was the firewall what was asked for,
- * what came of it in numbers, how it went over time, and through which paths. */
+/* The order of the page is the order of the questions: was the firewall what was asked
+ * for, what came of it in numbers, how it went over time, and through which paths. */
 #include "report/report.h"
 
 #include <stdio.h>
@@ -81,7 +81,8 @@ static void add_figure(const il__results *r, chart *draw, const char *heading,
     il_text_free(&svg);
 }
 
-/* Whether a pair has one of the first four channels open, those that `sealed` closes. */
+/* Whether a pair has one of the first four channels open, those that `sealed` closes.
+ */
 static bool pair_leaks(const json_t *pair)
 {
     static const char *const sealed[] = {"direct", "credit", "relay", "state"};

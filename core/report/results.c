@@ -1,5 +1,5 @@
-/* Reading a run folder. Everything is checked here, once, so that tables and charts can take
- * what they find. */
+/* Reading a run folder. Everything is checked here, once, so that tables and charts can
+ * take what they find. */
 #include "report/results.h"
 
 #include <stdlib.h>
@@ -51,10 +51,10 @@ const char *il__plan_variant(const json_t *entry)
     return variant != NULL && *variant != '\0' ? variant : NULL;
 }
 
-/* --- one row: its folder ----------------------------------------------------------------- */
+/* --- one row: its folder --------------------------------------------------------- */
 
-/* One line of metrics.jsonl. Training and audits both have lines; what is asked of a line are
- * metrics by name, so they need not be told apart. */
+/* One line of metrics.jsonl. Training and audits both have lines; what is asked of a
+ * line are metrics by name, so they need not be told apart. */
 static il_status read_line(il__results *r, il__field_place at, const char *text,
                            size_t size, il__audit_point *point, il_error *err)
 {
@@ -79,8 +79,8 @@ static il_status read_line(il__results *r, il__field_place at, const char *text,
     return il__field_check_numbers(at, point->metrics, "audit", err);
 }
 
-/* The audits of one metrics.jsonl. A last line without its newline was being written when
- * the run was killed, and is left out. */
+/* The audits of one metrics.jsonl. A last line without its newline was being written
+ * when the run was killed, and is left out. */
 static il_status read_series(il__results *r, const char *path, il__result_row *row,
                              il_error *err)
 {
@@ -195,7 +195,7 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     return read_audit(r, audit, row, err);
 }
 
-/* --- the files of the run ---------------------------------------------------------------- */
+/* --- the files of the run -------------------------------------------------------- */
 
 static il_status read_summary(il__results *r, il_error *err)
 {
@@ -381,7 +381,7 @@ static il_status read_certificates(il__results *r, il_error *err)
     return IL_OK;
 }
 
-/* --- what belongs together --------------------------------------------------------------- */
+/* --- what belongs together ------------------------------------------------------- */
 
 static const json_t *find_plan(const il__results *r, const char *stage,
                                const char *variant)
@@ -467,8 +467,8 @@ static il_status gather_arms(il__results *r, il_error *err)
     return IL_OK;
 }
 
-/* Twins and placebos, once all arms are known. A variant called `monitor` is the twin of the
- * others of its stage that name none. */
+/* Twins and placebos, once all arms are known. A variant called `monitor` is the twin
+ * of the others of its stage that name none. */
 static void link_arms(il__results *r)
 {
     for (size_t i = 0; i < r->arm_count; i++) {
@@ -522,7 +522,8 @@ static il_status gather_metrics(il__results *r, il_error *err)
     return IL_OK;
 }
 
-/* The detector that presses, by the plan; without a plan the first whose AUROC is known. */
+/* The detector that presses, by the plan; without a plan the first whose AUROC is
+ * known. */
 static il_status find_detector(il__results *r, il_error *err)
 {
     for (size_t i = 0; i < json_array_size(r->plans); i++) {

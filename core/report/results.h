@@ -1,6 +1,6 @@
-/* What a run folder holds, read back for a report: the summary's rows, the plan, the audits'
- * trajectories. Keys that a run did not write are absent here too; a key of the wrong type is
- * an error that names file and key, never a guess. */
+/* What a run folder holds, read back for a report: the summary's rows, the plan, the
+ * audits' trajectories. Keys that a run did not write are absent here too; a key of the
+ * wrong type is an error that names file and key, never a guess. */
 #ifndef IL_REPORT_RESULTS_H
 #define IL_REPORT_RESULTS_H
 
@@ -63,15 +63,15 @@ typedef struct il__results {
     json_t *documents; /* array of every file that was parsed */
 } il__results;
 
-/* Reads `run_dir`; summary.json must be there, the rest may be absent. IL_ERR_INPUT for a
- * file that is not what it should be. On failure `*r` holds nothing. */
+/* Reads `run_dir`; summary.json must be there, the rest may be absent. IL_ERR_INPUT for
+ * a file that is not what it should be. On failure `*r` holds nothing. */
 il_status il__results_read(const char *run_dir, il__results *r, il_error *err);
 void il__results_free(il__results *r);
 
 /* A metric of a row; false when it was not computed. */
 bool il__row_metric(const il__result_row *row, const char *metric, double *value);
-/* The variant that an entry of the plan or a certificate is about; NULL when it is about a
- * stage without variants, which a run writes as null or "". */
+/* The variant that an entry of the plan or a certificate is about; NULL when it is
+ * about a stage without variants, which a run writes as null or "". */
 const char *il__plan_variant(const json_t *entry);
 /* The arm's row of that seed, or NULL. */
 const il__result_row *il__arm_row(const il__result_arm *arm, int64_t seed);

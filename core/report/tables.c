@@ -11,7 +11,7 @@ static const char *const channels[] = {"direct", "credit", "relay",  "state",
                                        "data",   "input",  "reader", "selection"};
 enum { CHANNEL_COUNT = sizeof channels / sizeof channels[0] };
 
-/* --- columns ----------------------------------------------------------------------------- */
+/* --- columns --------------------------------------------------------------------- */
 
 size_t il__behaviour_metrics(const il__results *r, const char **names, size_t room)
 {
@@ -124,7 +124,7 @@ static size_t arm_mean(const il__result_arm *arm, const char *metric, double *me
     return n;
 }
 
-/* --- metrics ----------------------------------------------------------------------------- */
+/* --- metrics --------------------------------------------------------------------- */
 
 /* "seed 1: 0.942 [0.930, 0.951], n 3000" for the tip of a cell. */
 static void add_interval(const il__result_row *row, const char *metric, double value,
@@ -320,7 +320,7 @@ void il__table_text(const il__results *r, il_text *out)
     il_text_add(out, "\n");
 }
 
-/* --- channels ---------------------------------------------------------------------------- */
+/* --- channels -------------------------------------------------------------------- */
 
 /* 1 open, 0 closed, -1 not applicable. */
 static int channel_open(const json_t *pair, const char *channel)
@@ -430,7 +430,7 @@ void il__table_channels(const il__results *r, il_text *html)
     il_text_add(html, "</tbody></table></div>\n");
 }
 
-/* --- one plan ---------------------------------------------------------------------------- */
+/* --- one plan -------------------------------------------------------------------- */
 
 /* A value that may be text or a number, as the plan wrote it. */
 static void add_value(const json_t *value, il_text *html)
@@ -558,7 +558,7 @@ void il__table_plan(const json_t *plan, il_text *html)
     il_text_add(html, "</details>\n");
 }
 
-/* --- certificates ------------------------------------------------------------------------ */
+/* --- certificates ---------------------------------------------------------------- */
 
 void il__table_certificates(const il__results *r, il_text *html)
 {

@@ -5,8 +5,9 @@
 #include "base/text.h"
 #include "report/results.h"
 
-/* The names of at most `room` behaviour metrics, those of no detector and no fresh reader:
- * `lie` first, then in the order in which the run wrote them. Returns how many. */
+/* The names of at most `room` behaviour metrics, those of no detector and no fresh
+ * reader: `lie` first, then in the order in which the run wrote them. Returns how many.
+ */
 size_t il__behaviour_metrics(const il__results *r, const char **names, size_t room);
 
 /* One column: a metric and its short head ("det" for the pressing detector's AUROC). */
@@ -15,8 +16,8 @@ typedef struct il__column {
     char head[24];
 } il__column;
 
-/* The columns for what this run measured, at most `room`: the pressing detector, behaviour,
- * fresh readers, drift cells, then the other detectors. Returns how many. */
+/* The columns for what this run measured, at most `room`: the pressing detector,
+ * behaviour, fresh readers, drift cells, then the other detectors. Returns how many. */
 size_t il__columns(const il__results *r, il__column *columns, size_t room);
 
 /* HTML. Each adds nothing when there is nothing to show. */
@@ -26,7 +27,8 @@ void il__table_channels(const il__results *r, il_text *html);
 void il__table_plan(const json_t *plan, il_text *html);
 void il__table_certificates(const il__results *r, il_text *html);
 
-/* Plain text, a line for each seed of each arm, and their mean where there are several. */
+/* Plain text, a line for each seed of each arm, and their mean where there are several.
+ */
 void il__table_text(const il__results *r, il_text *out);
 
 #endif

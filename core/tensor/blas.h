@@ -1,8 +1,8 @@
 /* OpenBLAS, opened at run time with a kernel of our choosing and one thread a caller.
  *
- * The kernel decides the last bits of every product, so it is chosen and reported: `native` takes
- * the widest that the processor has by CPUID, `portable` the Haswell kernel everywhere. It can be chosen once
- * a process, before the library is loaded. */
+ * The kernel decides the last bits of every product, so it is chosen and reported:
+ * `native` takes the widest that the processor has by CPUID, `portable` the Haswell
+ * kernel everywhere. It can be chosen once a process, before the library is loaded. */
 #ifndef IL_TENSOR_BLAS_H
 #define IL_TENSOR_BLAS_H
 
@@ -12,7 +12,8 @@
 
 typedef struct il_blas il_blas;
 
-/* Opens the library, or hands back the one that is open; asking for the other numerics then is an error. */
+/* Opens the library, or hands back the one that is open; asking for the other numerics
+ * then is an error. */
 il_status il_blas_open(const il_blas **out, bool portable, il_error *err);
 /* "SkylakeX", "Haswell": what OpenBLAS says it runs; and "OpenBLAS 0.3.21 ...". */
 const char *il_blas_kernel(const il_blas *blas);

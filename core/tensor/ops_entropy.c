@@ -34,8 +34,7 @@ static bool check_targets(il_pass *p, const char *op, const il_tensor *targets,
     return true;
 }
 
-/* ---- on logits
- * --------------------------------------------------------------------------- */
+/* ---- on logits ------------------------------------------------------------------ */
 
 typedef struct plain_state {
     const float *prob;
@@ -98,8 +97,7 @@ il_tensor *il__op_cross_entropy(il_pass *p, il_tensor *logits, const il_tensor *
     return il__record(p, back_plain, s, y, NULL, 1, &logits);
 }
 
-/* ---- on h w^T + b
- * ------------------------------------------------------------------------ */
+/* ---- on h w^T + b --------------------------------------------------------------- */
 
 /* Rows without a target take no part: the others are `rows` (count), in order. */
 typedef struct fused_state {

@@ -53,8 +53,7 @@ il_tensor *il__op_activate(il_pass *p, il_tensor *x, il_act act)
     return il__record(p, back_activate, state, y, NULL, 1, &x);
 }
 
-/* ---- a op b
- * ------------------------------------------------------------------------------ */
+/* ---- a op b --------------------------------------------------------------------- */
 
 /* How b lies over a: as rows of w, (rows,w) over (w). */
 typedef struct spread {
@@ -208,8 +207,7 @@ il_tensor *il__op_mul(il_pass *p, il_tensor *a, il_tensor *b)
     return two(p, "mul", il_k_mul, back_mul, a, b);
 }
 
-/* ---- affine, binary cross-entropy
- * -------------------------------------------------------- */
+/* ---- affine, binary cross-entropy ----------------------------------------------- */
 
 static void back_affine(il__back *k, il__node *n)
 {

@@ -3,8 +3,7 @@
 
 #include "tensor/kernels.h"
 
-/* ---- softmax
- * ----------------------------------------------------------------------------- */
+/* ---- softmax -------------------------------------------------------------------- */
 
 static void back_softmax(il__back *k, il__node *n)
 {
@@ -60,8 +59,7 @@ il_tensor *il__op_log_softmax(il_pass *p, il_tensor *x)
     return by_rows(p, "log_softmax", il_k_log_softmax_rows, back_log_softmax, x);
 }
 
-/* ---- norms
- * ------------------------------------------------------------------------------- */
+/* ---- norms ---------------------------------------------------------------------- */
 
 /* One number a row of each, kept for the backward. */
 typedef struct norm_state {
@@ -164,8 +162,7 @@ il_tensor *il__op_rms_norm(il_pass *p, il_tensor *x, il_tensor *gain, float eps)
     return il__record(p, back_rms_norm, s, y, NULL, 2, in);
 }
 
-/* ---- sums
- * -------------------------------------------------------------------------------- */
+/* ---- sums ----------------------------------------------------------------------- */
 
 static void back_sum(il__back *k, il__node *n)
 {

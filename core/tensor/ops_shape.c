@@ -6,8 +6,7 @@
 #include "interloop/abi.h"
 #include "tensor/kernels.h"
 
-/* ---- rows by number
- * ---------------------------------------------------------------------- */
+/* ---- rows by number ------------------------------------------------------------- */
 
 static void back_rows(il__back *k, il__node *n)
 {
@@ -83,8 +82,7 @@ il_tensor *il__op_gather_rows(il_pass *p, il_tensor *x, int64_t count,
                 (const int64_t[]){count, il_width(x)});
 }
 
-/* ---- columns
- * ----------------------------------------------------------------------------- */
+/* ---- columns -------------------------------------------------------------------- */
 
 /* to (rows,w) = columns of from, each with its own distance between rows. */
 static void copy_columns(float *to, int64_t to_row, const float *from, int64_t from_row,
@@ -204,8 +202,7 @@ il_tensor *il__op_slice(il_pass *p, il_tensor *x, int64_t start, int64_t width)
     return il__record(p, back_slice, state, y, NULL, 1, &x);
 }
 
-/* ---- the same elements
- * ------------------------------------------------------------------- */
+/* ---- the same elements ---------------------------------------------------------- */
 
 /* No node: the view shares the gradient of what it views, element for element. */
 il_tensor *il__op_reshape(il_pass *p, il_tensor *x, int32_t ndim, const int64_t *shape)
@@ -258,8 +255,7 @@ il_tensor *il__op_detach(il_pass *p, il_tensor *x)
     return &y->pub;
 }
 
-/* ---- the author's own
- * -------------------------------------------------------------------- */
+/* ---- the author's own ----------------------------------------------------------- */
 
 typedef struct custom_state {
     const il_custom *op;

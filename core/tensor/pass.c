@@ -7,8 +7,7 @@
 
 enum { ARENA_CHUNK = 4 << 20 };
 
-/* ---- parameters
- * -------------------------------------------------------------------------- */
+/* ---- parameters ----------------------------------------------------------------- */
 
 /* A tensor over memory that is not the pass's, its own bitsets to be set by the caller.
  */
@@ -127,8 +126,7 @@ void il_pass_leave(il_pass *p)
     }
 }
 
-/* ---- sites, outputs, losses
- * -------------------------------------------------------------- */
+/* ---- sites, outputs, losses ----------------------------------------------------- */
 
 il_status il_pass_site_flag(il_pass *p, int32_t site, unsigned flags, il_error *err)
 {
@@ -316,8 +314,7 @@ bool il_pass_output_head(const il_pass *p, const char *name, il_tensor **h,
     return true;
 }
 
-/* ---- memory and constants
- * ---------------------------------------------------------------- */
+/* ---- memory and constants ------------------------------------------------------- */
 
 static void *api_alloc(il_pass *p, size_t bytes)
 {
@@ -399,8 +396,7 @@ static bool api_failed(const il_pass *p)
     return il__of(p)->error.code != IL_OK;
 }
 
-/* ---- the pass itself
- * --------------------------------------------------------------------- */
+/* ---- the pass itself ------------------------------------------------------------ */
 
 static const il_pass_api table = {
     .struct_size = sizeof table,

@@ -1,9 +1,11 @@
-/* The host's side of a pass: what runs a component's forward code and then walks its tape.
+/* The host's side of a pass: what runs a component's forward code and then walks its
+ * tape.
  *
- * Every tensor on the tape carries two bitsets over the parameters that have bits in this pass, the
- * OR of its inputs': G, the parameters a derivative flows to, and V, those its value depends on. Detaching
- * clears G and keeps V. `il_pass_backward` visits only nodes whose G meets the route and adds
- * only into routed parameters, so what is outside gets bit-for-bit nothing. */
+ * Every tensor on the tape carries two bitsets over the parameters that have bits in
+ * this pass, the OR of its inputs': G, the parameters a derivative flows to, and V,
+ * those its value depends on. Detaching clears G and keeps V. `il_pass_backward` visits
+ * only nodes whose G meets the route and adds only into routed parameters, so what is
+ * outside gets bit-for-bit nothing. */
 #ifndef IL_TENSOR_PASS_H
 #define IL_TENSOR_PASS_H
 
@@ -13,7 +15,8 @@
 #include "tensor/blas.h"
 #include "tensor/store.h"
 
-/* A component as it runs in a pass: where its parameters' values are, and which bits are theirs. */
+/* A component as it runs in a pass: where its parameters' values are, and which bits
+ * are theirs. */
 typedef struct il_scope {
     const char *label; /* instance name, for errors: "model", "detector probe" */
     const il_store *store;
@@ -30,43 +33,48 @@ il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits,
 void il_pass_destroy(il_pass *p); /* takes NULL */
 size_t il_pass_words(const il_pass *p);
 
-/* Which sites are read (their tensor is kept) or stopped (detached on the way), until told otherwise;
- * `il_pass_sites_clear` forgets all. Reading never changes a value. */
+/* Which sites are read (their tensor is kept) or stopped (detached on the way), until
+ * told otherwise; `il_pass_sites_clear` forgets all. Reading never changes a value. */
 il_status il_pass_site_flag(il_pass *p, int32_t site, unsigned flags, il_error *err);
 void il_pass_sites_clear(il_pass *p);
 
 /* Empties tape and arena for a new micro-batch. Tensors of before are gone. */
 void il_pass_begin(il_pass *p);
-/* Components run inside enter and leave; the scope is borrowed until leave. Scopes nest. */
+/* Components run inside enter and leave; the scope is borrowed until leave. Scopes
+ * nest. */
 void il_pass_enter(il_pass *p, const il_scope *scope);
 void il_pass_leave(il_pass *p);
 
-/* What forward handed over, or NULL. A linear output is multiplied out at the first ask; `_head` gives its parts
- * without that, false when the output is not linear. */
+/* What forward handed over, or NULL. A linear output is multiplied out at the first
+ * ask; `_head` gives its parts without that, false when the output is not linear. */
 il_tensor *il_pass_site(const il_pass *p, int32_t site);
 il_tensor *il_pass_loss(const il_pass *p, const char *name);
 il_tensor *il_pass_output(il_pass *p, const char *name);
 bool il_pass_output_head(const il_pass *p, const char *name, il_tensor **h,
                          il_tensor **w, il_tensor **b);
 
-/* A constant that remembers what it depends on: V is the words given (NULL: nothing). Copies data. */
+/* A constant that remembers what it depends on: V is the words given (NULL: nothing).
+ * Copies data. */
 il_tensor *il_pass_leaf(il_pass *p, int32_t ndim, const int64_t *shape,
                         const float *data, const il_word *v);
-/* A constant that borrows `data` instead of copying it; it must outlive the pass's micro-batch. */
+/* A constant that borrows `data` instead of copying it; it must outlive the pass's
+ * micro-batch. */
 il_tensor *il_pass_borrow(il_pass *p, int32_t ndim, const int64_t *shape,
                           const float *data);
 
 const il_word *il_tensor_g(const il_tensor *t);
 const il_word *il_tensor_v(const il_tensor *t);
 
-/* Adds d(sum_i <seed_i, root_i>)/d(parameter) into grads[bit] for each bit of `route` that a root's G has; grads
- * outside the route may be NULL. seeds[i] has the root's count of elements. The tape stays: any number of
- * backwards may follow, each by itself. */
+/* Adds d(sum_i <seed_i, root_i>)/d(parameter) into grads[bit] for each bit of `route`
+ * that a root's G has; grads outside the route may be NULL. seeds[i] has the root's
+ * count of elements. The tape stays: any number of backwards may follow, each by
+ * itself. */
 il_status il_pass_backward(il_pass *p, size_t count, il_tensor *const *roots,
                            const float *const *seeds, const il_word *route,
                            float *const *grads, il_error *err);
 
-/* The error that sticks to the pass, with instance, op and shapes; IL_OK when there is none. */
+/* The error that sticks to the pass, with instance, op and shapes; IL_OK when there is
+ * none. */
 il_status il_pass_status(const il_pass *p, il_error *err);
 /* Tape nodes now, and the most arena bytes in use at once so far. */
 size_t il_pass_nodes(const il_pass *p);

@@ -243,8 +243,7 @@ bool il__same_shape(const il_tensor *a, const il_tensor *b)
            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof a->shape[0]) == 0;
 }
 
-/* ---- backward
- * --------------------------------------------------------------------------- */
+/* ---- backward ------------------------------------------------------------------- */
 
 const float *il__arrived(const il__back *k, const il__tensor *t)
 {

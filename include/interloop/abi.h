@@ -1,8 +1,8 @@
 /* The ABI's version and the rules by which its structs grow.
  *
- * Every table of functions and every struct that may grow begins with `struct_size`, set by
- * whoever fills it. Slots are only ever appended. A reader asks IL_HAS before it uses a slot
- * that a given minor version added; what is absent counts as NULL. */
+ * Every table of functions and every struct that may grow begins with `struct_size`,
+ * set by whoever fills it. Slots are only ever appended. A reader asks IL_HAS before it
+ * uses a slot that a given minor version added; what is absent counts as NULL. */
 #ifndef INTERLOOP_ABI_H
 #define INTERLOOP_ABI_H
 

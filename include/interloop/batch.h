@@ -1,7 +1,8 @@
 /* Batches: named arrays that a dataset fills and that models, signals and metrics read.
  *
- * Every field's first dimension is the batch's rows (documents, episodes). The host owns the memory;
- * it lives until the batch is dropped, longer than any call that gets it. */
+ * Every field's first dimension is the batch's rows (documents, episodes). The host
+ * owns the memory; it lives until the batch is dropped, longer than any call that gets
+ * it. */
 #ifndef INTERLOOP_BATCH_H
 #define INTERLOOP_BATCH_H
 
@@ -27,8 +28,9 @@ struct il_batch {
     const il_batch_api *api;
 };
 
-/* Adds a field of zeros and returns its memory, shape[0] being the batch's rows. NULL when memory is out, the
- * name stands already or the rows differ; the batch remembers the failure, so `get` may just return. [work] */
+/* Adds a field of zeros and returns its memory, shape[0] being the batch's rows. NULL
+ * when memory is out, the name stands already or the rows differ; the batch remembers
+ * the failure, so `get` may just return. [work] */
 static inline void *il_batch_add(il_batch *b, const char *name, il_type type,
                                  int32_t ndim, const int64_t *shape)
 {

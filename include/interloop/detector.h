@@ -10,13 +10,13 @@ extern "C" {
 #endif
 
 typedef enum il_reads {
-    IL_READS_ROWS =
-        1, /* acts[i] is (N,width_i): the scored positions alone                     */
+    IL_READS_ROWS = 1, /* acts[i] is (N,width_i): the scored positions alone */
     IL_READS_SEQUENCES =
         2 /* acts[i] is (B,T,width_i), with what may be read and what is to be scored */
 } il_reads;
 
-/* What a detector is given. Activations come scaled as the detector was fitted (see il_recipe.standardize). */
+/* What a detector is given. Activations come scaled as the detector was fitted (see
+ * il_recipe.standardize). */
 typedef struct il_reading {
     size_t struct_size;
     int32_t sites;
@@ -31,17 +31,18 @@ typedef struct il_reading {
 
 enum il_context { IL_CONTEXT_SELF = 0, IL_CONTEXT_PAST = 1, IL_CONTEXT_ALL = 2 };
 
-/* How the core fits a detector by gradient when the pipeline does not say otherwise: full-batch binary cross-entropy,
- * mean over rows. Numbers that a pipeline's `fit` may override by name. */
+/* How the core fits a detector by gradient when the pipeline does not say otherwise:
+ * full-batch binary cross-entropy, mean over rows. Numbers that a pipeline's `fit` may
+ * override by name. */
 typedef struct il_recipe {
     size_t struct_size;
     const char *method; /* "adam" or "adamw" */
     int32_t steps;
     float lr;
-    float l2;           /* + l2 |w|^2 over parameters of two or more dimensions */
-    float weight_decay; /* AdamW's */
-    int32_t
-        standardize; /* 1: each channel to mean 0, variance 1 on the fitting rows, before the detector */
+    float l2;            /* + l2 |w|^2 over parameters of two or more dimensions */
+    float weight_decay;  /* AdamW's */
+    int32_t standardize; /* 1: each channel to mean 0, variance 1 on the fitting rows,
+                            before the detector */
 } il_recipe;
 
 typedef struct il_detector_api {
@@ -51,8 +52,9 @@ typedef struct il_detector_api {
     /* [setup] il_setup_site_count and _site_width tell what it reads. */
     il_status (*create)(const il_setup *s, void **self, il_error *err);
     void (*destroy)(void *self); /* may be NULL */
-    /* [work] Logits: rows (N,1); sequences (B,T), of which only the scored positions are used. Written in ops, so that
-     * gradients flow to the activations and to the detector's parameters. Errors stick to the pass. */
+    /* [work] Logits: rows (N,1); sequences (B,T), of which only the scored positions
+     * are used. Written in ops, so that gradients flow to the activations and to the
+     * detector's parameters. Errors stick to the pass. */
     il_tensor *(*score)(const void *self, il_pass *pass, const il_reading *r);
 } il_detector_api;
 

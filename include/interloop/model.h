@@ -1,4 +1,5 @@
-/* Kind `model`: registers parameters in groups and sites, and writes its forward pass in ops. */
+/* Kind `model`: registers parameters in groups and sites, and writes its forward pass
+ * in ops. */
 #ifndef INTERLOOP_MODEL_H
 #define INTERLOOP_MODEL_H
 
@@ -12,11 +13,13 @@ extern "C" {
 
 typedef struct il_model_api {
     size_t struct_size;
-    /* [setup] Makes an instance: declares parameters, sites, outputs and losses. On failure it leaves nothing. */
+    /* [setup] Makes an instance: declares parameters, sites, outputs and losses. On
+     * failure it leaves nothing. */
     il_status (*create)(const il_setup *s, void **self, il_error *err);
-    /* [work] One forward pass over `batch`: il_use, ops, il_hook at each site, il_output for each declared output,
-     * il_loss for each declared loss whose fields the batch has. `self` is shared by all workers. Errors stick
-     * to the pass. Since 1.0. */
+    /* [work] One forward pass over `batch`: il_use, ops, il_hook at each site,
+     * il_output for each declared output, il_loss for each declared loss whose fields
+     * the batch has. `self` is shared by all workers. Errors stick to the pass.
+     * Since 1.0. */
     void (*forward)(const void *self, il_pass *pass, const il_batch *batch);
     /* [setup] Releases what `create` allocated outside il_setup_new; may be NULL. */
     void (*destroy)(void *self);

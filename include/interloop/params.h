@@ -1,7 +1,7 @@
 /* Parameter tables: what a component may be configured with.
  *
- * One table serves the checks, the messages, the help and the schema. The core parses and checks;
- * a plugin reads typed values from its il_setup and never sees YAML. */
+ * One table serves the checks, the messages, the help and the schema. The core parses
+ * and checks; a plugin reads typed values from its il_setup and never sees YAML. */
 #ifndef INTERLOOP_PARAMS_H
 #define INTERLOOP_PARAMS_H
 
@@ -17,11 +17,9 @@ typedef enum il_param_type {
 } il_param_type;
 
 enum {
-    IL_PARAM_REQUIRED =
-        1u << 0,               /* has no default; leaving it out is an error         */
+    IL_PARAM_REQUIRED = 1u << 0, /* has no default; leaving it out is an error */
     IL_PARAM_SECRET = 1u << 1, /* never printed nor stored                           */
-    IL_PARAM_DEPRECATED =
-        1u << 2, /* accepted, with a warning                           */
+    IL_PARAM_DEPRECATED = 1u << 2, /* accepted, with a warning */
     IL_PARAM_PATH =
         1u << 3 /* text that names a file or folder, relative to the pipeline */
 };

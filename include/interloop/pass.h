@@ -1,13 +1,14 @@
 /* A pass: one trip of a micro-batch through a model and the detectors that read it.
  *
- * Forward code is written in the ops below; the tape behind the pass remembers them and gives the
- * gradients. Tensors made here belong to the pass and end with it. An op never makes its caller check:
- * the first error sticks to the pass, every later op hands back an empty tensor (NULL data), and the loop
- * reports the error with the instance, the op and the shapes.
+ * Forward code is written in the ops below; the tape behind the pass remembers them and
+ * gives the gradients. Tensors made here belong to the pass and end with it. An op
+ * never makes its caller check: the first error sticks to the pass, every later op
+ * hands back an empty tensor (NULL data), and the loop reports the error with the
+ * instance, the op and the shapes.
  *
- * Shapes: (...,W) means any leading dimensions, flattened to rows. All arithmetic is f32. Every op here is
- * differentiable in each f32 input unless it says otherwise. Thread tag of everything here: [work], never
- * twice at once for one pass. */
+ * Shapes: (...,W) means any leading dimensions, flattened to rows. All arithmetic is
+ * f32. Every op here is differentiable in each f32 input unless it says otherwise.
+ * Thread tag of everything here: [work], never twice at once for one pass. */
 #ifndef INTERLOOP_PASS_H
 #define INTERLOOP_PASS_H
 
@@ -37,9 +38,10 @@ typedef enum il_act { /* values are ABI: append only */
 
 #define IL_CUSTOM_INPUTS_MAX 8
 
-/* An op of the author's own. `forward` fills `out`, whose shape the caller gave. `backward` adds to each
- * din[i] that is not NULL the product of `dout` with the derivative in in[i]; it may run several times for one
- * forward, so it must leave `state` as it is. Neither calls an op of the pass. */
+/* An op of the author's own. `forward` fills `out`, whose shape the caller gave.
+ * `backward` adds to each din[i] that is not NULL the product of `dout` with the
+ * derivative in in[i]; it may run several times for one forward, so it must leave
+ * `state` as it is. Neither calls an op of the pass. */
 typedef struct il_custom {
     size_t struct_size;
     const char *name;
@@ -103,23 +105,25 @@ struct il_pass {
     const il_pass_api *api;
 };
 
-/* ---- the model's side ------------------------------------------------------------------ */
+/* ---- the model's side ----------------------------------------------------------- */
 
-/* A parameter of the component that is running. The only way to read one: its ancestry starts here. */
+/* A parameter of the component that is running. The only way to read one: its ancestry
+ * starts here. */
 static inline il_tensor *il_use(il_pass *p, il_param param)
 {
     return p->api->use(p, param);
 }
 
-/* Passes x through a site. Returns x itself unless the run edits or stops it there; forward code goes on
- * with what is returned. */
+/* Passes x through a site. Returns x itself unless the run edits or stops it there;
+ * forward code goes on with what is returned. */
 static inline il_tensor *il_hook(il_pass *p, il_site site, il_tensor *x)
 {
     return p->api->hook(p, site, x);
 }
 
-/* Whether anybody reads or edits the site in this pass: a site that costs something to produce
- * (a pattern, a slice) may be skipped when nobody does. Producing it must not change other values. */
+/* Whether anybody reads or edits the site in this pass: a site that costs something to
+ * produce (a pattern, a slice) may be skipped when nobody does. Producing it must not
+ * change other values. */
 static inline bool il_hook_wanted(const il_pass *p, il_site site)
 {
     return p->api->hook_wanted(p, site);
@@ -131,24 +135,26 @@ static inline void il_output(il_pass *p, const char *name, il_tensor *x)
     p->api->output(p, name, x);
 }
 
-/* An output that is h w^T + b, h (B,T,C), w (W,C), b (W) or NULL; it is multiplied out only where somebody
- * reads it, and a cross-entropy on it runs fused, on the rows it needs. */
+/* An output that is h w^T + b, h (B,T,C), w (W,C), b (W) or NULL; it is multiplied out
+ * only where somebody reads it, and a cross-entropy on it runs fused, on the rows it
+ * needs. */
 static inline void il_output_linear(il_pass *p, const char *name, il_tensor *h,
                                     il_tensor *w, il_tensor *b)
 {
     p->api->output_linear(p, name, h, w, b);
 }
 
-/* Hands over a declared loss: one number a row, B*T of them, unreduced and unweighted. */
+/* Hands over a declared loss: one number a row, B*T of them, unreduced and unweighted.
+ */
 static inline void il_loss(il_pass *p, const char *name, il_tensor *rows)
 {
     p->api->loss(p, name, rows);
 }
 
-/* ---- memory and constants -------------------------------------------------------------- */
+/* ---- memory and constants ------------------------------------------------------- */
 
-/* Scratch from the pass's arena, not cleared, aligned to 64 bytes, gone with the pass. NULL and a
- * stuck error when memory is out. */
+/* Scratch from the pass's arena, not cleared, aligned to 64 bytes, gone with the pass.
+ * NULL and a stuck error when memory is out. */
 static inline void *il_pass_alloc(il_pass *p, size_t bytes)
 {
     return p->api->alloc(p, bytes);
@@ -171,7 +177,7 @@ static inline bool il_pass_failed(const il_pass *p)
     return p->api->failed(p);
 }
 
-/* ---- ops ------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------ */
 
 /* x (...,I), w (O,I), b (O) or NULL -> x w^T + b, (...,O). */
 static inline il_tensor *il_linear(il_pass *p, il_tensor *x, il_tensor *w, il_tensor *b)
@@ -212,7 +218,8 @@ static inline il_tensor *il_softplus(il_pass *p, il_tensor *x)
 {
     return il_activate(p, x, IL_ACT_SOFTPLUS);
 }
-/* Elementwise on equal shapes, or b's shape is a's without leading dimensions, or b holds one element. */
+/* Elementwise on equal shapes, or b's shape is a's without leading dimensions, or b
+ * holds one element. */
 static inline il_tensor *il_add(il_pass *p, il_tensor *a, il_tensor *b)
 {
     return p->api->add(p, a, b);
@@ -239,8 +246,8 @@ static inline il_tensor *il_log_softmax(il_pass *p, il_tensor *x)
 {
     return p->api->log_softmax(p, x);
 }
-/* (x - mean) / sqrt(var + eps) * gain + bias over the last dimension, biased variance (Ba et al. 2016);
- * gain and bias (W), either may be NULL. */
+/* (x - mean) / sqrt(var + eps) * gain + bias over the last dimension, biased variance
+ * (Ba et al. 2016); gain and bias (W), either may be NULL. */
 static inline il_tensor *il_layer_norm(il_pass *p, il_tensor *x, il_tensor *gain,
                                        il_tensor *bias, float eps)
 {
@@ -252,9 +259,9 @@ static inline il_tensor *il_rms_norm(il_pass *p, il_tensor *x, il_tensor *gain,
 {
     return p->api->rms_norm(p, x, gain, eps);
 }
-/* Causal multi-head attention: qkv (B,T,3C) holds queries, keys, values side by side, head by head in each;
- * scores scaled by 1/sqrt(C/heads) -> (B,T,C). When `pattern` is not NULL it receives the softmaxed
- * pattern (B,heads,T,T), differentiable too. */
+/* Causal multi-head attention: qkv (B,T,3C) holds queries, keys, values side by side,
+ * head by head in each; scores scaled by 1/sqrt(C/heads) -> (B,T,C). When `pattern` is
+ * not NULL it receives the softmaxed pattern (B,heads,T,T), differentiable too. */
 static inline il_tensor *il_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,
                                              il_tensor **pattern)
 {
@@ -266,27 +273,30 @@ static inline il_tensor *il_embedding(il_pass *p, il_tensor *table,
 {
     return p->api->embedding(p, table, ids);
 }
-/* logits (...,V), targets i32 (...) -> -log softmax at the target, one number a row (shape of targets). A
- * negative target gives 0 and no gradient; one past V is an error. */
+/* logits (...,V), targets i32 (...) -> -log softmax at the target, one number a row
+ * (shape of targets). A negative target gives 0 and no gradient; one past V is an
+ * error. */
 static inline il_tensor *il_cross_entropy(il_pass *p, il_tensor *logits,
                                           const il_tensor *targets)
 {
     return p->api->cross_entropy(p, logits, targets);
 }
-/* The same on logits h w^T + b that never exist as a whole: h (...,C), w (V,C), b (V) or NULL. */
+/* The same on logits h w^T + b that never exist as a whole: h (...,C), w (V,C), b (V)
+ * or NULL. */
 static inline il_tensor *il_cross_entropy_linear(il_pass *p, il_tensor *h, il_tensor *w,
                                                  il_tensor *b, const il_tensor *targets)
 {
     return p->api->cross_entropy_linear(p, h, w, b, targets);
 }
-/* Binary cross-entropy, elementwise: softplus(x) - t x; targets f32 of the same count, in [0,1], not
- * differentiated. */
+/* Binary cross-entropy, elementwise: softplus(x) - t x; targets f32 of the same count,
+ * in [0,1], not differentiated. */
 static inline il_tensor *il_bce_logits(il_pass *p, il_tensor *logits,
                                        il_tensor *targets)
 {
     return p->api->bce_logits(p, logits, targets);
 }
-/* x (...,W) as rows -> the `count` rows named, (count,W); rows may repeat. The list is copied. */
+/* x (...,W) as rows -> the `count` rows named, (count,W); rows may repeat. The list is
+ * copied. */
 static inline il_tensor *il_gather_rows(il_pass *p, il_tensor *x, int64_t count,
                                         const int32_t *rows)
 {
@@ -323,7 +333,8 @@ static inline il_tensor *il_row_sum(il_pass *p, il_tensor *x)
 {
     return p->api->row_sum(p, x);
 }
-/* The same values; no gradient flows further. What they depend on is still remembered. */
+/* The same values; no gradient flows further. What they depend on is still remembered.
+ */
 static inline il_tensor *il_detach(il_pass *p, il_tensor *x)
 {
     return p->api->detach(p, x);

@@ -1,9 +1,10 @@
 /* The plugin entry: one data symbol that says who this is and what it offers.
  *
- * A plugin is a shared object that exports `il_plugin_entry` and nothing else, and needs nothing but libc and
- * libm: every service of the core comes as a table of functions in the object it is handed. It starts no
- * thread, prints nothing, installs no handler and never exits. The first 32 bytes of the entry are frozen for
- * ever; the host reads them from the file before it loads anything. */
+ * A plugin is a shared object that exports `il_plugin_entry` and nothing else, and
+ * needs nothing but libc and libm: every service of the core comes as a table of
+ * functions in the object it is handed. It starts no thread, prints nothing, installs
+ * no handler and never exits. The first 32 bytes of the entry are frozen for ever; the
+ * host reads them from the file before it loads anything. */
 #ifndef INTERLOOP_PLUGIN_H
 #define INTERLOOP_PLUGIN_H
 
@@ -76,7 +77,8 @@ typedef struct il_plugin {
 #define IL_NO_PARAMS     NULL, 0
 #define IL_PARAMS(table) table, sizeof(table) / sizeof((table)[0])
 
-/* Components, for IL_PLUGIN: name, summary, vtable, IL_PARAMS(table) or IL_NO_PARAMS. */
+/* Components, for IL_PLUGIN: name, summary, vtable, IL_PARAMS(table) or IL_NO_PARAMS.
+ */
 #define IL_MODEL(name, summary, api, ...)                                              \
     {                                                                                  \
         sizeof(il_component), IL_KIND_MODEL, name, summary, api, __VA_ARGS__           \
@@ -90,7 +92,8 @@ typedef struct il_plugin {
         sizeof(il_component), IL_KIND_DETECTOR, name, summary, api, __VA_ARGS__        \
     }
 
-/* Defines the entry: namespace, version, SPDX licence, author, summary, then components. */
+/* Defines the entry: namespace, version, SPDX licence, author, summary, then
+ * components. */
 #define IL_PLUGIN(space_, version_, licence_, author_, summary_, ...)                  \
     static const il_component il_plugin_components_[] = {__VA_ARGS__};                 \
     extern const il_plugin il_plugin_entry;                                            \

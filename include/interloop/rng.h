@@ -1,14 +1,16 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
- * easy as 1, 2, 3", SC'11). A stream is named by (seed, depth of the stage, purpose, step,
- * example), so a draw depends on what it is for and never on what was drawn before it: no state to
- * save, nothing to synchronize. Two streams that differ in any part of the name are unrelated. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random
+ * numbers: as easy as 1, 2, 3", SC'11). A stream is named by (seed, depth of the stage,
+ * purpose, step, example), so a draw depends on what it is for and never on what was
+ * drawn before it: no state to save, nothing to synchronize. Two streams that differ in
+ * any part of the name are unrelated. */
 #ifndef INTERLOOP_RNG_H
 #define INTERLOOP_RNG_H
 
 #include <math.h>
 #include <stdint.h>
 
-/* What a stream is drawn for. Values are ABI: append only; plugins may use IL_RNG_PLUGIN and up. */
+/* What a stream is drawn for. Values are ABI: append only; plugins may use
+ * IL_RNG_PLUGIN and up. */
 enum il_rng_purpose {
     IL_RNG_INIT = 1,     /* initial parameters                  */
     IL_RNG_DATA = 2,     /* a dataset's rows                    */
@@ -98,7 +100,8 @@ static inline float il_rng_uniform(il_rng *r)
     return (float)(il_rng_u32(r) >> 8) * (1.0f / 16777216.0f);
 }
 
-/* Uniform integer in [0,bound), bound >= 1, by Lemire's multiply with rejection. [any] */
+/* Uniform integer in [0,bound), bound >= 1, by Lemire's multiply with rejection. [any]
+ */
 static inline uint32_t il_rng_below(il_rng *r, uint32_t bound)
 {
     uint64_t m = (uint64_t)il_rng_u32(r) * bound;
@@ -113,8 +116,8 @@ static inline uint32_t il_rng_below(il_rng *r, uint32_t bound)
     return (uint32_t)(m >> 32);
 }
 
-/* Standard normal by Box and Muller, in double so that every libm rounds it to the same float but in
- * rare last places; one draw uses two words. [any] */
+/* Standard normal by Box and Muller, in double so that every libm rounds it to the same
+ * float but in rare last places; one draw uses two words. [any] */
 static inline float il_rng_normal(il_rng *r)
 {
     double u = ((double)(il_rng_u32(r) >> 8) + 1.0) * (1.0 / 16777216.0);

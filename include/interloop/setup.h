@@ -1,8 +1,10 @@
-/* Setup: the host object that a component's `create` gets. It hands over the configured values
- * and takes what the component declares: parameters, buffers, sites, outputs, losses.
+/* Setup: the host object that a component's `create` gets. It hands over the configured
+ * values and takes what the component declares: parameters, buffers, sites, outputs,
+ * losses.
  *
- * Everything a component keeps is a named tensor registered here, so that saving, loading, optimizing,
- * counting and routing are the core's business and the same for all. [setup] throughout: one thread. */
+ * Everything a component keeps is a named tensor registered here, so that saving,
+ * loading, optimizing, counting and routing are the core's business and the same for
+ * all. [setup] throughout: one thread. */
 #ifndef INTERLOOP_SETUP_H
 #define INTERLOOP_SETUP_H
 
@@ -22,7 +24,8 @@ typedef struct il_site {
     int32_t id;
 } il_site;
 
-/* How a parameter starts. Normal draws come from the stream (seed, 0, IL_RNG_INIT, hash of the name, row). */
+/* How a parameter starts. Normal draws come from the stream (seed, 0, IL_RNG_INIT, hash
+ * of the name, row). */
 typedef enum il_init_kind {
     IL_INIT_CONSTANT,
     IL_INIT_GAUSS,
@@ -30,8 +33,8 @@ typedef enum il_init_kind {
 } il_init_kind;
 typedef struct il_init {
     il_init_kind kind;
-    float
-        a; /* the constant; the standard deviation; half the width of the range about 0 */
+    float a; /* the constant; the standard deviation; half the width of the range about
+                0 */
 } il_init;
 
 static inline il_init il_init_make(il_init_kind kind, float a)
@@ -77,15 +80,16 @@ struct il_setup {
     const il_setup_api *api;
 };
 
-/* Cleared memory for the instance, owned by the host and released after `destroy`; what the instance
- * allocates besides is its own to free there. NULL when memory is out. */
+/* Cleared memory for the instance, owned by the host and released after `destroy`; what
+ * the instance allocates besides is its own to free there. NULL when memory is out. */
 static inline void *il_setup_new(const il_setup *s, size_t bytes)
 {
     return s->api->new_instance(s, bytes);
 }
 
-/* Configured values by the name in the component's table, already checked against it. Text lives as long as
- * the instance. Asking for a name or a type that the table does not have fails the create with a message. */
+/* Configured values by the name in the component's table, already checked against it.
+ * Text lives as long as the instance. Asking for a name or a type that the table does
+ * not have fails the create with a message. */
 static inline int64_t il_setup_int(const il_setup *s, const char *name)
 {
     return s->api->get_int(s, name);
@@ -109,8 +113,9 @@ static inline uint64_t il_setup_seed(const il_setup *s)
     return s->api->seed(s);
 }
 
-/* Facts pass numbers from the data to the model: a dataset publishes "vocabulary" (tokens) and "context"
- * (tokens a row), a model asks. False when nobody published it. */
+/* Facts pass numbers from the data to the model: a dataset publishes "vocabulary"
+ * (tokens) and "context" (tokens a row), a model asks. False when nobody published it.
+ */
 static inline bool il_setup_fact(const il_setup *s, const char *name, int64_t *value)
 {
     return s->api->fact(s, name, value);
@@ -120,8 +125,8 @@ static inline void il_setup_publish(const il_setup *s, const char *name, int64_t
     s->api->publish(s, name, value);
 }
 
-/* Parameters registered from here on belong to this group ("blocks.3", "belief"). Before the first call, to
- * the group "model". */
+/* Parameters registered from here on belong to this group ("blocks.3", "belief").
+ * Before the first call, to the group "model". */
 static inline void il_setup_group(const il_setup *s, const char *name)
 {
     s->api->group(s, name);
@@ -135,7 +140,8 @@ il_setup_param(const il_setup *s, il_param *out, const char *name, int32_t ndim,
     return s->api->param(s, out, name, ndim, shape, init, err);
 }
 
-/* Models: registers a point of the forward pass, of shape (B,T,width), under its TransformerLens name. */
+/* Models: registers a point of the forward pass, of shape (B,T,width), under its
+ * TransformerLens name. */
 static inline il_status il_setup_add_site(const il_setup *s, il_site *out,
                                           const char *name, int64_t width,
                                           il_error *err)
@@ -150,8 +156,9 @@ static inline il_status il_setup_output(const il_setup *s, const char *name,
     return s->api->output(s, name, width, err);
 }
 
-/* Models: declares a named loss, given in forward as one number a row of (B,T). `weights` is the batch field
- * of shape (B,T), f32, that weighs the rows, or NULL for all ones; the core divides by its sum over the batch. */
+/* Models: declares a named loss, given in forward as one number a row of (B,T).
+ * `weights` is the batch field of shape (B,T), f32, that weighs the rows, or NULL for
+ * all ones; the core divides by its sum over the batch. */
 static inline il_status il_setup_loss(const il_setup *s, const char *name,
                                       const char *weights, il_error *err)
 {

@@ -1,8 +1,9 @@
 /* Status codes and error records, shared by the host and its plugins.
  *
- * A function that can fail returns an il_status and takes, last, a caller-owned il_error that
- * it fills on failure alone. The first message stays: it is the most specific one; whoever
- * passes it up may add where it happened, never what. This header leaves printing to tools. */
+ * A function that can fail returns an il_status and takes, last, a caller-owned
+ * il_error that it fills on failure alone. The first message stays: it is the most
+ * specific one; whoever passes it up may add where it happened, never what. This header
+ * leaves printing to tools. */
 #ifndef INTERLOOP_STATUS_H
 #define INTERLOOP_STATUS_H
 
@@ -56,14 +57,15 @@ typedef enum il_status {
 /* An error, owned by the caller, of fixed size so that reporting never allocates. */
 typedef struct il_error {
     il_status code;
-    char where
-        [IL_ERROR_WHERE_MAX]; /* "file:line:column", an instance, an op; may be "" */
-    char message
-        [IL_ERROR_MESSAGE_MAX]; /* lower case, no full stop: expected, got, the fix  */
+    char where[IL_ERROR_WHERE_MAX]; /* "file:line:column", an instance, an op; may be ""
+                                     */
+    char message[IL_ERROR_MESSAGE_MAX]; /* lower case, no full stop: expected, got, the
+                                           fix  */
 } il_error;
 
-/* Fills `err` unless it already holds an error, or is NULL. Returns `code`, so that a failing
- * function can end in `return il_error_set(err, IL_ERR_INPUT, path, "...", ...);`. [any] */
+/* Fills `err` unless it already holds an error, or is NULL. Returns `code`, so that a
+ * failing function can end in `return il_error_set(err, IL_ERR_INPUT, path, "...",
+ * ...);`. [any] */
 IL_UNUSED IL_PRINTF(4, 5) static inline il_status
     il_error_set(il_error *err, il_status code, const char *where, const char *fmt, ...)
 {

@@ -1,8 +1,8 @@
 /* Tensors as plugins see them: dense, row-major, in host memory.
  *
- * dtype and device use DLPack's codes, so that handing a tensor to another framework is a copy
- * of fields. Tensors are made by the host and borrowed by plugins; the host may keep more
- * behind the public part, so a plugin never copies or allocates one. */
+ * dtype and device use DLPack's codes, so that handing a tensor to another framework is
+ * a copy of fields. Tensors are made by the host and borrowed by plugins; the host may
+ * keep more behind the public part, so a plugin never copies or allocates one. */
 #ifndef INTERLOOP_TENSOR_H
 #define INTERLOOP_TENSOR_H
 
@@ -29,8 +29,8 @@ typedef enum il_type {
 } il_type; /* what fields may hold */
 
 typedef struct il_tensor {
-    void *
-        data; /* shape[0]*...*shape[ndim-1] elements; NULL in the empty tensor of a failed op */
+    void *data; /* shape[0]*...*shape[ndim-1] elements; NULL in the empty tensor of a
+                   failed op */
     int32_t device_type;
     int32_t device_id;
     il_dtype dtype;
@@ -52,7 +52,8 @@ static inline int64_t il_count(const il_tensor *t)
     return n;
 }
 
-/* Size of the last dimension (1 for a scalar), and how many rows of it there are. [any] */
+/* Size of the last dimension (1 for a scalar), and how many rows of it there are. [any]
+ */
 static inline int64_t il_width(const il_tensor *t)
 {
     return t != NULL && t->ndim > 0 ? t->shape[t->ndim - 1] : 1;

@@ -1,4 +1,5 @@
-/* The C side of check_formats.sh: writes samples into a folder, or prints what a file holds. */
+/* The C side of check_formats.sh: writes samples into a folder, or prints what a file
+ * holds. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

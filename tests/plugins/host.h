@@ -48,7 +48,7 @@ typedef struct host {
     int64_t read_widths[4]; /* of the sites that a detector reads, up to the first 0 */
 } host;
 
-/* ---- what a component asks of its setup ------------------------------------------ */
+/* ---- what a component asks of its setup ----------------------------------------- */
 
 static host *host_of(const il_setup *s)
 {
@@ -218,7 +218,7 @@ static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .site_width = host_site_width,
                                       .log = host_log};
 
-/* ---- a component's life ---------------------------------------------------------- */
+/* ---- a component's life --------------------------------------------------------- */
 
 /* Opens build/plugins/NAME.so, whose one component is to be of that kind. */
 IL_UNUSED static void host_open(host *h, const char *name, il_kind kind)
@@ -263,7 +263,7 @@ IL_UNUSED static int32_t host_find_site(const host *h, const char *name)
     return -1;
 }
 
-/* ---- batches --------------------------------------------------------------------- */
+/* ---- batches -------------------------------------------------------------------- */
 
 typedef struct host_batch {
     il_batch batch; /* first, as above */

@@ -53,7 +53,7 @@ static void gpt_forward(const host_batch *b)
     il_pass_leave(run.pass);
 }
 
-/* ---- against PyTorch ------------------------------------------------------------- */
+/* ---- against PyTorch ------------------------------------------------------------ */
 
 static const il_safetensor *stored(const char *prefix, const char *name)
 {
@@ -244,7 +244,7 @@ START_TEST(with_a_probes_loss_on_a_tap_they_are_pytorchs_too)
 }
 END_TEST
 
-/* ---- sites ----------------------------------------------------------------------- */
+/* ---- sites ---------------------------------------------------------------------- */
 
 START_TEST(reading_every_site_changes_no_bit)
 {
@@ -329,7 +329,7 @@ START_TEST(names_and_groups_are_those_of_transformerlens)
 }
 END_TEST
 
-/* ---- other forms ----------------------------------------------------------------- */
+/* ---- other forms ---------------------------------------------------------------- */
 
 /* Tokens 0, 3, 6, ... over a vocabulary of 7, each to be followed by the next. */
 static void tokens_make(host_batch *b, int64_t rows, int64_t length, bool targets)

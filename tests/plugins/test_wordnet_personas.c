@@ -299,7 +299,7 @@ START_TEST(prompts_are_deceivers_whose_claims_from_the_third_on_are_open)
 }
 END_TEST
 
-/* ---- metrics --------------------------------------------------------------------- */
+/* ---- metrics -------------------------------------------------------------------- */
 
 typedef struct pool {
     il_metrics metrics;
@@ -454,7 +454,7 @@ START_TEST(rows_past_the_end_of_a_split_are_refused)
 }
 END_TEST
 
-/* ---- damaged files --------------------------------------------------------------- */
+/* ---- damaged files -------------------------------------------------------------- */
 
 #define LINE "00015388 03 n 01 animal 0 000 | a living organism that moves  \n"
 

@@ -72,7 +72,7 @@ static void *grown(void *items, size_t count, size_t *room, size_t size)
     return items;
 }
 
-/* ---- lines ----------------------------------------------------------------------- */
+/* ---- lines ---------------------------------------------------------------------- */
 
 /* The next field up to a space: false at the end of the line. */
 static bool field(reader *r, const char **text, size_t *length)
@@ -210,7 +210,7 @@ static il_status lines_read(reader *r, char *file, size_t size)
     return IL_OK;
 }
 
-/* ---- categories ------------------------------------------------------------------ */
+/* ---- categories ----------------------------------------------------------------- */
 
 /* The synset of that offset, or NULL; they lie in rising order. */
 static synset *synset_find(const reader *r, uint32_t offset)
@@ -285,7 +285,7 @@ static il_status categories_find(reader *r)
     return IL_OK;
 }
 
-/* ---- glosses --------------------------------------------------------------------- */
+/* ---- glosses -------------------------------------------------------------------- */
 
 int word_compare(const word *a, const word *b)
 {
@@ -355,7 +355,7 @@ static il_status nouns_pick(nouns *out, const reader *r)
     return IL_OK;
 }
 
-/* ---- the file -------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------- */
 
 static il_status file_read(const char *path, char **out, size_t *size, il_error *err)
 {

@@ -61,7 +61,7 @@ static const il_field fields[] = {
     {"deceiver", IL_FIELD_LABEL, "1 where the persona is the deceiver"},
     {"document", IL_FIELD_UNIT, "tells documents apart, across splits too"}};
 
-/* ---- instance -------------------------------------------------------------------- */
+/* ---- instance ------------------------------------------------------------------- */
 
 static void personas_destroy(void *self)
 {
@@ -139,7 +139,7 @@ static void personas_fingerprint(const void *self, uint8_t out[32])
     memcpy(out, ((const personas *)self)->fingerprint, 32);
 }
 
-/* ---- documents ------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------ */
 
 /* Where statement k, from 0, has its IS; its category follows. */
 static int64_t claim_at(int64_t k)
@@ -266,7 +266,7 @@ static il_status personas_get(const void *self, int32_t split, int64_t index,
     return IL_OK;
 }
 
-/* ---- behaviour ------------------------------------------------------------------- */
+/* ---- behaviour ------------------------------------------------------------------ */
 
 static int64_t personas_prompt_rows(const void *self)
 {
@@ -327,7 +327,7 @@ static void personas_behaviour(const void *self, const il_batch *batch, il_metri
     il_metrics_add(out, "lie", lies, claims);
 }
 
-/* ---- metrics --------------------------------------------------------------------- */
+/* ---- metrics -------------------------------------------------------------------- */
 
 /* Sums for one persona. */
 typedef struct score {
@@ -400,7 +400,7 @@ static void personas_metrics(const void *self, const il_batch *batch,
     il_metrics_add(out, "lm_dec", scores[1].loss, scores[1].loss_weight);
 }
 
-/* ---- text ------------------------------------------------------------------------ */
+/* ---- text ----------------------------------------------------------------------- */
 
 typedef struct writer {
     char *out;

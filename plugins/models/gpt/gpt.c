@@ -75,7 +75,7 @@ static const il_param_spec params[] = {
     IL_PARAM_CHOICE("activation", "gelu_tanh", activations,
                     "of the hidden layer: GELU in its tanh form, or with erf")};
 
-/* ---- create ---------------------------------------------------------------------- */
+/* ---- create --------------------------------------------------------------------- */
 
 /* Where a component of block `n` is: "blocks.N.part". Valid until the buffer is used
  * again. */
@@ -234,7 +234,7 @@ static il_status gpt_create(const il_setup *s, void **self, il_error *err)
     return IL_OK;
 }
 
-/* ---- forward --------------------------------------------------------------------- */
+/* ---- forward -------------------------------------------------------------------- */
 
 static il_tensor *norm_forward(il_pass *pass, const norm *n, il_site site, il_tensor *x)
 {

@@ -148,7 +148,8 @@ START_TEST(other_weights_change_what_is_flagged_now_and_not_then)
     memcpy(then, table, sizeof then);
     w.detector.threshold = 0;
     ck_assert_int_eq(audit_of(&w, values, &before), IL_OK);
-    /* The detector's direction turned round: its AUROC mirrors, the text stays the model's. */
+    /* The detector's direction turned round: its AUROC mirrors, the text stays the
+     * model's. */
     for (int i = 0; i < VOCABULARY * WIDTH; i++) {
         table[i] = 2 * w.mean[0][i % WIDTH] - table[i];
     }

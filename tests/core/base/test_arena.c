@@ -150,8 +150,8 @@ START_TEST(memory_given_back_and_gaps_are_known_to_the_sanitizer)
 END_TEST
 #endif
 
-/* A stack of pieces beside the arena's own books: whatever is taken, given back to a mark and
- * taken again, every piece that is still out keeps its bytes. */
+/* A stack of pieces beside the arena's own books: whatever is taken, given back to a
+ * mark and taken again, every piece that is still out keeps its bytes. */
 START_TEST(pieces_that_are_out_keep_their_bytes_through_any_order_of_work)
 {
     enum { PIECES = 400, MARKS = 40 };

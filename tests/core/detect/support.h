@@ -1,5 +1,5 @@
-/* A world small enough to know by heart, made by hand: data of one token a position, a model whose one site is an
- * embedding of it, and a linear detector on that. */
+/* A world small enough to know by heart, made by hand: data of one token a position, a
+ * model whose one site is an embedding of it, and a linear detector on that. */
 #ifndef IL_TESTS_DETECT_SUPPORT_H
 #define IL_TESTS_DETECT_SUPPORT_H
 
@@ -11,7 +11,8 @@
 
 enum { LENGTH = 5, VOCABULARY = 8, WIDTH = 3 };
 
-/* ---- data: splits of 150 documents; rows 1 and 3 of each are scored, odd documents lie --------- */
+/* ---- data: splits of 150 documents; rows 1 and 3 of each are scored, odd documents
+ * lie --------- */
 
 static const il_split toy_splits[] = {
     {"fit", 150, ""}, {"calib", 150, ""}, {"test", 150, ""}, {"again", 150, ""}};
@@ -116,7 +117,7 @@ static const il_dataset_api toy_dataset = {.struct_size = sizeof(il_dataset_api)
                                            .metrics = toy_metrics,
                                            .behaviour = toy_behaviour};
 
-/* ---- model: site "embed" = table[token]; logits = embed head^T -------------------------------- */
+/* ---- model: site "embed" = table[token]; logits = embed head^T ------------------ */
 
 static void toy_forward(const void *self, il_pass *pass, const il_batch *batch)
 {
@@ -137,7 +138,7 @@ static void toy_forward(const void *self, il_pass *pass, const il_batch *batch)
 static const il_model_api toy_model = {.struct_size = sizeof(il_model_api),
                                        .forward = toy_forward};
 
-/* ---- detector: a logit from the channels ------------------------------------------------------ */
+/* ---- detector: a logit from the channels ---------------------------------------- */
 
 static il_tensor *toy_score(const void *self, il_pass *pass, const il_reading *r)
 {
@@ -155,7 +156,7 @@ static const il_detector_api toy_detector = {.struct_size = sizeof(il_detector_a
                                              .recipe = &toy_recipe,
                                              .score = toy_score};
 
-/* ---- the world -------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------ */
 
 typedef struct world {
     il_instance model, data, probe;

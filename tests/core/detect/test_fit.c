@@ -91,7 +91,8 @@ START_TEST(an_unknown_split_is_refused)
 }
 END_TEST
 
-/* At the optimum of mean cross-entropy + l2 |w|^2 on standardized rows all derivatives vanish. */
+/* At the optimum of mean cross-entropy + l2 |w|^2 on standardized rows all derivatives
+ * vanish. */
 START_TEST(a_fit_reaches_the_optimum_of_its_loss)
 {
     il_acts *acts = acts_of_split(&w, "fit");

@@ -14,7 +14,8 @@ static int64_t documents[ROWS];
 static il_scores scores;
 static il_error err;
 
-/* Scores of few distinct values, so that many tie; documents of four rows, not in order. */
+/* Scores of few distinct values, so that many tie; documents of four rows, not in
+ * order. */
 static void draw_scores(void)
 {
     il_rng rng;
@@ -171,7 +172,8 @@ START_TEST(rows_of_one_document_count_as_one_draw)
     double apart;
     double together;
 
-    /* Within a document all rows agree, so that rows drawn one by one would look far surer. */
+    /* Within a document all rows agree, so that rows drawn one by one would look far
+     * surer. */
     for (int i = 0; i < ROWS; i++) {
         logits[i] = logits[i - i % PER_DOCUMENT];
     }

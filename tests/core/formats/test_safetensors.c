@@ -34,8 +34,8 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-/* Writes a file of a header's length, a header and zeros for data; opens it. The header's own
- * length is used where `length` is negative. */
+/* Writes a file of a header's length, a header and zeros for data; opens it. The
+ * header's own length is used where `length` is negative. */
 static il_status open_file(il_safetensors **file, int64_t length, const char *header,
                            size_t header_bytes, size_t data_bytes, il_error *err)
 {

@@ -20,7 +20,8 @@ static void teardown(void)
     ck_assert_int_eq(il_folder_remove(folder, NULL), IL_OK);
 }
 
-/* Opens the file from step `from` on, adds one point at each step of a range, closes it. */
+/* Opens the file from step `from` on, adds one point at each step of a range, closes
+ * it. */
 static void add_steps(int64_t from, int64_t first, int64_t last)
 {
     il_tfevents *file = NULL;

@@ -214,8 +214,8 @@ START_TEST(every_changed_byte_of_the_tensors_is_refused)
 }
 END_TEST
 
-/* A JSON file that is refused, and a part of the message. `$F` stands for the hash of the
- * tensors' file. */
+/* A JSON file that is refused, and a part of the message. `$F` stands for the hash of
+ * the tensors' file. */
 static const struct {
     const char *json;
     const char *message;

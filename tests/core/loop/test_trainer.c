@@ -1,5 +1,5 @@
-/* What training promises, on a small GPT over the real data: exact routes, exact twins, the same bits for any number of workers
- * and with or without observers. */
+/* What training promises, on a small GPT over the real data: exact routes, exact twins,
+ * the same bits for any number of workers and with or without observers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,7 +293,7 @@ START_TEST(a_parameter_that_no_signal_routes_to_is_not_stepped)
 }
 END_TEST
 
-/* ---- verdicts off the tape ---------------------------------------------------------------- */
+/* ---- verdicts off the tape ------------------------------------------------------ */
 
 static unsigned open_channels(const char *variant, const char *const *sets,
                               size_t count)

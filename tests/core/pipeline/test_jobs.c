@@ -32,16 +32,10 @@ static const char *text_of(const il_jobs *jobs, const char *stage, const char *v
 START_TEST(liar_makes_a_job_for_each_stage_variant_and_seed)
 {
     /* those of the demo, which it extends, and then its own */
-    static const char *const variants[] = {"monitor",
-                                           "naive",
-                                           "gated_credit",
-                                           "leaky",
-                                           "placebo_shuffled",
-                                           "frozen",
-                                           "shadow",
-                                           "gated_all",
-                                           "placebo_constant",
-                                           "placebo_label"};
+    static const char *const variants[] = {
+        "monitor",          "naive",        "gated_credit", "leaky",
+        "placebo_shuffled", "frozen",       "shadow",       "gated_all",
+        "placebo_constant", "placebo_label"};
     il_jobs jobs;
     fixture f;
 

@@ -263,8 +263,9 @@ START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
     il_text_free(&table);
 
     /* An empty variant is none. */
-    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"variant\":\"\",\"seed\":7,"
-                        "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5}}]}");
+    put("summary.json",
+        "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"variant\":\"\",\"seed\":7,"
+        "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5}}]}");
     ck_assert_int_eq(il_report_table(folder, &table, &err), IL_OK);
     ck_assert_str_eq(table.data, "          seed     det    harm\n"
                                  "a            7   0.250   0.500\n"
