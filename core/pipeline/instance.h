@@ -71,6 +71,10 @@ static inline const il_dataset_api *il_instance_dataset(const il_instance *i)
 {
     return (const il_dataset_api *)i->offer->component->api;
 }
+static inline const il_environment_api *il_instance_environment(const il_instance *i)
+{
+    return (const il_environment_api *)i->offer->component->api;
+}
 static inline const il_detector_api *il_instance_detector(const il_instance *i)
 {
     return (const il_detector_api *)i->offer->component->api;

@@ -24,8 +24,9 @@ typedef enum il_field_role { /* values are ABI: append only */
                              IL_FIELD_LABEL = 5, /* (B) or (B,T) u8, 0 or 1: never an
                                                     input of the model */
                              IL_FIELD_UNIT =
-                                 6 /* (B) i64: the id of the document, for clusters and
-                                      for telling splits apart */
+                                 6, /* (B) i64: the id of the document, for clusters
+                                       and for telling splits apart */
+                             IL_FIELD_REWARD = 7 /* (B,L) f32: environments only */
 } il_field_role;
 
 typedef struct il_field {

@@ -23,6 +23,20 @@ typedef struct il_model_api {
     void (*forward)(const void *self, il_pass *pass, const il_batch *batch);
     /* [setup] Releases what `create` allocated outside il_setup_new; may be NULL. */
     void (*destroy)(void *self);
+
+    /* What follows may be NULL. Acting step by step: what an episode's earlier
+     * positions left is its carry, `carry_width` floats a row, zeros before position 0:
+     * a recurrent state, or the keys and values of a cache. Since 1.0. */
+
+    /* [any] Floats a row carries, for episodes of at most `length` positions. */
+    int64_t (*carry_width)(const void *self, int64_t length);
+    /* [work] Positions [at, at+T) of every row: the batch holds these T positions alone
+     * (all of a prompt, then one after the other), and the input fields that forward
+     * reads; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
+     * as in forward, (B,T,W), equal to forward's up to rounding; no losses. Nothing is
+     * differentiated through it. */
+    void (*step)(const void *self, il_pass *pass, const il_batch *batch, int64_t at,
+                 int64_t length, float *carry);
 } il_model_api;
 
 #ifdef __cplusplus

@@ -12,6 +12,7 @@
 #include "interloop/batch.h"
 #include "interloop/dataset.h"
 #include "interloop/detector.h"
+#include "interloop/environment.h"
 #include "interloop/model.h"
 #include "interloop/params.h"
 #include "interloop/pass.h"
@@ -24,7 +25,7 @@
 extern "C" {
 #endif
 
-/* Kinds of component. Values are ABI: append only; 3 is kept for `environment`. */
+/* Kinds of component. Values are ABI: append only. */
 typedef enum il_kind {
     IL_KIND_MODEL = 1,
     IL_KIND_DATASET = 2,
@@ -37,7 +38,8 @@ typedef struct il_component {
     il_kind kind;
     const char *name;    /* within the plugin's namespace: "linear_probe" */
     const char *summary; /* one line, may be NULL */
-    const void *api;     /* il_model_api, il_dataset_api, il_detector_api */
+    const void
+        *api; /* il_model_api, il_dataset_api, il_environment_api, il_detector_api */
     const il_param_spec *params;
     size_t param_count;
 } il_component;
@@ -86,6 +88,10 @@ typedef struct il_plugin {
 #define IL_DATASET(name, summary, api, ...)                                            \
     {                                                                                  \
         sizeof(il_component), IL_KIND_DATASET, name, summary, api, __VA_ARGS__         \
+    }
+#define IL_ENVIRONMENT(name, summary, api, ...)                                        \
+    {                                                                                  \
+        sizeof(il_component), IL_KIND_ENVIRONMENT, name, summary, api, __VA_ARGS__     \
     }
 #define IL_DETECTOR(name, summary, api, ...)                                           \
     {                                                                                  \
