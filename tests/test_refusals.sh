@@ -23,9 +23,12 @@ exits() { # exits CODE VERB [OPTION...]
     local code=$1 verb=$2
     shift 2
     "$interloop" "$verb" "$pipeline" --runs "$folder/runs" \
-        --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
-    [ $? -eq "$code" ]
+        --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>"$folder/errors"
+    local got=$?
+    cat "$folder/errors" >>"$folder/out"
+    [ $got -eq "$code" ]
 }
+complains() { grep -qF -- "$1" "$folder/errors"; }
 says() { grep -qF -- "$1" "$folder/out"; }
 nothing_computed() { ! find "$folder/runs" -name '*.safetensors' 2>/dev/null | grep -q .; }
 
@@ -36,7 +39,8 @@ fi
 
 check "a leak under a sealed firewall is refused" exits 2 explain \
     --set stages.loop.variants.leaky.firewall=sealed
-check "the path is named" says "language → blocks.3"
+check "the path is named on the standard error" complains "language → blocks.3"
+check "with the stage and the variant" complains "loop/leaky: error: "
 check "the same file without the change is not" exits 0 explain
 check "an unknown site is refused" exits 2 explain \
     --set detectors.probe.site=blocks.2.hook_resid_pots

@@ -22,7 +22,7 @@ static const char usage[] =
 typedef struct page {
     il_arena *arena;
     il_explain explain;
-    bool refused; /* some stage would be */
+    il_text refusals; /* a line for each stage and variant that would be refused */
 } page;
 
 static void add_component(page *p, const il_instance *i)
@@ -155,6 +155,10 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
             }
         }
         if (status == IL_OK && shown) {
+            const char *label =
+                job->variant[0] == '\0'
+                    ? job->stage
+                    : il_arena_printf(p->arena, "%s/%s", job->stage, job->variant);
             il_error refusal = {0};
 
             if (plan == NULL) {
@@ -163,10 +167,11 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
                 stage.verdict = NULL;
             }
             il_explain_stage_text(out, &stage);
-            p->refused =
-                p->refused ||
-                (plan != NULL && il_verdict_demand(plan->verdict, plan->demand,
-                                                   job->stage, &refusal) != IL_OK);
+            if (plan != NULL && il_verdict_demand(plan->verdict, plan->demand, label,
+                                                  &refusal) != IL_OK) {
+                il_text_addf(&p->refusals, "%s: error: %s\n", refusal.where,
+                            refusal.message);
+            }
         }
         il_plan_destroy(plan);
         il_trainer_destroy(t);
@@ -215,8 +220,13 @@ int il_verb_explain(int argc, char **argv)
         if (status == IL_OK) {
             status = explain_all(&p, &session, &err);
         }
-        code =
-            status == IL_OK ? (p.refused ? 2 : 0) : il_cli_fail(&session, status, &err);
+        code = status != IL_OK         ? il_cli_fail(&session, status, &err)
+               : p.refusals.size > 0 ? 2
+                                       : 0;
+        /* After the page, where it is seen, and on a stream of its own. */
+        fflush(stdout);
+        fputs(p.refusals.data != NULL ? p.refusals.data : "", stderr);
+        il_text_free(&p.refusals);
         il_session_close(&session);
     }
     il_arena_destroy(p.arena);
