@@ -11,6 +11,8 @@ typedef struct il_micro_scores {
     bool found;
 } il_micro_scores;
 
+/* A detector's number by its name, or -1; the name may be NULL. */
+int il__terms_detector(const il_world *w, const char *name);
 /* Runs the model's forward; *scores is one record a detector, in the worker's scratch.
  */
 il_status il__terms_forward(const il_terms *t, il_worker *worker, const il_micro *micro,

@@ -1,0 +1,25 @@
+/* What the files of the trainer share. */
+#ifndef IL_LOOP_TRAINER_PRIVATE_H
+#define IL_LOOP_TRAINER_PRIVATE_H
+
+#include "loop/trainer.h"
+
+il_status il__trainer_no_memory(const il_trainer *t, il_error *err);
+
+/* Cuts the batch into lanes and lanes into micro-batches, by the pipeline's numbers
+ * alone. */
+il_status il__trainer_cut(il_trainer *t, il_error *err);
+/* Fills a micro-batch for the present step. */
+il_status il__trainer_fetch(il_trainer *t, size_t micro, il_error *err);
+/* Normalizers and offsets over the whole batch, in its order. */
+void il__trainer_measure(il_trainer *t);
+void il__trainer_drop_batch(il_trainer *t);
+
+/* Takes the terms' losses from the lanes' sums; one that is no number is
+ * IL_ERR_NUMERIC naming its signal. */
+il_status il__trainer_check(il_trainer *t, il_error *err);
+/* Clips and steps by the lanes' gradients; when they are not finite, nothing is
+ * stepped. */
+il_status il__trainer_update(il_trainer *t, il_error *err);
+
+#endif

@@ -1,0 +1,187 @@
+/* The trainer's update: gradients checked, clipped group by group, and stepped. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/trainer_private.h"
+#include "tensor/optim.h"
+
+static bool clip_has(const il_clip_spec *clip, const char *group)
+{
+    if (clip->all) {
+        return true;
+    }
+    for (size_t i = 0; i < clip->groups.count; i++) {
+        if (strcmp(clip->groups.items[i], group) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Factors on the gradients, by parameter: each clip group's norm over the stepped
+ * parameters of this pass, in the store's order. */
+static double clip_factors(const il_trainer *t, int kind, const float *grads,
+                           float *factor)
+{
+    const il_store *store = t->world->model->store;
+    const il_train_spec *spec = &t->stage->train;
+    double all = 0;
+
+    for (size_t p = 0; p < store->count; p++) {
+        factor[p] = 1.0f;
+        if (t->stepped[kind][p]) {
+            all +=
+                il_sum_squares(store->items[p].count, grads + store->items[p].offset);
+        }
+    }
+    for (size_t c = 0; c < spec->clip_count; c++) {
+        double sum = 0;
+        double norm;
+
+        for (size_t p = 0; p < store->count; p++) {
+            if (t->stepped[kind][p] &&
+                clip_has(&spec->clips[c], store->items[p].group)) {
+                sum += il_sum_squares(store->items[p].count,
+                                      grads + store->items[p].offset);
+            }
+        }
+        norm = sqrt(sum);
+        for (size_t p = 0; norm > spec->clips[c].norm && p < store->count; p++) {
+            if (t->stepped[kind][p] &&
+                clip_has(&spec->clips[c], store->items[p].group)) {
+                factor[p] *= (float)(spec->clips[c].norm / (norm + 1e-6));
+            }
+        }
+    }
+    return sqrt(all);
+}
+
+static double rate_of(const il_optimizer_spec *o, const char *group)
+{
+    for (size_t i = 0; i < o->rate_count; i++) {
+        if (strcmp(o->rates[i].group, group) == 0) {
+            return o->rates[i].lr;
+        }
+    }
+    return o->lr;
+}
+
+typedef struct update_job {
+    il_trainer *t;
+    int kind;
+    const float *grads;
+    const float *factor;
+    il_optim optim;
+    double schedule;
+} update_job;
+
+static void update_task(void *user, int p, int worker)
+{
+    const update_job *job = user;
+    il_trainer *t = job->t;
+    const il_stored *item = &t->world->model->store->items[p];
+    bool shaded = job->kind == IL_PASS_FIRST && t->shadow != NULL &&
+                  il_bits_has(t->terms->below, (size_t)p);
+    float *w = (shaded ? t->shadow : t->world->model->store->values) + item->offset;
+    float *m = (shaded ? t->shadow_m : t->m) + item->offset;
+    float *v = (shaded ? t->shadow_v : t->v) + item->offset;
+
+    (void)worker; /* parameters are disjoint; nobody needs scratch */
+    if (t->stepped[job->kind][p]) {
+        il_optim_step(
+            &job->optim, t->before + t->step + 1,
+            (float)(rate_of(&t->stage->train.optimizer, item->group) * job->schedule),
+            item->count, w, job->grads + item->offset, job->factor[p], m, v);
+    }
+}
+
+static il_optim optim_of(const il_optimizer_spec *o)
+{
+    il_optim optim = {.kind = o->kind == IL_OPTIMIZER_ADAMW  ? IL_OPTIM_ADAMW
+                              : o->kind == IL_OPTIMIZER_ADAM ? IL_OPTIM_ADAM
+                                                             : IL_OPTIM_SGD,
+                      .beta1 = (float)o->beta1,
+                      .beta2 = (float)o->beta2,
+                      .eps = (float)o->eps,
+                      .weight_decay = (float)o->weight_decay,
+                      .momentum = (float)o->momentum};
+
+    return optim;
+}
+
+static double schedule_of(const il_trainer *t)
+{
+    const il_schedule_spec *s = &t->stage->train.optimizer.schedule;
+    il_rate rate = {.shape = s->kind == IL_SCHEDULE_LINEAR   ? IL_RATE_LINEAR
+                             : s->kind == IL_SCHEDULE_COSINE ? IL_RATE_COSINE
+                             : s->kind == IL_SCHEDULE_STEP   ? IL_RATE_STEP
+                                                             : IL_RATE_CONSTANT,
+                    .warmup = s->warmup,
+                    .final = s->final,
+                    .at = s->at,
+                    .factor = s->factor};
+
+    return il_rate_at(&rate, t->step, t->stage->train.steps);
+}
+
+il_status il__trainer_check(il_trainer *t, il_error *err)
+{
+    for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
+        for (size_t i = 0; i < t->terms->count; i++) {
+            const il_term *term = &t->terms->items[i];
+            double value = t->lanes[k].total->sums[i];
+
+            if (term->runs[k] || (k == IL_PASS_FIRST && !term->trains)) {
+                t->values[i] = value;
+            }
+            if (!isfinite(value)) {
+                return il_error_set(err, IL_ERR_NUMERIC, term->spec->name,
+                                    "the loss is %s at step %lld of stage '%s'",
+                                    isnan(value) ? "not a number" : "infinite",
+                                    (long long)t->step, t->stage->name);
+            }
+        }
+    }
+    return IL_OK;
+}
+
+il_status il__trainer_update(il_trainer *t, il_error *err)
+{
+    size_t count = t->world->model->store->count;
+    float *factor[IL_PASS_KINDS] = {NULL, NULL};
+    il_status status = IL_OK;
+    double squares = 0;
+
+    for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0 && status == IL_OK;
+         k++) {
+        double norm;
+
+        factor[k] = malloc((count + 1) * sizeof *factor[k]);
+        if (factor[k] == NULL) {
+            status = il__trainer_no_memory(t, err);
+            break;
+        }
+        norm = clip_factors(t, k, t->lanes[k].total->grads, factor[k]);
+        if (!isfinite(norm)) {
+            status = il_error_set(err, IL_ERR_NUMERIC, t->stage->name,
+                                  "the gradient is not finite at step %lld",
+                                  (long long)t->step);
+        }
+        squares += norm * norm;
+    }
+    for (int k = 0; status == IL_OK && k < IL_PASS_KINDS && t->lanes[k].count > 0;
+         k++) {
+        update_job job = {.t = t,
+                          .kind = k,
+                          .grads = t->lanes[k].total->grads,
+                          .factor = factor[k],
+                          .optim = optim_of(&t->stage->train.optimizer),
+                          .schedule = schedule_of(t)};
+
+        il_pool_run(t->world->host.pool, (int)count, update_task, &job);
+    }
+    t->norm = sqrt(squares);
+    free(factor[0]);
+    free(factor[1]);
+    return status;
+}
