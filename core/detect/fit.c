@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/metrics.h"
+#include "detect/logits_private.h"
 #include "tensor/optim.h"
 
 static il_status no_memory(const il_detector *d, il_error *err)
@@ -31,20 +32,13 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
 
 /* ---- scaling -------------------------------------------------------------------- */
 
-static const float *acts_of(const il_detector *d, const il_acts *acts, size_t i)
-{
-    int64_t at = il_acts_site(acts, d->sites[i]);
-
-    return at >= 0 ? acts->data[at] : NULL;
-}
-
 /* Mean and 1/std of each channel over the scored rows, biased variance; a channel that
  * never changes is only centred. */
 static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
 {
     for (size_t i = 0; i < d->site_count; i++) {
         int64_t width = d->widths[i];
-        const float *x = acts_of(d, acts, i);
+        const float *x = il__detector_acts(d, acts, i);
         float *mean = il_arena_calloc(d->arena, (size_t)width, sizeof *mean);
         float *inv = il_arena_calloc(d->arena, (size_t)width, sizeof *inv);
 
@@ -73,53 +67,6 @@ static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
         d->inv[i] = inv;
     }
     return IL_OK;
-}
-
-/* ---- one forward ---------------------------------------------------------------- */
-
-static il_status score(const il_detector *d, il_pass *pass, const il_acts *acts,
-                       int64_t first_bit, il_tensor **logits, il_error *err)
-{
-    il_tensor *x[64];
-
-    if (d->site_count > 64) {
-        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "a detector reads 64 sites at most");
-    }
-    for (size_t i = 0; i < d->site_count; i++) {
-        const float *data = acts_of(d, acts, i);
-
-        if (data == NULL) {
-            return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
-                                "the harvest lacks a site of this detector");
-        }
-        x[i] =
-            acts->gathered
-                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, d->widths[i]), data)
-                : il_pass_borrow(
-                      pass, IL_SHAPE(acts->rows.batch, acts->rows.length, d->widths[i]),
-                      data);
-    }
-    *logits = il_detector_score(d, pass, &acts->rows, x, acts->gathered, first_bit);
-    return il_pass_status(pass, err);
-}
-
-il_status il_detector_logits(const il_detector *d, const il_blas *blas,
-                             const il_acts *acts, float *logits, il_error *err)
-{
-    il_pass *pass = NULL;
-    il_tensor *scores = NULL;
-    il_status status = il_pass_create(&pass, blas, 0, err);
-
-    if (status == IL_OK) {
-        il_pass_begin(pass);
-        status = score(d, pass, acts, -1, &scores, err);
-    }
-    if (status == IL_OK) {
-        memcpy(logits, il_f32(scores), (size_t)acts->rows.count * sizeof *logits);
-    }
-    il_pass_destroy(pass);
-    return status;
 }
 
 /* ---- descent -------------------------------------------------------------------- */
@@ -190,7 +137,7 @@ static il_status descend(descent *g, il_error *err)
 
         il_pass_begin(g->pass);
         memset(g->grads, 0, (size_t)store->total * sizeof *g->grads);
-        IL_TRY(score(g->reader, g->pass, g->acts, 0, &logits, err));
+        IL_TRY(il__detector_forward(g->reader, g->pass, g->acts, 0, &logits, err));
         loss = il_bce_logits(g->pass, logits,
                              il_pass_borrow(g->pass, IL_SHAPE(n), g->targets));
         IL_TRY(il_pass_status(g->pass, err));

@@ -37,7 +37,10 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
 il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
                              int64_t steps, double lr, il_error *err);
 
-/* Logits (N) of harvested rows, into `logits`. The acts hold at least its sites. */
+/* Logits (N) of harvested rows, into `logits`. The acts hold at least its sites. They
+ * are scored in chunks of IL_HARVEST_CHUNK documents, so that a document's logits have
+ * the same bits however many others there are in whole chunks after it, and memory does
+ * not grow with the rows. */
 il_status il_detector_logits(const il_detector *d, const il_blas *blas,
                              const il_acts *acts, float *logits, il_error *err);
 

@@ -266,6 +266,89 @@ START_TEST(a_batch_of_one_class_is_an_online_lesson_too)
 }
 END_TEST
 
+/* The most documents that one call was handed. */
+static int64_t most_documents;
+
+static il_tensor *counting_score(const void *self, il_pass *pass, const il_reading *r)
+{
+    most_documents = r->batch > most_documents ? r->batch : most_documents;
+    return toy_score(self, pass, r);
+}
+
+START_TEST(documents_are_scored_in_chunks_to_the_same_bits)
+{
+    static const il_detector_api counting = {.struct_size = sizeof counting,
+                                             .reads = IL_READS_ROWS,
+                                             .recipe = &toy_recipe,
+                                             .score = counting_score};
+    il_component component = toy_components[2];
+    il_offer offer = {&component, NULL, "toy.probe"};
+    il_acts *all = acts_of_split(&w, "test");
+    float logits[300];
+    float again[2 * IL_HARVEST_CHUNK];
+
+    world_fit(&w);
+    component.api = &counting;
+    w.probe.offer = &offer;
+    most_documents = 0;
+    ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, all, logits, &w.err),
+                     IL_OK);
+    ck_assert_int_eq(most_documents, IL_HARVEST_CHUNK);
+    /* The first documents alone, read from whole documents and not from their scored
+     * rows. */
+    for (int gathered = 0; gathered < 2; gathered++) {
+        il_harvest h = harvest_of(&w);
+        il_acts *some = NULL;
+
+        h.split = "test";
+        h.rows = IL_HARVEST_CHUNK;
+        h.fields = w.detector.fields;
+        h.sites = w.sites;
+        h.site_count = 1;
+        h.gathered = gathered == 1;
+        ck_assert_int_eq(il_acts_harvest(&some, &h, &w.err), IL_OK);
+        ck_assert_int_eq(some->rows.count, 2 * IL_HARVEST_CHUNK);
+        ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, some, again, &w.err),
+                         IL_OK);
+        ck_assert_mem_eq(again, logits, sizeof again);
+        il_acts_destroy(some);
+    }
+    il_acts_destroy(all);
+}
+END_TEST
+
+/* Rows of the second and third chunk are their own and not the first's. */
+START_TEST(every_chunk_scores_its_own_rows)
+{
+    il_harvest h = harvest_of(&w);
+    il_acts *rows = acts_of_split(&w, "test");
+    il_acts *whole = NULL;
+    float a[300];
+    float b[300];
+
+    world_fit(&w);
+    h.split = "test";
+    h.fields = w.detector.fields;
+    h.sites = w.sites;
+    h.site_count = 1;
+    ck_assert_int_eq(il_acts_harvest(&whole, &h, &w.err), IL_OK);
+    ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, rows, a, &w.err), IL_OK);
+    ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, whole, b, &w.err), IL_OK);
+    ck_assert_mem_eq(a, b, sizeof a);
+    for (int64_t i = 0; i < 300; i++) {
+        double logit = w.probe_values[1][0];
+
+        for (int c = 0; c < WIDTH; c++) {
+            logit += w.probe_values[0][c] * w.inv[0][c] *
+                     (rows->data[0][i * WIDTH + c] - w.mean[0][c]);
+        }
+        ck_assert_double_eq_tol(a[i], logit, 1e-4);
+    }
+    il_acts_destroy(rows);
+    il_acts_destroy(whole);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fit");
@@ -287,6 +370,8 @@ int main(void)
     tcase_add_test(tc, documents_of_the_fit_cannot_set_the_threshold);
     tcase_add_test(tc, online_steps_go_on_where_they_stopped);
     tcase_add_test(tc, a_batch_of_one_class_is_an_online_lesson_too);
+    tcase_add_test(tc, documents_are_scored_in_chunks_to_the_same_bits);
+    tcase_add_test(tc, every_chunk_scores_its_own_rows);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

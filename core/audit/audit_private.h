@@ -1,0 +1,55 @@
+/* What the files of the audit share: the audit under way, and how its numbers are
+ * kept. */
+#ifndef IL_AUDIT_AUDIT_PRIVATE_H
+#define IL_AUDIT_AUDIT_PRIVATE_H
+
+#include "audit/audit.h"
+
+/* An audit under way. */
+typedef struct il_audit_work {
+    const il_audit_input *in;
+    il_audit *out;
+    size_t room; /* for metrics */
+    json_t *metrics;
+    json_t *floors;
+} il_audit_work;
+
+il_status il__audit_no_memory(il_error *err);
+/* A harvest of the audit's model under some weights; the rest is to be filled in. */
+il_harvest il__audit_harvest(const il_audit_work *w, const float *const *values);
+
+/* ---- numbers -------------------------------------------------------------------- */
+
+/* Keeps a metric. `name` NULL: memory was out. `more`, taken over, goes beside its
+ * value in audit.json. */
+il_status il__audit_put(il_audit_work *w, const char *name, double value, json_t *more,
+                        il_error *err);
+/* One measure of a reader, with its interval and what it was measured on, under a name
+ * of its own. */
+il_status il__audit_put_as(il_audit_work *w, const char *name, const il_measured *m,
+                           il_measure which, il_error *err);
+/* The same under READER.MEASURE. */
+il_status il__audit_put_measure(il_audit_work *w, const char *reader,
+                                const il_measured *m, il_measure which, il_error *err);
+/* Sets a number in `object`, unless it is none. */
+void il__audit_set(json_t *object, const char *key, double value);
+
+/* ---- parts ---------------------------------------------------------------------- */
+
+/* A detector's measures on rows that it reads. */
+il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
+                            const il_acts *acts, il_measured *m, il_error *err);
+/* A declared detector on a split; the first split's metrics have its plain name. */
+il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
+                          bool first, il_error *err);
+/* Readers fitted anew on the rows that `like` reads, judged on `split`. */
+il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char *split,
+                          il_error *err);
+/* Refuses a fresh reader that is not offered. */
+il_status il__audit_check_fresh(const il_audit_spec *spec, il_error *err);
+/* What the model writes, and what the detectors say of it. */
+il_status il__audit_cells(il_audit_work *w, il_error *err);
+/* Keeps what the data measured. */
+il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err);
+
+#endif

@@ -1,0 +1,119 @@
+/* Logits of harvested rows: one forward of a detector over activations that were kept.
+ * See fit.h. */
+#include <stdlib.h>
+#include <string.h>
+#include "detect/fit.h"
+#include "detect/logits_private.h"
+
+const float *il__detector_acts(const il_detector *d, const il_acts *acts, size_t i)
+{
+    int64_t at = il_acts_site(acts, d->sites[i]);
+
+    return at >= 0 ? acts->data[at] : NULL;
+}
+
+il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,
+                               int64_t first_bit, il_tensor **logits, il_error *err)
+{
+    il_tensor *x[64];
+
+    if (d->site_count > 64) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "a detector reads 64 sites at most");
+    }
+    for (size_t i = 0; i < d->site_count; i++) {
+        const float *data = il__detector_acts(d, acts, i);
+
+        if (data == NULL) {
+            return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
+                                "the harvest lacks a site of this detector");
+        }
+        x[i] =
+            acts->gathered
+                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, d->widths[i]), data)
+                : il_pass_borrow(
+                      pass, IL_SHAPE(acts->rows.batch, acts->rows.length, d->widths[i]),
+                      data);
+    }
+    *logits = il_detector_score(d, pass, &acts->rows, x, acts->gathered, first_bit);
+    return il_pass_status(pass, err);
+}
+
+/* Part of the acts, [first, first+count) of its documents, whose `n` scored rows begin
+ * at `row`. Borrows all but the numbers of its rows, which are the part's own. */
+typedef struct chunk {
+    il_acts acts;
+    const float **data;
+    int32_t *rows;
+} chunk;
+
+static void chunk_cut(chunk *c, const il_acts *acts, int64_t first, int64_t count,
+                      int64_t row, int64_t n)
+{
+    int64_t position = first * acts->rows.length;
+
+    c->acts = *acts;
+    c->acts.arena = NULL;
+    c->acts.data = c->data;
+    c->acts.rows.batch = count;
+    c->acts.rows.count = n;
+    c->acts.rows.rows = c->rows;
+    if (acts->rows.lengths != NULL) {
+        c->acts.rows.lengths = acts->rows.lengths + first;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        c->rows[i] = acts->rows.rows[row + i] - (int32_t)position;
+    }
+    for (size_t i = 0; i < acts->site_count; i++) {
+        c->data[i] =
+            acts->data[i] + (acts->gathered ? row : position) * acts->widths[i];
+    }
+}
+
+static il_status score_chunks(const il_detector *d, il_pass *pass, const il_acts *acts,
+                              chunk *c, float *logits, il_error *err)
+{
+    int64_t row = 0;
+
+    for (int64_t first = 0; first < acts->rows.batch; first += IL_HARVEST_CHUNK) {
+        int64_t left = acts->rows.batch - first;
+        int64_t count = left < IL_HARVEST_CHUNK ? left : IL_HARVEST_CHUNK;
+        int64_t end = row;
+        il_tensor *scores = NULL;
+
+        while (end < acts->rows.count &&
+               acts->rows.rows[end] < (first + count) * acts->rows.length) {
+            end++;
+        }
+        if (end == row) {
+            continue; /* nothing is scored in these documents */
+        }
+        chunk_cut(c, acts, first, count, row, end - row);
+        il_pass_begin(pass);
+        IL_TRY(il__detector_forward(d, pass, &c->acts, -1, &scores, err));
+        memcpy(logits + row, il_f32(scores), (size_t)(end - row) * sizeof *logits);
+        row = end;
+    }
+    return IL_OK;
+}
+
+il_status il_detector_logits(const il_detector *d, const il_blas *blas,
+                             const il_acts *acts, float *logits, il_error *err)
+{
+    chunk c = {.data = calloc(acts->site_count + 1, sizeof *c.data),
+               .rows = calloc((size_t)(IL_HARVEST_CHUNK * acts->rows.length) + 1,
+                              sizeof *c.rows)};
+    il_pass *pass = NULL;
+    il_status status =
+        c.data != NULL && c.rows != NULL
+            ? il_pass_create(&pass, blas, 0, err)
+            : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+
+    if (status == IL_OK) {
+        status = score_chunks(d, pass, acts, &c, logits, err);
+    }
+    il_pass_destroy(pass);
+    free(c.data);
+    free(c.rows);
+    return status;
+}
