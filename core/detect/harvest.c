@@ -5,46 +5,6 @@
 #include "pipeline/batch.h"
 #include "tensor/pass.h"
 
-int32_t il_split_find(const il_instance *data, const char *name, int64_t *rows)
-{
-    int32_t count = 0;
-    const il_split *splits = il_instance_dataset(data)->splits(data->self, &count);
-
-    for (int32_t i = 0; i < count; i++) {
-        if (strcmp(splits[i].name, name) == 0) {
-            *rows = splits[i].rows;
-            return i;
-        }
-    }
-    return -1;
-}
-
-const il_field *il_field_find(const il_instance *data, const char *name)
-{
-    int32_t count = 0;
-    const il_field *fields = il_instance_dataset(data)->fields(data->self, &count);
-
-    for (int32_t i = 0; i < count; i++) {
-        if (strcmp(fields[i].name, name) == 0) {
-            return &fields[i];
-        }
-    }
-    return NULL;
-}
-
-const char *il_field_of_role(const il_instance *data, il_field_role role)
-{
-    int32_t count = 0;
-    const il_field *fields = il_instance_dataset(data)->fields(data->self, &count);
-
-    for (int32_t i = 0; i < count; i++) {
-        if (fields[i].role == role) {
-            return fields[i].name;
-        }
-    }
-    return NULL;
-}
-
 int64_t il_acts_site(const il_acts *acts, int64_t site)
 {
     for (size_t i = 0; i < acts->site_count; i++) {

@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "detect/scored.h"
 #include "detect/tally.h"
-#include "pipeline/instance.h"
+#include "pipeline/fields.h"
 #include "tensor/blas.h"
 
 enum { IL_HARVEST_CHUNK = 64 }; /* documents */
@@ -61,12 +61,5 @@ typedef struct il_shown {
     const il_instance *data;
 } il_shown;
 il_shown il_shown_of(il_batch *batch, const il_instance *data);
-
-/* The number of a split, its rows in *rows; -1 when the data has none of that name. */
-int32_t il_split_find(const il_instance *data, const char *name, int64_t *rows);
-/* The name of the first field with a role, or NULL. */
-const char *il_field_of_role(const il_instance *data, il_field_role role);
-/* The field of that name, or NULL. */
-const il_field *il_field_find(const il_instance *data, const char *name);
 
 #endif

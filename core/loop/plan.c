@@ -251,7 +251,8 @@ static il_status add_readers(facts *f, il_error *err)
 {
     const il_world *w = f->t->world;
     const il_audit_spec *audit = &f->t->stage->audit;
-    bool samples = audit->given && il_instance_dataset(w->data)->prompt != NULL;
+    bool samples =
+        audit->given && w->data != NULL && IL_HAS(il_instance_dataset(w->data), prompt);
     il_flow_reader *readers =
         il_arena_calloc(f->plan->arena, 3 * w->detector_count + 1, sizeof *readers);
     size_t count = 0;

@@ -56,7 +56,12 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
 {
     size_t n = 0;
 
-    out[n++] = w->data->identity;
+    if (w->data != NULL) {
+        out[n++] = w->data->identity;
+    }
+    if (w->environment != NULL) {
+        out[n++] = w->environment->identity;
+    }
     out[n++] = w->model->identity;
     for (size_t d = 0; d < w->detector_count; d++) {
         if (takes_part(stage, w->detectors[d]->spec)) {
@@ -66,11 +71,23 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
     return n;
 }
 
+/* What the rows and episodes depend on: the data's fingerprint or the environment's, or
+ * a hash of the two. */
 static il_status fingerprint(const il_world *w, char hex[IL_HASH_HEX])
 {
-    uint8_t bytes[32];
+    uint8_t bytes[64];
 
-    il_instance_dataset(w->data)->fingerprint(w->data->self, bytes);
+    if (w->data != NULL) {
+        il_instance_dataset(w->data)->fingerprint(w->data->self, bytes);
+    }
+    if (w->environment != NULL) {
+        il_instance_environment(w->environment)
+            ->fingerprint(w->environment->self, bytes + (w->data != NULL ? 32 : 0));
+    }
+    if (w->data != NULL && w->environment != NULL) {
+        il_hash_bytes(bytes, sizeof bytes, hex);
+        return IL_OK;
+    }
     for (int i = 0; i < 32; i++) {
         (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     }

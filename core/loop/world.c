@@ -24,6 +24,14 @@ const il_declared *il_world_loss(const il_world *w, const char *name)
     return NULL;
 }
 
+const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage)
+{
+    bool rollouts = stage != NULL && stage->train.rollout_count > 0;
+
+    return w->data == NULL || (rollouts && w->environment != NULL) ? w->environment
+                                                                   : w->data;
+}
+
 void il_world_destroy(il_world *w)
 {
     if (w == NULL) {
@@ -35,6 +43,7 @@ void il_world_destroy(il_world *w)
     free(w->detectors);
     free(w->values);
     il_instance_destroy(w->model);
+    il_instance_destroy(w->environment);
     il_instance_destroy(w->data);
     free(w);
 }
@@ -51,7 +60,7 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
         il_detector_input in = {.registry = w->host.registry,
                                 .spec = &p->detectors[i],
                                 .model = w->model,
-                                .data = w->data,
+                                .data = il_world_rows(w, NULL),
                                 .seed = w->seed,
                                 .log = w->host.log};
 
@@ -61,19 +70,46 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
     return IL_OK;
 }
 
+/* Whether there is what the stages train on. */
+static il_status check_stages(const il_pipeline *p, il_problems *problems,
+                              il_error *err)
+{
+    if (p->data.use == NULL && p->environment.use == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, p->name,
+                            "there is neither `data` nor an `environment` to learn "
+                            "from");
+    }
+    for (size_t i = 0; i < p->stage_count; i++) {
+        const il_train_spec *t = &p->stages[i].train;
+
+        if (t->given && t->rollout_count > 0 && p->environment.use == NULL) {
+            il_problem_add(problems, t->place,
+                           "it trains on rollouts, and there is no `environment`");
+        } else if (t->given && t->rollout_count == 0 && p->data.use == NULL) {
+            il_problem_add(problems, t->place,
+                           "it trains on rows, and there is no `data`");
+        }
+    }
+    return il_problems_status(problems, err);
+}
+
 static il_status make_all(il_world *w, il_problems *problems, il_error *err)
 {
     const il_pipeline *p = w->pipeline;
     il_instance_input in = {
         .label = "data", .seed = w->seed, .facts = &w->facts, .log = w->host.log};
 
-    if (p->data.use == NULL) {
-        return il_error_set(
-            err, IL_ERR_UNSUPPORTED, p->name,
-            "no data: this version trains on a dataset, named under `data`");
+    IL_TRY(check_stages(p, problems, err));
+    if (p->data.use != NULL) {
+        IL_TRY(il_instance_create(&w->data, w->host.registry, IL_KIND_DATASET, &p->data,
+                                  &in, problems, err));
     }
-    IL_TRY(il_instance_create(&w->data, w->host.registry, IL_KIND_DATASET, &p->data,
-                              &in, problems, err));
+    in.label = "environment";
+    if (p->environment.use != NULL) {
+        IL_TRY(il_instance_create(&w->environment, w->host.registry,
+                                  IL_KIND_ENVIRONMENT, &p->environment, &in, problems,
+                                  err));
+    }
     in.label = "model";
     IL_TRY(il_instance_create(&w->model, w->host.registry, IL_KIND_MODEL, &p->model,
                               &in, problems, err));

@@ -22,20 +22,26 @@ typedef struct il_world {
     const il_pipeline *pipeline;
     uint64_t seed;
     il_facts facts;
-    il_instance *data;
+    il_instance *data;        /* NULL without data */
+    il_instance *environment; /* NULL without an environment */
     il_instance *model;
     const float **values; /* the model's live weights, by parameter number */
     il_detector **detectors;
     size_t detector_count;
 } il_world;
 
-/* Makes the data, the model and every declared detector, unfitted. Everything wrong
- * with their params is added to `problems`. */
+/* Makes the data, the environment, the model and every declared detector, unfitted.
+ * Everything wrong with their params is added to `problems`, as is a stage that trains
+ * on what the pipeline does not have. */
 il_status il_world_create(il_world **out, const il_host *host,
                           const il_pipeline *pipeline, uint64_t seed,
                           il_problems *problems, il_error *err);
 void il_world_destroy(il_world *w);                                  /* takes NULL */
 il_detector *il_world_detector(const il_world *w, const char *name); /* or NULL */
+
+/* Whose fields a stage's signals and detectors name: the environment's where the stage
+ * trains on rollouts or there is no data, else the data's. */
+const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage);
 
 /* The declared loss of that name, or NULL. */
 const il_declared *il_world_loss(const il_world *w, const char *name);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "pipeline/fields.h"
 
 enum { DECLARED_MAX = 4096 };
 
@@ -40,6 +41,11 @@ static host *host_of(const il_setup *s)
 static il_kind kind_of(const host *h)
 {
     return h->instance->offer->component->kind;
+}
+
+static bool gives_rows(const host *h)
+{
+    return kind_of(h) == IL_KIND_DATASET || kind_of(h) == IL_KIND_ENVIRONMENT;
 }
 
 /* Puts an error into err and keeps it, so that a plugin cannot pass over it. */
@@ -146,9 +152,10 @@ static void setup_publish(const il_setup *s, const char *name, int64_t value)
     il_facts *facts = h->facts;
     int64_t known;
 
-    if (kind_of(h) != IL_KIND_DATASET || name == NULL || name[0] == '\0') {
+    if (!gives_rows(h) || name == NULL || name[0] == '\0') {
         (void)fail(h, IL_ERR_UNSUPPORTED, NULL,
-                   "publishes the fact '%s': only a dataset may, under a name",
+                   "publishes the fact '%s': only a dataset or an environment may, "
+                   "under a name",
                    name != NULL ? name : "");
         return;
     }
@@ -197,7 +204,7 @@ static il_status setup_param(const il_setup *s, il_param *out, const char *name,
     il_store *store = h->instance->store;
     il_error why = {0};
 
-    if (!h->creating || kind_of(h) == IL_KIND_DATASET) {
+    if (!h->creating || gives_rows(h)) {
         return fail(h, IL_ERR_UNSUPPORTED, err,
                     "parameters are for models and detectors, within `create`");
     }
@@ -336,6 +343,9 @@ static void destroy_self(const il_component *c, void *self)
         destroy = ((const il_model_api *)c->api)->destroy;
     } else if (c->kind == IL_KIND_DATASET) {
         destroy = ((const il_dataset_api *)c->api)->destroy;
+    } else if (c->kind == IL_KIND_ENVIRONMENT &&
+               IL_HAS((const il_environment_api *)c->api, destroy)) {
+        destroy = ((const il_environment_api *)c->api)->destroy;
     } else if (c->kind == IL_KIND_DETECTOR &&
                IL_HAS((const il_detector_api *)c->api, destroy)) {
         destroy = ((const il_detector_api *)c->api)->destroy;
@@ -355,10 +365,11 @@ static il_status call_create(const il_component *c, const il_setup *s, void **se
         return ((const il_dataset_api *)c->api)->create(s, self, err);
     case IL_KIND_DETECTOR:
         return ((const il_detector_api *)c->api)->create(s, self, err);
-    default:
-        return il_error_set(err, IL_ERR_UNSUPPORTED, "", "cannot make a %s yet",
-                            il_kind_name(c->kind));
+    case IL_KIND_ENVIRONMENT:
+        return ((const il_environment_api *)c->api)->create(s, self, err);
     }
+    return il_error_set(err, IL_ERR_UNSUPPORTED, "",
+                        "cannot make a component of kind %d", (int)c->kind);
 }
 
 /* Runs `create`, and takes its failures and those of the slots for one. */
@@ -521,6 +532,9 @@ il_status il_instance_create(il_instance **out, const il_registry *registry,
     }
     if (status == IL_OK) {
         status = run_create(i, &why);
+    }
+    if (status == IL_OK && kind == IL_KIND_ENVIRONMENT) {
+        status = il_environment_learn(i, i->host->arena, &why);
     }
     if (status == IL_OK && i->store->count > 0) {
         status = il_store_fill(i->store, in->seed, &why);

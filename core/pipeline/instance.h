@@ -16,7 +16,8 @@ typedef struct il_declared { /* a site, output or loss */
     const char *weights; /* losses: batch field, or NULL */
 } il_declared;
 
-/* Numbers that a dataset publishes for the model ("vocabulary", "context"). */
+/* Numbers that a dataset or an environment publishes for the model ("vocabulary",
+ * "context", "observation", "actions"). */
 typedef struct il_facts {
     struct {
         char name[64];
@@ -27,7 +28,7 @@ typedef struct il_facts {
 
 typedef struct il_instance {
     const il_offer *offer;
-    const char *label; /* "model", "data", or the detector's name */
+    const char *label; /* "model", "data", "environment", or the detector's name */
     void *self;
     il_store *store; /* parameters, filled with their initial values */
     const il_declared *sites;
@@ -40,6 +41,12 @@ typedef struct il_instance {
     size_t param_count;
     const char *identity; /* one line: id, version, plugin sha256, params as JSON: for
                              addresses and contracts */
+    /* environments: their sizes, and every field of an episode, the host's first;
+     * `own_fields` is the number of the first that the environment lists itself */
+    il_environment_shape shape;
+    const il_field *fields;
+    int32_t field_count;
+    int32_t own_fields;
     struct il_instance_host *host;
 } il_instance;
 
@@ -47,7 +54,7 @@ typedef struct il_instance {
 typedef struct il_instance_input {
     const char *label;
     uint64_t seed;
-    il_facts *facts;            /* read by models, written by datasets */
+    il_facts *facts;            /* read by models, written by the other two */
     const int64_t *site_widths; /* detectors: of the sites they read */
     int32_t site_count;
     il_log *log;

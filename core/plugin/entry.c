@@ -165,6 +165,36 @@ static il_status check_recipe(const scope *s, const il_recipe *r)
     return IL_OK;
 }
 
+/* The slots that either form of an environment requires. */
+static il_status check_environment(const scope *s, const il_environment_api *e)
+{
+    if (!IL_HAS(e, create) || !IL_HAS(e, shape) || !IL_HAS(e, fields) ||
+        !IL_HAS(e, fingerprint)) {
+        return wrong(s, NULL,
+                     "an environment needs `create`, `shape`, `fields` and "
+                     "`fingerprint`");
+    }
+    switch (e->form) {
+    case IL_ENVIRONMENT_STEPS:
+        if (!IL_HAS(e, reset) || !IL_HAS(e, step)) {
+            return wrong(s, NULL, "an environment of steps needs `reset` and `step`");
+        }
+        if (IL_HAS(e, policies) != IL_HAS(e, act)) {
+            return wrong(s, NULL,
+                         "an environment has both `policies` and `act`, or neither");
+        }
+        return IL_OK;
+    case IL_ENVIRONMENT_TEXT:
+        return IL_HAS(e, prompts) && IL_HAS(e, prompt) && IL_HAS(e, allowed) &&
+                       IL_HAS(e, judge)
+                   ? IL_OK
+                   : wrong(s, NULL,
+                           "an environment of text needs `prompts`, `prompt`, "
+                           "`allowed` and `judge`");
+    }
+    return wrong(s, NULL, "its form is neither steps nor text");
+}
+
 /* The slots that a kind requires. */
 static il_status check_api(const scope *s, const il_component *c)
 {
@@ -187,6 +217,8 @@ static il_status check_api(const scope *s, const il_component *c)
                    : wrong(s, NULL,
                            "a dataset needs `create`, `destroy`, `splits`, `fields`, "
                            "`get` and `fingerprint`");
+    case IL_KIND_ENVIRONMENT:
+        return check_environment(s, c->api);
     case IL_KIND_DETECTOR:
         if (!IL_HAS(t, create) || !IL_HAS(t, score)) {
             return wrong(s, NULL, "a detector needs `create` and `score`");

@@ -9,8 +9,9 @@
  *
  * Finished episodes come back as a batch of B episodes of L positions:
  *
- *   steps: "obs" (B,L,W) f32, "action" (B,L) i32 (the action taken at that position, -1
- *          where none was), L = steps + 1;
+ *   steps: "obs" (B,L,W) f32, "before" (B,L) i32 (the action before that position, -1
+ *          for none), "action" (B,L) i32 (the action taken at that position, -1 where
+ *          none was), L = steps + 1;
  *   text:  "tokens" (B,L) i32, padded with the pad token, "action" (B,L) i32 (the token
  *          drawn for the position after this one, -1 where none was);
  *   both:  "lengths" (B) i32 (where padding begins), "moves" (B,L) f32 (1 where an
@@ -68,8 +69,8 @@ typedef struct il_environment_api {
     /* [any] */
     void (*shape)(const void *self, il_environment_shape *out);
     /* [any] What it adds to the fields above: rewards (IL_FIELD_REWARD, (B,L) f32 at
-     * the position of the action that earned them), labels ((B,L) or (B) u8), masks
-     * ((B,L) u8). At most 32, static for the instance. */
+     * the position of the action that earned them), labels ((B,L) or (B) u8, for steps
+     * (B,L)), masks ((B,L) u8). At most 32, static for the instance. */
     const il_field *(*fields)(const void *self, int32_t *count);
     /* [any] 32 bytes that change whenever an episode could. */
     void (*fingerprint)(const void *self, uint8_t out[32]);
@@ -83,8 +84,8 @@ typedef struct il_environment_api {
      * episode. */
     void (*step)(const void *self, void *state, int32_t action, il_rng *rng, float *obs,
                  float *rewards, bool *done);
-    /* [any] One 0 or 1 for each label that `fields` lists, in its order: the truth
-     * about the state as it stands. */
+    /* [any] One 0 or 1 for each label and each mask that `fields` lists, in its order:
+     * the truth about the state as it stands. Required where there are any. */
     void (*labels)(const void *self, const void *state, uint8_t *labels);
     /* [any] Behaviour policies by name; what they remember is part of the state. May be
      * NULL. */

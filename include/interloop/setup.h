@@ -113,9 +113,9 @@ static inline uint64_t il_setup_seed(const il_setup *s)
     return s->api->seed(s);
 }
 
-/* Facts pass numbers from the data to the model: a dataset publishes "vocabulary"
- * (tokens) and "context" (tokens a row), a model asks. False when nobody published it.
- */
+/* Facts pass numbers to the model: a dataset publishes "vocabulary" (tokens) and
+ * "context" (tokens a row), an environment of steps "observation" (its width) and
+ * "actions" (how many), a model asks. False when nobody published it. */
 static inline bool il_setup_fact(const il_setup *s, const char *name, int64_t *value)
 {
     return s->api->fact(s, name, value);

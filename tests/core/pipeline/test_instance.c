@@ -207,7 +207,7 @@ static const failing failures[] = {
     {IL_KIND_MODEL, "three.net", "{mode: nothing}", IL_ERR_INTERNAL,
      "create gave no instance"},
     {IL_KIND_MODEL, "three.net", "{mode: publish}", IL_ERR_UNSUPPORTED,
-     "only a dataset may"},
+     "only a dataset or an environment may"},
     {IL_KIND_DETECTOR, "three.probe", "{fault: site}", IL_ERR_INPUT,
      "asks for site 1, and it reads 1"},
     {IL_KIND_DETECTOR, "three.probe", "{fault: declare}", IL_ERR_UNSUPPORTED,

@@ -18,6 +18,54 @@ static il_tensor *score(const void *self, il_pass *pass, const il_reading *r)
     return NULL;
 }
 
+static void shape(const void *self, il_environment_shape *out)
+{
+    (void)self;
+    (void)out;
+}
+
+static const il_field *fields(const void *self, int32_t *count)
+{
+    (void)self;
+    *count = 0;
+    return NULL;
+}
+
+static void fingerprint(const void *self, uint8_t out[32])
+{
+    (void)self;
+    (void)out;
+}
+
+static void start(const void *self, void *state, il_rng *rng, float *obs)
+{
+    (void)self;
+    (void)state;
+    (void)rng;
+    (void)obs;
+}
+
+static void step(const void *self, void *state, int32_t action, il_rng *rng, float *obs,
+                 float *rewards, bool *done)
+{
+    (void)self;
+    (void)state;
+    (void)action;
+    (void)rng;
+    (void)obs;
+    (void)rewards;
+    (void)done;
+}
+
+static int32_t act(const void *self, int32_t policy, void *state, il_rng *rng)
+{
+    (void)self;
+    (void)policy;
+    (void)state;
+    (void)rng;
+    return 0;
+}
+
 static void forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     (void)self;
@@ -32,6 +80,7 @@ static il_recipe recipe;
 static il_detector_api detector;
 static il_model_api model;
 static il_dataset_api dataset;
+static il_environment_api environment;
 static il_component components[2];
 static il_plugin plugin;
 
@@ -47,8 +96,17 @@ static void reset(void)
     recipe = (il_recipe){sizeof recipe, "adam", 10, 0.1f, 0, 0, 1};
     detector =
         (il_detector_api){sizeof detector, IL_READS_ROWS, &recipe, create, NULL, score};
-    model = (il_model_api){sizeof model, create, forward, NULL};
+    model = (il_model_api){
+        .struct_size = sizeof model, .create = create, .forward = forward};
     dataset = (il_dataset_api){.struct_size = sizeof dataset, .create = create};
+    environment = (il_environment_api){.struct_size = sizeof environment,
+                                       .form = IL_ENVIRONMENT_STEPS,
+                                       .create = create,
+                                       .shape = shape,
+                                       .fields = fields,
+                                       .fingerprint = fingerprint,
+                                       .reset = start,
+                                       .step = step};
     components[0] = (il_component)IL_DETECTOR("probe", NULL, &detector, params, 3);
     components[1] = (il_component)IL_MODEL("net", "a net", &model, IL_NO_PARAMS);
     plugin = (il_plugin){{{'I', 'L', 'P', 'L', 'U', 'G', 'I', 'N'},
@@ -122,7 +180,6 @@ START_TEST(components_that_cannot_be_used_are_refused)
     REFUSED(components[0].struct_size = 8, "other headers");
     REFUSED(components[0].api = NULL, "no table of functions");
     REFUSED(components[0].kind = (il_kind)99, "its kind is none");
-    REFUSED(components[0].kind = IL_KIND_ENVIRONMENT, "its kind is none");
     REFUSED(components[1] = components[0], "two components of a kind");
     REFUSED(model.forward = NULL, "needs `create` and `forward`");
     REFUSED(model.struct_size = 8, "needs `create` and `forward`");
@@ -133,6 +190,34 @@ START_TEST(components_that_cannot_be_used_are_refused)
     REFUSED(recipe.steps = 0, "numbers that cannot be");
     REFUSED((components[0].kind = IL_KIND_DATASET, components[0].api = &dataset),
             "a dataset needs");
+}
+END_TEST
+
+#define REFUSED_ENVIRONMENT(change, part)                                              \
+    REFUSED((components[1] = (il_component)IL_ENVIRONMENT("net", NULL, &environment,   \
+                                                          IL_NO_PARAMS),               \
+             change),                                                                  \
+            part)
+
+START_TEST(environments_need_the_slots_of_their_form)
+{
+    il_error err = {0};
+
+    reset();
+    components[1] =
+        (il_component)IL_ENVIRONMENT("net", NULL, &environment, IL_NO_PARAMS);
+    ck_assert_msg(il_entry_check(&plugin, "x.so", &err) == IL_OK, "%s", err.message);
+    REFUSED_ENVIRONMENT(environment.create = NULL, "needs `create`, `shape`");
+    REFUSED_ENVIRONMENT(environment.shape = NULL, "needs `create`, `shape`");
+    REFUSED_ENVIRONMENT(environment.fields = NULL, "needs `create`, `shape`");
+    REFUSED_ENVIRONMENT(environment.fingerprint = NULL, "needs `create`, `shape`");
+    REFUSED_ENVIRONMENT(environment.reset = NULL, "needs `reset` and `step`");
+    REFUSED_ENVIRONMENT(environment.step = NULL, "needs `reset` and `step`");
+    REFUSED_ENVIRONMENT(environment.act = act, "both `policies` and `act`");
+    REFUSED_ENVIRONMENT(environment.form = IL_ENVIRONMENT_TEXT,
+                        "needs `prompts`, `prompt`, `allowed` and `judge`");
+    REFUSED_ENVIRONMENT(environment.form = (il_environment_form)7,
+                        "neither steps nor text");
 }
 END_TEST
 
@@ -163,6 +248,7 @@ int main(void)
     tcase_add_test(tc, a_newer_minor_passes_when_it_accepts_this_host);
     tcase_add_test(tc, texts_that_are_absent_or_misshapen_are_refused);
     tcase_add_test(tc, components_that_cannot_be_used_are_refused);
+    tcase_add_test(tc, environments_need_the_slots_of_their_form);
     tcase_add_test(tc, tables_of_parameters_that_contradict_themselves_are_refused);
     return run_plugin_case(tc);
 }
