@@ -149,4 +149,38 @@ void il_k_bce_rows(float *loss, const float *x, const float *t, int64_t n);
 void il_k_bce_backward(float *dx, const float *dy, const float *x, const float *t,
                        int64_t n);
 
+/* ---- policies by row: a logit of -inf is a choice that is forbidden, with
+ * probability and gradient 0; a row of nothing else is NaN */
+
+/* y (rows) = -sum p log p, p = softmax of the row of x (rows,w); scale (rows,2) is kept
+ * for backward. */
+void il_k_entropy_rows(float *y, float *scale, const float *x, int64_t rows, int64_t w);
+/* dx (+=) dy p (-log p - y). */
+void il_k_entropy_backward(float *dx, const float *dy, const float *y,
+                           const float *scale, const float *x, int64_t rows, int64_t w);
+/* y (rows) = sum p (log p - log q), p = softmax of x, q = softmax of ref, both
+ * (rows,w); +inf where q forbids what p allows; scale (rows,4) is kept. */
+void il_k_kl_rows(float *y, float *scale, const float *x, const float *ref,
+                  int64_t rows, int64_t w);
+/* dx (+=) dy p (log p - log q - y). */
+void il_k_kl_backward(float *dx, const float *dy, const float *y, const float *scale,
+                      const float *x, const float *ref, int64_t rows, int64_t w);
+
+/* ---- recurrence: one position of every row. Rows of h, nh and dy lie `apart` times w
+ * numbers apart, those of gates, dinput and dhidden `apart` times 3w, those of before
+ * `before_apart` times w; those of hidden and dh follow each other. */
+
+/* gates (rows,3w) holds W x + b and takes r, z, n; hidden (rows,3w) holds U before + c;
+ * nh (rows,w) takes its third part. r = sigmoid(gates + hidden), z likewise, n =
+ * tanh(gates + r hidden), h = n + z (before - n); before is NULL for zeros. */
+void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
+                      const float *before, int64_t rows, int64_t w, int64_t apart,
+                      int64_t before_apart);
+/* With g = dh + dy: dinput and dhidden (rows,3w) = the gradients of what forward had in
+ * gates and in hidden, dh (rows,w) = g z, the part of before's that does not go through
+ * U; in place on dh. */
+void il_k_gru_backward(float *dinput, float *dhidden, float *dh, const float *dy,
+                       const float *gates, const float *nh, const float *before,
+                       int64_t rows, int64_t w, int64_t apart, int64_t before_apart);
+
 #endif

@@ -435,6 +435,10 @@ static const il_pass_api table = {
     .row_sum = il__op_row_sum,
     .detach = il__op_detach,
     .custom = il__op_custom,
+    .gru = il__op_gru,
+    .gru_cell = il__op_gru_cell,
+    .entropy_rows = il__op_entropy_rows,
+    .kl_rows = il__op_kl_rows,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

@@ -203,5 +203,12 @@ il_tensor *il__op_row_sum(il_pass *p, il_tensor *x);
 il_tensor *il__op_detach(il_pass *p, il_tensor *x);
 il_tensor *il__op_custom(il_pass *p, const il_custom *op, void *state, int32_t count,
                          il_tensor *const *in, int32_t ndim, const int64_t *shape);
+il_tensor *il__op_gru(il_pass *p, il_tensor *x, il_tensor *w_input, il_tensor *b_input,
+                      il_tensor *w_hidden, il_tensor *b_hidden, il_tensor *before);
+il_tensor *il__op_gru_cell(il_pass *p, il_tensor *x, il_tensor *before,
+                           il_tensor *w_input, il_tensor *b_input, il_tensor *w_hidden,
+                           il_tensor *b_hidden);
+il_tensor *il__op_entropy_rows(il_pass *p, il_tensor *logits);
+il_tensor *il__op_kl_rows(il_pass *p, il_tensor *logits, il_tensor *reference);
 
 #endif

@@ -99,6 +99,14 @@ typedef struct il_pass_api {
     il_tensor *(*detach)(il_pass *p, il_tensor *x);
     il_tensor *(*custom)(il_pass *p, const il_custom *op, void *state, int32_t count,
                          il_tensor *const *in, int32_t ndim, const int64_t *shape);
+    /* recurrence and policies */
+    il_tensor *(*gru)(il_pass *p, il_tensor *x, il_tensor *w_input, il_tensor *b_input,
+                      il_tensor *w_hidden, il_tensor *b_hidden, il_tensor *before);
+    il_tensor *(*gru_cell)(il_pass *p, il_tensor *x, il_tensor *before,
+                           il_tensor *w_input, il_tensor *b_input, il_tensor *w_hidden,
+                           il_tensor *b_hidden);
+    il_tensor *(*entropy_rows)(il_pass *p, il_tensor *logits);
+    il_tensor *(*kl_rows)(il_pass *p, il_tensor *logits, il_tensor *reference);
 } il_pass_api;
 
 struct il_pass {
@@ -345,6 +353,44 @@ static inline il_tensor *il_custom_op(il_pass *p, const il_custom *op, void *sta
                                       const int64_t *shape)
 {
     return p->api->custom(p, op, state, count, in, ndim, shape);
+}
+/* A gated recurrent unit over positions: x (B,T,I), w_input (3H,I), b_input (3H),
+ * w_hidden (3H,H), b_hidden (3H), before (B,H) or NULL for zeros -> every state,
+ * (B,T,H). The three blocks of H rows are those of r, z and n, as in PyTorch:
+ *
+ *     r = sigmoid(Wr x + br + Ur h + cr),  z = sigmoid(Wz x + bz + Uz h + cz)
+ *     n = tanh(Wn x + bn + r (Un h + cn)),  h' = n + z (h - n)
+ *
+ * Every row goes through all T positions: what stands at padding touches no position
+ * before it. */
+static inline il_tensor *il_gru(il_pass *p, il_tensor *x, il_tensor *w_input,
+                                il_tensor *b_input, il_tensor *w_hidden,
+                                il_tensor *b_hidden, il_tensor *before)
+{
+    return p->api->gru(p, x, w_input, b_input, w_hidden, b_hidden, before);
+}
+/* One position of it: x (...,I), before (...,H), as many rows -> (...,H). Equal to
+ * il_gru's up to rounding. */
+static inline il_tensor *il_gru_cell(il_pass *p, il_tensor *x, il_tensor *before,
+                                     il_tensor *w_input, il_tensor *b_input,
+                                     il_tensor *w_hidden, il_tensor *b_hidden)
+{
+    return p->api->gru_cell(p, x, before, w_input, b_input, w_hidden, b_hidden);
+}
+/* logits (...,V) -> (...): the entropy of each row's softmax, in nats. Here and below a
+ * logit of -inf is a choice that is forbidden: probability and gradient are 0 there. A
+ * row's bits depend on that row alone. */
+static inline il_tensor *il_entropy_rows(il_pass *p, il_tensor *logits)
+{
+    return p->api->entropy_rows(p, logits);
+}
+/* logits, reference (...,V) -> (...): KL(softmax(logits) || softmax(reference)) of each
+ * row, exactly, in nats; +inf, and no gradient that is a number, where the reference
+ * forbids what the logits allow. The reference is a constant: no gradient flows to it.
+ * A row's bits depend on that row alone. */
+static inline il_tensor *il_kl_rows(il_pass *p, il_tensor *logits, il_tensor *reference)
+{
+    return p->api->kl_rows(p, logits, reference);
 }
 
 #ifdef __cplusplus

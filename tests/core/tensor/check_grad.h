@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAD_INPUTS = 4 };
+enum { GRAD_INPUTS = 6 };
 
 typedef struct grad_shape {
     int32_t ndim;
