@@ -63,7 +63,10 @@ typedef struct il_environment_api {
     size_t struct_size;
     il_environment_form form;
     /* [setup] Publishes the facts "observation" and "actions" (steps) or "vocabulary"
-     * and "context" (text). Two instances with equal parameters and seed are equal. */
+     * and "context" (text). An environment of steps may publish "observation_classes":
+     * the first so many numbers of an observation are one choice, of which exactly one
+     * is 1, and the others are 0 or 1 each; a model that predicts observations needs
+     * it. Two instances with equal parameters and seed are equal. */
     il_status (*create)(const il_setup *s, void **self, il_error *err);
     void (*destroy)(void *self); /* may be NULL */
     /* [any] */

@@ -34,7 +34,13 @@ typedef struct il_model_api {
      * (all of a prompt, then one after the other), and of the input fields that forward
      * reads "obs" and "before" or else "tokens"; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
      * as in forward, (B,T,W), equal to forward's up to rounding; no losses. Nothing is
-     * differentiated through it. */
+     * differentiated through it.
+     *
+     * Of a position in an environment of steps the action is not chosen yet, so instead
+     * of "action" the batch holds "previous" (B,T) i32, the action taken before each
+     * position, -1 where there was none. Where a site is sampled, "noise" (B,T,W) f32
+     * is what to add to it; the site then gives the sum, and what follows goes on from
+     * that. Finished episodes hold the sums as "sampled" (B,L,W). */
     void (*step)(const void *self, il_pass *pass, const il_batch *batch, int64_t at,
                  int64_t length, float *carry);
 } il_model_api;
