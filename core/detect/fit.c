@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/linear.h"
 #include "detect/metrics.h"
 #include "detect/logits_private.h"
 #include "tensor/optim.h"
@@ -282,7 +283,7 @@ static il_status remember(il_detector *d, const il_acts *acts, il_documents *out
 
 /* New parameters, scaling and ids. */
 static il_status start_fresh(il_detector *d, const il_acts *acts, const il_fit *fit,
-                             const il_recipe *recipe, il_error *err)
+                             bool standardize, il_error *err)
 {
     il_store *store = d->instance->store;
 
@@ -290,42 +291,30 @@ static il_status start_fresh(il_detector *d, const il_acts *acts, const il_fit *
     for (size_t i = 0; i < store->count; i++) {
         d->values[i] = store->values + store->items[i].offset;
     }
-    if (recipe->standardize) {
+    if (standardize) {
         IL_TRY(scale(d, acts, err));
     }
     return remember(d, acts, &d->fit_ids, err);
 }
 
-il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
-                          il_error *err)
+/* Adam over all rows, from the values that the detector has. */
+static il_status fit_adam(il_detector *d, const il_acts *acts, const il_fit *fit,
+                          bool decoupled, il_error *err)
 {
     const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
     const il_fit_spec *spec = &d->spec->fit;
-    il_store *store = d->instance->store;
-    descent g = {.d = d, .reader = d, .acts = acts};
-    before b = {.scaling = NULL};
+    const il_store *store = d->instance->store;
     prescaled p = {.arena = NULL};
-    const char *method;
-    il_status status;
+    descent g = {.d = d, .reader = &p.reader, .acts = &p.acts};
+    il_status status = prescale(&p, d, acts, err);
 
-    if (recipe == NULL) {
-        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
-                            "this detector is not fitted by gradient");
-    }
-    method = spec->method != NULL ? spec->method : recipe->method;
-    if (strcmp(method, "adam") != 0 && strcmp(method, "adamw") != 0) {
-        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
-                            "fit method '%s' is not offered, expected adam or adamw",
-                            method);
-    }
-    IL_TRY(check_rows(d, acts, err));
-    g.optim = (il_optim){
-        .kind = strcmp(method, "adamw") == 0 ? IL_OPTIM_ADAMW : IL_OPTIM_ADAM,
-        .beta1 = 0.9f,
-        .beta2 = 0.999f,
-        .eps = 1e-8f,
-        .weight_decay =
-            spec->weight_decay >= 0 ? (float)spec->weight_decay : recipe->weight_decay};
+    g.optim =
+        (il_optim){.kind = decoupled ? IL_OPTIM_ADAMW : IL_OPTIM_ADAM,
+                   .beta1 = 0.9f,
+                   .beta2 = 0.999f,
+                   .eps = 1e-8f,
+                   .weight_decay = spec->weight_decay >= 0 ? (float)spec->weight_decay
+                                                           : recipe->weight_decay};
     g.steps = fit->steps > 0    ? fit->steps
               : spec->steps > 0 ? spec->steps
                                 : recipe->steps;
@@ -335,15 +324,6 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
         g.optim.weight_decay = recipe->weight_decay;
         g.l2 = recipe->l2;
     }
-    status = before_keep(&b, d, err);
-    if (status == IL_OK && fit->start == IL_FIT_FRESH) {
-        status = start_fresh(d, acts, fit, recipe, err);
-    }
-    if (status == IL_OK) {
-        status = prescale(&p, d, acts, err);
-    }
-    g.acts = &p.acts;
-    g.reader = &p.reader;
     g.m = il_store_block(store);
     g.v = il_store_block(store);
     if (status == IL_OK) {
@@ -353,11 +333,75 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
     if (status == IL_OK) {
         status = descend(&g, err);
     }
-    before_close(&b, d, status != IL_OK);
     il_arena_destroy(p.arena);
     descent_close(&g);
     free(g.m);
     free(g.v);
+    return status;
+}
+
+/* Ids of a fit that goes on from an earlier one: of both. */
+static il_status remember_more(il_detector *d, const il_acts *acts, il_error *err)
+{
+    il_documents fresh = {0};
+    il_documents all = {0};
+
+    IL_TRY(remember(d, acts, &fresh, err));
+    all.ids = il_documents_join(d->fit_ids.count, d->fit_ids.ids, fresh.count,
+                                fresh.ids, d->arena, &all.count);
+    if (all.ids == NULL) {
+        return no_memory(d, err);
+    }
+    d->fit_ids = all;
+    return IL_OK;
+}
+
+il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
+                          il_error *err)
+{
+    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
+    const il_fit_spec *spec = &d->spec->fit;
+    const char *method = spec->method != NULL ? spec->method
+                         : recipe != NULL     ? recipe->method
+                                              : "";
+    bool decoupled = strcmp(method, "adamw") == 0;
+    bool exact = strcmp(method, "irls") == 0;
+    before b = {.scaling = NULL};
+    il_status status;
+
+    if (recipe == NULL && !(exact && il_detector_linear(d))) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
+                            "this detector is not fitted by gradient");
+    }
+    if (exact && !il_detector_linear(d)) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "fit method 'irls' is for detectors that are linear, and "
+                            "%s does not say so",
+                            d->instance->offer->id);
+    }
+    if (!exact && !decoupled && strcmp(method, "adam") != 0) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
+                            "fit method '%s' is not offered, expected adam, adamw or "
+                            "irls",
+                            method);
+    }
+    IL_TRY(check_rows(d, acts, err));
+    status = before_keep(&b, d, err);
+    if (status == IL_OK) {
+        status = fit->start == IL_FIT_FRESH
+                     ? start_fresh(d, acts, fit, !exact && recipe->standardize, err)
+                     : remember_more(d, acts, err);
+    }
+    if (status == IL_OK) {
+        double l2 = spec->given && spec->l2 >= 0 ? spec->l2
+                    : recipe != NULL             ? recipe->l2
+                                                 : 0.0;
+        int64_t most = fit->steps > 0 ? fit->steps : spec->steps;
+
+        status = exact ? il_detector_solve(d, acts, l2, most, err)
+                       : fit_adam(d, acts, fit, decoupled, err);
+    }
+    before_close(&b, d, status != IL_OK);
     if (status == IL_OK) {
         d->fitted = true;
         if (d->model_hash[0] == '\0' && fit->model_hash != NULL) {

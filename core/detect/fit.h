@@ -25,11 +25,13 @@ typedef struct il_fit {
 il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harvest *h,
                               const char *split, il_error *err);
 
-/* Fits by full-batch gradient descent on mean binary cross-entropy, + l2 |w|^2 over
- * tensors of two or more dimensions; method and numbers are the pipeline's where it
- * gives them and the component's recipe elsewhere. FRESH also remembers the ids of the
- * rows. Activations need labels with both classes. On failure the detector is as it
- * was. One thread; different detectors at once. */
+/* Fits on mean binary cross-entropy; method and numbers are the pipeline's where it
+ * gives them and the component's recipe elsewhere. `adam` and `adamw` descend its
+ * gradient over all rows, + l2 |w|^2 over tensors of two or more dimensions; `irls`
+ * solves for a linear detector's optimum, + l2/2 |w|^2, on activations as they are.
+ * FRESH remembers the ids of these rows, WARM adds them. Activations need labels with
+ * both classes. On failure the detector is as it was. One thread; different detectors
+ * at once. */
 il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
                           il_error *err);
 /* Continues with `steps` Adam steps at `lr` on these rows, scaling kept, moments kept

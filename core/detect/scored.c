@@ -146,6 +146,25 @@ int64_t *il_documents_list(const il_scored *rows, il_arena *arena, int64_t *coun
     return ids;
 }
 
+int64_t *il_documents_join(int64_t n, const int64_t *a, int64_t m, const int64_t *b,
+                           il_arena *arena, int64_t *count)
+{
+    int64_t *ids = il_arena_alloc(arena, ((size_t)(n + m) + 1) * sizeof *ids);
+    int64_t i = 0;
+    int64_t j = 0;
+
+    *count = 0;
+    while (ids != NULL && (i < n || j < m)) {
+        bool first = j >= m || (i < n && a[i] <= b[j]);
+        int64_t id = first ? a[i] : b[j];
+
+        i += i < n && a[i] == id;
+        j += j < m && b[j] == id;
+        ids[(*count)++] = id;
+    }
+    return ids;
+}
+
 bool il_documents_meet(int64_t n, const int64_t *a, int64_t m, const int64_t *b,
                        int64_t *shared)
 {

@@ -39,6 +39,9 @@ il_status il_scored_find(il_scored *out, const il_batch *batch,
 /* The ids of a set of rows, each once, ascending, in the arena; NULL when memory is
  * out. */
 int64_t *il_documents_list(const il_scored *rows, il_arena *arena, int64_t *count);
+/* Two ascending lists as one, each id once, in the arena; NULL when memory is out. */
+int64_t *il_documents_join(int64_t n, const int64_t *a, int64_t m, const int64_t *b,
+                           il_arena *arena, int64_t *count);
 /* Orders ids, for qsort and bsearch. */
 int il_documents_compare(const void *a, const void *b);
 /* Whether two ascending lists share an id; *shared is then the first. */

@@ -56,6 +56,14 @@ typedef struct il_detector_api {
      * are used. Written in ops, so that gradients flow to the activations and to the
      * detector's parameters. Errors stick to the pass. */
     il_tensor *(*score)(const void *self, il_pass *pass, const il_reading *r);
+
+    /* ---- what follows may be NULL ---- */
+
+    /* [any] For a component whose logit is weight . x + bias, x being the channels of
+     * all its sites side by side: names the two parameters, of W and of one number. The
+     * core may then solve its fit exactly (method `irls`) and compare its direction
+     * with another's. */
+    void (*linear)(const void *self, il_param *weight, il_param *bias);
 } il_detector_api;
 
 #ifdef __cplusplus

@@ -34,6 +34,14 @@ static il_tensor *probe_score(const void *self, il_pass *pass, const il_reading 
     return il_linear(pass, x, il_use(pass, p->weight), il_use(pass, p->bias));
 }
 
+static void probe_linear(const void *self, il_param *weight, il_param *bias)
+{
+    const probe *p = self;
+
+    *weight = p->weight;
+    *bias = p->bias;
+}
+
 static const il_recipe recipe = {.struct_size = sizeof(il_recipe),
                                  .method = "adam",
                                  .steps = 300,
@@ -46,7 +54,8 @@ static const il_detector_api api = {.struct_size = sizeof(il_detector_api),
                                     .reads = IL_READS_ROWS,
                                     .recipe = &recipe,
                                     .create = probe_create,
-                                    .score = probe_score};
+                                    .score = probe_score,
+                                    .linear = probe_linear};
 
 IL_PLUGIN("interloop", "1.0.0", "MIT", "The Interloop authors",
           "logistic probe on the activations of one or more sites",

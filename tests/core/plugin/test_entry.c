@@ -94,8 +94,11 @@ static void reset(void)
 
     memcpy(params, fresh, sizeof params);
     recipe = (il_recipe){sizeof recipe, "adam", 10, 0.1f, 0, 0, 1};
-    detector =
-        (il_detector_api){sizeof detector, IL_READS_ROWS, &recipe, create, NULL, score};
+    detector = (il_detector_api){.struct_size = sizeof detector,
+                                 .reads = IL_READS_ROWS,
+                                 .recipe = &recipe,
+                                 .create = create,
+                                 .score = score};
     model = (il_model_api){
         .struct_size = sizeof model, .create = create, .forward = forward};
     dataset = (il_dataset_api){.struct_size = sizeof dataset, .create = create};

@@ -1,0 +1,28 @@
+/* Logistic regression solved exactly: Newton's method, each step of which is a weighted
+ * least squares problem (Hastie, Tibshirani and Friedman 2009, section 4.4.1). */
+#ifndef IL_DETECT_IRLS_H
+#define IL_DETECT_IRLS_H
+
+#include <stdint.h>
+#include "interloop/status.h"
+
+enum { IL_IRLS_ITERATIONS = 30 };
+
+typedef struct il_irls {
+    int64_t rows;          /* N */
+    int64_t width;         /* W */
+    const float *x;        /* (N,W) */
+    const uint8_t *labels; /* (N) 0 or not */
+    double l2;             /* on the weights alone, never on the bias */
+    int64_t iterations;    /* at most; 0: IL_IRLS_ITERATIONS */
+} il_irls;
+
+/* Minimizes the mean over rows of softplus(z) - y z, + l2/2 |w|^2, z = w.x + b, from
+ * w[0..W-1] and b = w[W] as they come in; in double, in a fixed order. A step that
+ * would raise the loss is halved. Ends when a step changes nothing that matters or
+ * after the last iteration. Classes that a plane separates have no optimum at l2 = 0:
+ * IL_ERR_NUMERIC, as for rows that are no numbers; w is then as it was. */
+il_status il_irls_solve(const il_irls *problem, double *w, const char *where,
+                        il_error *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* Detectors that are linear in what they read: their direction, and their exact fit. */
+#ifndef IL_DETECT_LINEAR_H
+#define IL_DETECT_LINEAR_H
+
+#include "detect/detector.h"
+#include "detect/harvest.h"
+
+/* Whether the component says that it is linear. */
+bool il_detector_linear(const il_detector *d);
+/* Channels of all its sites. */
+int64_t il_detector_width(const il_detector *d);
+/* Its weights on unscaled channels, sites side by side, and last its bias on them:
+ * `out` has room for il_detector_width + 1. Linear detectors alone. */
+void il_detector_direction(const il_detector *d, double *out);
+/* Cosine of the angle between the weights of two linear detectors of the same sites;
+ * NaN when one has none. */
+double il_detector_cosine(const il_detector *a, const il_detector *b);
+
+/* Solves for weight and bias on the scored rows as they are, unscaled, from the values
+ * it has: see il_irls_solve. Its scaling is dropped. A component that says it is linear
+ * and has no such parameters is IL_ERR_INPUT. */
+il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
+                            int64_t iterations, il_error *err);
+
+#endif
