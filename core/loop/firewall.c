@@ -20,6 +20,9 @@ typedef struct judge {
     size_t source;
     il_word *pressed; /* P(T) */
     il_word *early;   /* what it holds before it spreads */
+    il_word *moved;   /* and what learned from rows that it chose */
+    size_t *since;    /* by parameter: the round that brought it there */
+    size_t round;
 } judge;
 
 static il_word *new_bits(judge *j)
@@ -35,12 +38,41 @@ static unsigned enters(const judge *j, const il_flow_signal *signal)
     return signal->enters != NULL ? signal->enters[j->source] : IL_ENTERS_NOT;
 }
 
-/* Fills P(T). Each round can only add, so it ends. */
+/* Adds to `set` what every signal updates that computes with it or, with `rows`, that
+ * learns from rows it chose. Each round can only add, so it ends; which round brought a
+ * parameter tells how directly it was changed. */
+static void close_over(judge *j, il_word *set, bool rows)
+{
+    const il_flow *f = j->flow;
+    bool grown = true;
+
+    while (grown) {
+        il_bits_copy(j->shared, set, j->words);
+        for (size_t s = 0; s < f->signal_count; s++) {
+            const il_flow_signal *signal = &f->signals[s];
+
+            if (il_bits_meet(signal->v, set, j->words) ||
+                (rows && signal->chosen_by != NULL &&
+                 il_bits_meet(signal->chosen_by, set, j->words))) {
+                il_bits_or(j->shared, signal->updates, j->words);
+            }
+        }
+        grown = !il_bits_equal(j->shared, set, j->words);
+        j->round++;
+        for (size_t i = 0; grown && i < f->bits; i++) {
+            if (il_bits_has(j->shared, i) && !il_bits_has(set, i)) {
+                j->since[i] = j->round;
+            }
+        }
+        il_bits_copy(set, j->shared, j->words);
+    }
+}
+
+/* Fills P(T) and what it moved. */
 static void spread(judge *j)
 {
     const il_flow *f = j->flow;
     const il_word *inherited = f->sources[j->source].inherited;
-    bool grown = true;
 
     if (inherited != NULL) {
         il_bits_or(j->early, inherited, j->words);
@@ -50,34 +82,28 @@ static void spread(judge *j)
             il_bits_or(j->early, f->signals[s].updates, j->words);
         }
     }
-    il_bits_copy(j->pressed, j->early, j->words);
-    while (grown) {
-        grown = false;
-        for (size_t s = 0; s < f->signal_count; s++) {
-            const il_flow_signal *signal = &f->signals[s];
-
-            if (!il_bits_meet(signal->v, j->pressed, j->words)) {
-                continue;
-            }
-            il_bits_copy(j->shared, j->pressed, j->words);
-            il_bits_or(j->pressed, signal->updates, j->words);
-            grown |= !il_bits_equal(j->shared, j->pressed, j->words);
-        }
+    j->round = 0;
+    for (size_t i = 0; i < f->bits; i++) {
+        j->since[i] = 0;
     }
+    il_bits_copy(j->pressed, j->early, j->words);
+    close_over(j, j->pressed, false);
+    il_bits_copy(j->moved, j->pressed, j->words);
+    close_over(j, j->moved, true);
 }
 
-/* The parameter of `within` that best shows T's pressure on it: one that was changed
- * early and that is no part of R, else as much of that as there is. */
+/* The parameter of `within` that best shows T's pressure on it: the one that was
+ * changed the most directly, outside of R where there is one as good. */
 static size_t changed_in(const judge *j, const il_word *within, const il_word *reads)
 {
     size_t best = NO_BIT;
-    int best_rank = 0;
+    size_t best_rank = SIZE_MAX;
 
     for (size_t i = 0; i < j->flow->bits; i++) {
-        if (il_bits_has(within, i) && il_bits_has(j->pressed, i)) {
-            int rank = 1 + 2 * il_bits_has(j->early, i) + !il_bits_has(reads, i);
+        if (il_bits_has(within, i) && il_bits_has(j->moved, i)) {
+            size_t rank = 2 * j->since[i] + il_bits_has(reads, i);
 
-            if (rank > best_rank) {
+            if (rank < best_rank) {
                 best = i;
                 best_rank = rank;
             }
@@ -132,15 +158,40 @@ static const char *bit_name(const judge *j, size_t bit)
     return j->flow->names[bit];
 }
 
-/* A route that spares R can be written for a reader that a route can name. */
-static const char *spare(judge *j, const char *signal, const il_flow_reader *reader,
-                         const char *or_else)
+/* "desire.policy.W [changed by probe]". */
+static const char *changed_name(judge *j, size_t bit)
 {
-    if (reader->audit_only || reader->reads_sampled) {
+    return say(j, "%s [%s %s]", bit_name(j, bit),
+               il_bits_has(j->pressed, bit) ? "changed by" : "taught on rows chosen by",
+               j->flow->sources[j->source].name);
+}
+
+/* A route that spares R can be written for a reader that a route can name. What the
+ * algorithm adds follows the routes of the rewards, so one of those is named. */
+static const char *spare(judge *j, const il_flow_signal *signal,
+                         const il_flow_reader *reader, bool shadow)
+{
+    const il_flow *f = j->flow;
+    const char *name = signal->name;
+
+    if (reader->audit_only) {
         return NULL;
     }
-    return say(j, "signals.%s.route: {downstream: %s}%s%s", signal, reader->name,
-               or_else, or_else[0] != '\0' ? reader->name : "");
+    if (signal->implicit) {
+        name = NULL;
+        for (size_t s = 0; s < f->signal_count && name == NULL; s++) {
+            if (f->signals[s].reward && !f->signals[s].implicit &&
+                il_bits_meet(f->signals[s].updates, reader->reads, j->words)) {
+                name = f->signals[s].name;
+            }
+        }
+    }
+    if (name == NULL) {
+        return NULL;
+    }
+    shadow = shadow && !f->rollouts; /* where it is offered */
+    return say(j, "signals.%s.route: {downstream: %s}%s%s", name, reader->name,
+               shadow ? ", or train.shadow: " : "", shadow ? reader->name : "");
 }
 
 static void judge_direct(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
@@ -161,25 +212,38 @@ static void judge_direct(judge *j, const il_flow_reader *reader, il_verdict_cell
             open_with(cell,
                       say(j, "%s → score of %s, differentiated → %s, read by %s",
                           signal->name, source, bit_name(j, hit), reader->name),
-                      spare(j, signal->name, reader, ""));
+                      spare(j, signal, reader, false));
             return;
         }
     }
 }
 
+static const char *shared_by(const judge *j, const il_flow_signal *signal)
+{
+    return signal->shared != NULL ? signal->shared[j->source] : NULL;
+}
+
+/* A signal that the score enters by itself is named before one that shares something
+ * with it. */
 static void judge_credit(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
 {
     const char *source = j->flow->sources[j->source].name;
 
-    for (size_t s = 0; s < j->flow->signal_count; s++) {
-        const il_flow_signal *signal = &j->flow->signals[s];
-        size_t hit = last_of_both(j, signal->updates, reader->reads);
+    for (int layer = 0; layer < 2; layer++) {
+        for (size_t s = 0; s < j->flow->signal_count; s++) {
+            const il_flow_signal *signal = &j->flow->signals[s];
+            size_t hit = last_of_both(j, signal->updates, reader->reads);
+            const char *shared = shared_by(j, signal);
 
-        if ((enters(j, signal) & IL_ENTERS_CONSTANT) && hit != NO_BIT) {
+            if (!(enters(j, signal) & IL_ENTERS_CONSTANT) || hit == NO_BIT ||
+                (shared != NULL) != (layer == 1)) {
+                continue;
+            }
             open_with(cell,
-                      say(j, "%s → scaled by the score of %s → %s, read by %s",
-                          signal->name, source, bit_name(j, hit), reader->name),
-                      spare(j, signal->name, reader, ""));
+                      say(j, "%s → scaled by the score of %s%s%s → %s, read by %s",
+                          signal->name, source, shared != NULL ? ", in " : "",
+                          shared != NULL ? shared : "", bit_name(j, hit), reader->name),
+                      spare(j, signal, reader, false));
             return;
         }
     }
@@ -201,10 +265,10 @@ static void judge_relay(judge *j, const il_flow_reader *reader, il_verdict_cell 
                 continue;
             }
             open_with(cell,
-                      say(j, "%s → %s [changed by %s] → %s, read by %s", signal->name,
-                          bit_name(j, changed_in(j, signal->v, reader->reads)),
-                          f->sources[j->source].name, bit_name(j, hit), reader->name),
-                      spare(j, signal->name, reader, ", or train.shadow: "));
+                      say(j, "%s → %s → %s, read by %s", signal->name,
+                          changed_name(j, changed_in(j, signal->v, reader->reads)),
+                          bit_name(j, hit), reader->name),
+                      spare(j, signal, reader, true));
             return;
         }
     }
@@ -271,13 +335,12 @@ static void judge_state(judge *j, const il_flow_reader *reader, il_verdict_cell 
     size_t hit;
 
     for (size_t c = 0; c < f->clip_count; c++) {
-        size_t changed;
-
         il_bits_copy(j->shared, f->clips[c].members, j->words);
         il_bits_and(j->shared, j->stepped, j->words);
-        changed = changed_in(j, j->shared, reader->reads);
         hit = last_of_both(j, j->shared, reader->reads);
-        if (changed != NO_BIT && hit != NO_BIT) {
+        if (hit != NO_BIT && il_bits_meet(j->shared, j->pressed, j->words)) {
+            size_t changed = changed_in(j, j->shared, reader->reads);
+
             open_with(cell,
                       say(j, "clip group %s → %s [changed by %s] → %s, read by %s",
                           f->clips[c].name, bit_name(j, changed), source->name,
@@ -300,6 +363,22 @@ static void judge_state(judge *j, const il_flow_reader *reader, il_verdict_cell 
     }
 }
 
+/* What to write so that a signal learns from rows that no policy of the model chose. */
+static const char *learn_offline(judge *j, const il_flow_signal *signal,
+                                 const il_flow_reader *reader)
+{
+    const il_flow *f = j->flow;
+
+    if (f->offline == NULL || signal->reward || signal->implicit ||
+        reader->audit_only) {
+        return NULL;
+    }
+    return say(j, "%s%ssignals.%s.on: [%s]",
+               f->declare_offline != NULL ? f->declare_offline : "",
+               f->declare_offline != NULL ? ", and " : "", signal->name, f->offline);
+}
+
+/* R learns from rows that P(T) chose, or computes with what did. */
 static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
 {
     const il_flow *f = j->flow;
@@ -312,42 +391,81 @@ static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *
         const il_flow_signal *signal = &f->signals[s];
         size_t hit = last_of_both(j, signal->updates, reader->reads);
 
-        if (hit != NO_BIT && signal->chosen_by != NULL &&
-            il_bits_meet(signal->chosen_by, j->pressed, j->words)) {
+        if (hit == NO_BIT) {
+            continue;
+        }
+        if (signal->chosen_by != NULL &&
+            il_bits_meet(signal->chosen_by, j->moved, j->words)) {
             size_t changed = changed_in(j, signal->chosen_by, reader->reads);
 
             open_with(cell,
-                      say(j, "%s → rows chosen by %s [changed by %s] → %s, read by %s",
-                          signal->name, bit_name(j, changed),
-                          f->sources[j->source].name, bit_name(j, hit), reader->name),
+                      say(j, "%s → rows chosen by %s → %s, read by %s", signal->name,
+                          changed_name(j, changed), bit_name(j, hit), reader->name),
+                      learn_offline(j, signal, reader));
+            return;
+        }
+        if (il_bits_meet(signal->v, j->moved, j->words) &&
+            !il_bits_meet(signal->v, j->pressed, j->words)) {
+            open_with(cell,
+                      say(j, "%s → %s → %s, read by %s", signal->name,
+                          changed_name(j, changed_in(j, signal->v, reader->reads)),
+                          bit_name(j, hit), reader->name),
                       NULL);
             return;
         }
     }
 }
 
-static void judge_reader(judge *j, const il_flow_reader *reader, il_verdict_cell *cells)
+static void judge_input(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
 {
-    const il_flow_source *source = &j->flow->sources[j->source];
-    size_t changed = changed_in(j, j->pressed, reader->reads);
-    size_t hit = last_of_both(j, j->pressed, reader->reads);
-
-    if (reader->reads_sampled && changed != NO_BIT) {
-        open_with(&cells[IL_FLOW_INPUT],
-                  say(j, "%s [changed by %s] → text that the model writes, read by %s",
-                      bit_name(j, changed), source->name, reader->name),
+    if (reader->inputs.by != NULL &&
+        il_bits_meet(reader->inputs.by, j->moved, j->words)) {
+        open_with(cell,
+                  say(j, "%s → %s, read by %s",
+                      changed_name(j, changed_in(j, reader->inputs.by, reader->reads)),
+                      reader->inputs.what, reader->name),
                   NULL);
     }
-    if (reader->moves && hit != NO_BIT) {
-        open_with(&cells[IL_FLOW_READER],
-                  say(j, "%s [changed by %s] → activations that %s is refitted on",
-                      bit_name(j, hit), source->name, reader->name),
-                  reader->audit_only || reader->reads_sampled
+}
+
+/* A reader that moves follows the model that it reads, and the rows that it is moved
+ * by. */
+static void judge_reader(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
+{
+    const char *how = reader->rezeroed ? "re-zeroed" : "refitted";
+    size_t hit = last_of_both(j, j->pressed, reader->reads);
+    const char *path = NULL;
+
+    if (!reader->moves) {
+        return;
+    }
+    if (hit == NO_BIT) {
+        hit = last_of_both(j, j->moved, reader->reads);
+    }
+    if (hit != NO_BIT) {
+        path = say(j, "%s → activations that %s is %s on", changed_name(j, hit),
+                   reader->name, how);
+    } else if (reader->anchors.by != NULL &&
+               il_bits_meet(reader->anchors.by, j->moved, j->words)) {
+        size_t changed = changed_in(j, reader->anchors.by, reader->reads);
+
+        path = say(j, "%s → %s, that %s is %s on", changed_name(j, changed),
+                   reader->anchors.what, reader->name, how);
+    }
+    if (path != NULL) {
+        open_with(cell, path,
+                  reader->audit_only || reader->rezeroed
                       ? NULL
                       : say(j, "detectors.%s.refit: frozen", reader->name));
     }
+}
+
+static void judge_selection(judge *j, il_verdict_cell *cell)
+{
+    const il_flow_source *source = &j->flow->sources[j->source];
+
     if (source->required != NULL) {
-        open_with(&cells[IL_FLOW_SELECTION],
+        open_with(cell,
                   say(j,
                       "require %s → the states that are kept, counted in log2 of the "
                       "alternatives",
@@ -367,7 +485,9 @@ static void judge_pair(judge *j, size_t reader_index, il_verdict_pair *pair)
     judge_relay(j, reader, &pair->cells[IL_FLOW_RELAY]);
     judge_state(j, reader, &pair->cells[IL_FLOW_STATE]);
     judge_data(j, reader, &pair->cells[IL_FLOW_DATA]);
-    judge_reader(j, reader, pair->cells);
+    judge_input(j, reader, &pair->cells[IL_FLOW_INPUT]);
+    judge_reader(j, reader, &pair->cells[IL_FLOW_READER]);
+    judge_selection(j, &pair->cells[IL_FLOW_SELECTION]);
 }
 
 const il_verdict *il_firewall_judge(il_arena *arena, const il_flow *flow)
@@ -380,7 +500,8 @@ const il_verdict *il_firewall_judge(il_arena *arena, const il_flow *flow)
 
     j.stepped = new_bits(&j);
     j.shared = new_bits(&j);
-    if (v == NULL || pressed == NULL || pairs == NULL || j.failed) {
+    j.since = il_arena_calloc(arena, flow->bits + 1, sizeof *j.since);
+    if (j.since == NULL || v == NULL || pressed == NULL || pairs == NULL || j.failed) {
         return NULL;
     }
     *v = (il_verdict){.flow = flow, .pairs = pairs, .pressed = pressed};
@@ -390,6 +511,7 @@ const il_verdict *il_firewall_judge(il_arena *arena, const il_flow *flow)
     for (j.source = 0; j.source < flow->source_count; j.source++) {
         j.pressed = pressed[j.source] = new_bits(&j);
         j.early = new_bits(&j);
+        j.moved = new_bits(&j);
         if (j.failed) {
             return NULL;
         }

@@ -7,7 +7,15 @@
  *
  * P(T), the parameters that T's pressure has changed, is what ancestors left plus the
  * updates of every tainted signal, to a fixed point: a signal is tainted when T's
- * score enters it or when the value of its loss depends on P(T). */
+ * score enters it or when the value of its loss depends on P(T). A wider set adds what
+ * learned from rows that those parameters chose, again to a fixed point: it decides
+ * the channels `data`, `input` and `reader`, and never `relay`.
+ *
+ * Reinforcement adds no rule to these, only facts. A reading in the reward enters as a
+ * number: its own term, and whatever several rewards share (the normalizer of the
+ * advantages, the baseline, the value's target), which the caller lists as entered by
+ * it too. Advantages and value targets are leaves that carry the parameters that they
+ * were computed with: they belong in `v`. A policy is the `chosen_by` of its rows. */
 #ifndef IL_LOOP_FIREWALL_H
 #define IL_LOOP_FIREWALL_H
 
@@ -39,9 +47,20 @@ typedef struct il_flow_signal {
     const uint8_t *enters;  /* by source, IL_ENTERS_...; NULL: no source enters */
     /* by source, read where IL_ENTERS_SCORE is set: G of the score itself */
     const il_word *const *score_g;
+    /* by source: what the score came in by that other rewards share, as a path words
+     * it ("the advantages' common scale"). NULL, or NULL for a source: by itself. */
+    const char *const *shared;
     /* The parameters that chose its rows (a rollout's policy); NULL: a dataset. */
     const il_word *chosen_by;
+    bool reward;   /* it reinforces */
+    bool implicit; /* no signal of the pipeline's: it follows the rewards' routes */
 } il_flow_signal;
+
+/* Rows that a model chose: text that it wrote, episodes that it played. */
+typedef struct il_flow_draw {
+    const il_word *by; /* the parameters that chose them; NULL: they are given */
+    const char *what;  /* as a path words it: "episodes that the model plays" */
+} il_flow_draw;
 
 /* A detector that presses here, or that did in an ancestor. */
 typedef struct il_flow_source {
@@ -54,14 +73,16 @@ typedef struct il_flow_source {
 } il_flow_source;
 
 /* Who reads. One detector may be several readers: its reading of given text, and its
- * reading of text that the model wrote. */
+ * reading of what the model wrote or did. */
 typedef struct il_flow_reader {
     const char *name;
     const il_word *reads; /* R: the value ancestry of the activations at its sites */
-    bool moves;           /* it is refitted or re-zeroed in this stage */
+    bool moves;           /* it is refitted or re-zeroed in this stage ... */
+    bool rezeroed;        /* ... and this is how */
     bool vault;           /* nothing may ever train on it */
-    bool audit_only;      /* reported, bound by no demand */
-    bool reads_sampled;   /* the text it reads was written by the model */
+    bool audit_only;      /* reported, bound by no demand; no route can name it */
+    il_flow_draw inputs;  /* what it reads at run time */
+    il_flow_draw anchors; /* what it is refitted on; read where it moves */
 } il_flow_reader;
 
 /* A group of the model's parameters, as routes and clips name it. */
@@ -95,6 +116,10 @@ typedef struct il_flow {
     size_t group_count;
     bool moments_continue; /* the optimizer's state came from the parent stage */
     bool rollouts;         /* training rows were chosen by the model's own policy */
+    /* What a signal could learn from instead, as its `on` would name it ("explore"),
+     * and what has to be declared first; NULL: nothing is known, or nothing has to. */
+    const char *offline;
+    const char *declare_offline;
 } il_flow;
 
 /* In the order of the demand's bits: channel i is asked for by 1u << i. */

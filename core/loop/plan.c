@@ -247,6 +247,17 @@ static il_status add_signals(facts *f, il_error *err)
     return IL_OK;
 }
 
+/* Every parameter of the real model. */
+static il_word *all_of(const facts *f)
+{
+    il_word *out = il_arena_calloc(f->plan->arena, f->words, sizeof *out);
+
+    for (size_t i = 0; out != NULL && i < f->n; i++) {
+        il_bits_set(out, i);
+    }
+    return out;
+}
+
 static il_status add_readers(facts *f, il_error *err)
 {
     const il_world *w = f->t->world;
@@ -265,8 +276,9 @@ static il_status add_readers(facts *f, il_error *err)
 
         r->name = w->detectors[d]->spec->name;
         r->reads = lift(f, f->t->terms->reads[d], IL_PASS_SECOND);
-        r->moves = w->detectors[d]->spec->refit.kind != IL_REFIT_FROZEN ||
-                   w->detectors[d]->spec->rezero.split != NULL;
+        r->rezeroed = w->detectors[d]->spec->refit.kind == IL_REFIT_FROZEN &&
+                      w->detectors[d]->spec->rezero.split != NULL;
+        r->moves = r->rezeroed || w->detectors[d]->spec->refit.kind != IL_REFIT_FROZEN;
         r->vault = w->detectors[d]->spec->vault;
     }
     for (size_t d = 0; samples && d < w->detector_count; d++) {
@@ -276,7 +288,7 @@ static il_status add_readers(facts *f, il_error *err)
         r->name =
             il_arena_printf(f->plan->arena, "%s on sampled text", readers[d].name);
         r->audit_only = true;
-        r->reads_sampled = true;
+        r->inputs = (il_flow_draw){all_of(f), "text that the model writes"};
     }
     if (audit->given && audit->fresh.count > 0 && w->detector_count > 0) {
         il_flow_reader *r = &readers[count++];

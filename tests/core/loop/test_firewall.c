@@ -30,7 +30,10 @@ static const uint8_t by_both[] = {IL_ENTERS_SCORE | IL_ENTERS_CONSTANT};
 static const il_flow_reader readers[] = {
     {.name = "probe", .reads = &up},
     {.name = "auditor", .reads = &up, .vault = true},
-    {.name = "probe on its own text (flag_now)", .reads = &up, .reads_sampled = true},
+    {.name = "probe on its own text (flag_now)",
+     .reads = &up,
+     .audit_only = true,
+     .inputs = {&all, "text that the model writes"}},
     {.name = "fresh.mlp", .reads = &up, .audit_only = true},
 };
 static const il_matrix_group groups[] = {{"embed", &embed},
