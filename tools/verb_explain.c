@@ -106,6 +106,14 @@ static const char *what_it_does(page *p, const il_stage_spec *stage)
     return kept;
 }
 
+/* "stage" or "stage/variant"; NULL for a stage that starts from a new model. */
+static const char *start_of(page *p, const il_stage_spec *stage)
+{
+    return stage->from == NULL || stage->from_variant == NULL
+               ? stage->from
+               : il_arena_printf(p->arena, "%s/%s", stage->from, stage->from_variant);
+}
+
 /* Judges the last stage of a job; what its ancestors press is worked out the same way,
  * on fresh weights. */
 static il_status explain_job(page *p, il_session *s, const il_job *job, il_text *out,
@@ -117,7 +125,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
     const il_job_step *last = &job->chain[job->chain_count - 1];
     il_explain_stage stage = {.stage = job->stage,
                               .variant = job->variant,
-                              .from = last->spec->from,
+                              .from = start_of(p, last->spec),
                               .does = what_it_does(p, last->spec)};
     il_status status =
         il_world_create(&w, &shared, job->pipeline, job->seed, &s->problems, err);

@@ -33,7 +33,8 @@ typedef struct il_audit_input {
     il_log *log;
     uint64_t seed;
     uint32_t depth; /* of the stage, for the keys of draws */
-    bool floors;    /* also the readers' floors: a random model, shuffled labels */
+    bool whole;     /* also what is too dear for every audit of a trajectory: readers'
+                       floors (a random model, shuffled labels), the text of then */
     int64_t looks;  /* at vault detectors before this one */
 } il_audit_input;
 

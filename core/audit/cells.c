@@ -1,24 +1,32 @@
-/* Cells: what the model writes, and what the detectors say of it under the weights of
- * now and of then. */
+/* Cells: what the model writes, and what the detectors say of it.
+ *
+ * A score psi(y, w) is of a text y read under weights w. With y0 and w0 of then, y1 and
+ * w1 of now, the four cells part what changed in the text from what changed in the
+ * reading of it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
 #include "audit/behaviour.h"
 
-/* Share of the model's own text that a detector flags, read through one set of weights.
- */
-static il_status flags(il_audit_work *w, const il_detector *d,
-                       const float *const *values, il_behaviour *b, const char *name,
-                       il_error *err)
+/* The text of then, sampled once for detectors with the same weights of then. */
+typedef struct text_then {
+    const float *const *values;
+    il_behaviour *text;
+} text_then;
+
+/* A detector's measures on a text, read under some weights. */
+static il_status read_text(il_audit_work *w, const il_detector *d,
+                           const float *const *values, il_behaviour *text,
+                           il_measured *m, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, values);
     il_acts *acts = NULL;
-    il_measured m;
     il_status status;
 
     h.fetch = il_behaviour_fetch;
-    h.user = b;
-    h.rows = b->rows;
+    h.user = text;
+    h.rows = text->rows;
     h.split = "prompts";
     h.fields = d->fields;
     h.fields.label = NULL; /* text that was just written has none */
@@ -27,42 +35,92 @@ static il_status flags(il_audit_work *w, const il_detector *d,
     h.gathered = il_detector_reads_rows(d);
     status = il_acts_harvest(&acts, &h, err);
     if (status == IL_OK) {
-        status = il__audit_measure(w, d, acts, &m, err);
+        status = il__audit_measure(w, d, acts, m, err);
     }
     il_acts_destroy(acts);
-    if (status == IL_OK) {
-        status = il__audit_put(
-            w, il_arena_printf(w->out->arena, "%s.%s", d->spec->name, name),
-            m.value[IL_MEASURE_FLAGGED], NULL, err);
-    }
     return status;
+}
+
+static il_status put_flagged(il_audit_work *w, const il_detector *d, const char *name,
+                             const il_measured *m, il_error *err)
+{
+    return il__audit_put_as(
+        w, il_arena_printf(w->out->arena, "%s.%s", d->spec->name, name), m,
+        IL_MEASURE_FLAGGED, err);
+}
+
+/* Draws keyed as those of the text of now: the same prompts meet the same luck. */
+static il_status sample_then(const il_audit_work *w, text_then *then,
+                             const float *const *values, il_error *err)
+{
+    il_harvest h = il__audit_harvest(w, values);
+    il_behaviour *text = NULL;
+
+    if (then->text != NULL && then->values == values) {
+        return IL_OK;
+    }
+    IL_TRY(il_behaviour_sample(&text, &h, w->in->seed, w->in->depth, err));
+    il_behaviour_destroy(then->text);
+    then->text = text;
+    then->values = values;
+    return IL_OK;
+}
+
+/* The row of one detector. Where nothing has changed since then, all cells are one. */
+static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *now,
+                           text_then *then, il_error *err)
+{
+    const il_detector *old = a->then != NULL ? a->then : a->now;
+    bool same = old == a->now && a->then_values == w->in->values;
+    il_measured cell[2][2]; /* [text][weights] */
+
+    IL_TRY(read_text(w, a->now, w->in->values, now, &cell[1][1], err));
+    IL_TRY(put_flagged(w, a->now, "flag_now", &cell[1][1], err));
+    if (a->then_values == NULL) {
+        return IL_OK;
+    }
+    cell[0][0] = cell[0][1] = cell[1][0] = cell[1][1];
+    if (!same) {
+        IL_TRY(read_text(w, old, a->then_values, now, &cell[1][0], err));
+    }
+    IL_TRY(put_flagged(w, a->now, "flag_then", &cell[1][0], err));
+    if (!w->in->whole) {
+        return IL_OK;
+    }
+    if (!same) {
+        IL_TRY(sample_then(w, then, a->then_values, err));
+        IL_TRY(read_text(w, old, a->then_values, then->text, &cell[0][0], err));
+        IL_TRY(read_text(w, a->now, w->in->values, then->text, &cell[0][1], err));
+    }
+    for (int i = 0; i < 4; i++) {
+        static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
+                                            "cells.y1w1"};
+
+        IL_TRY(put_flagged(w, a->now, names[i], &cell[i / 2][i % 2], err));
+    }
+    return IL_OK;
 }
 
 il_status il__audit_cells(il_audit_work *w, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, w->in->values);
-    il_behaviour *b = NULL;
+    il_behaviour *now = NULL;
+    text_then then = {NULL, NULL};
     il_status status;
 
     if (!il_behaviour_asked(w->in->data)) {
         return IL_OK;
     }
-    status = il_behaviour_sample(&b, &h, w->in->seed, w->in->depth, err);
+    status = il_behaviour_sample(&now, &h, w->in->seed, w->in->depth, err);
     if (status == IL_OK) {
-        status = il__audit_put_tally(w, &b->tally, err);
+        status = il__audit_put_tally(w, &now->tally, err);
     }
     for (size_t i = 0; status == IL_OK && i < w->in->detector_count; i++) {
-        const il_audited *a = &w->in->detectors[i];
-
-        if (!a->now->has_threshold) {
-            continue;
-        }
-        status = flags(w, a->now, w->in->values, b, "flag_now", err);
-        if (status == IL_OK && a->then_values != NULL) {
-            status = flags(w, a->then != NULL ? a->then : a->now, a->then_values, b,
-                           "flag_then", err);
+        if (w->in->detectors[i].now->has_threshold) {
+            status = put_cells(w, &w->in->detectors[i], now, &then, err);
         }
     }
-    il_behaviour_destroy(b);
+    il_behaviour_destroy(now);
+    il_behaviour_destroy(then.text);
     return status;
 }

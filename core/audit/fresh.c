@@ -271,7 +271,7 @@ il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char 
     fresh_task *tasks = calloc(READINGS * READERS, sizeof *tasks);
     reading of[READINGS * READERS];
     const float **random = NULL;
-    int readings = w->in->floors ? READINGS : 1;
+    int readings = w->in->whole ? READINGS : 1;
     int count = 0;
     il_status status = tasks != NULL ? IL_OK : il__audit_no_memory(err);
 

@@ -28,8 +28,8 @@ static il_status check_apart(const il_detector *d, const il_acts *acts,
     return IL_OK;
 }
 
-il_status il__audit_measure(const il_audit_work *w, const il_detector *d, const il_acts *acts,
-                            il_measured *m, il_error *err)
+il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
+                            const il_acts *acts, il_measured *m, il_error *err)
 {
     float *logits = malloc(((size_t)acts->rows.count + 1) * sizeof *logits);
     il_scores scores = {.count = acts->rows.count,

@@ -240,6 +240,58 @@ il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_score
     return il_reshape(pass, logits, IL_SHAPE(rows->count));
 }
 
+static il_status copy_ids(il_documents *out, const il_documents *from, il_arena *arena,
+                          il_error *err)
+{
+    size_t bytes = (size_t)from->count * sizeof *from->ids;
+
+    out->count = from->count;
+    out->ids = il_arena_alloc(arena, bytes + 1);
+    if (out->ids == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "detector", "out of memory");
+    }
+    if (bytes > 0) {
+        memcpy(out->ids, from->ids, bytes);
+    }
+    return IL_OK;
+}
+
+static il_status copy_scaling(il_detector *copy, const il_detector *d, il_error *err)
+{
+    for (size_t i = 0; i < d->site_count; i++) {
+        size_t bytes = (size_t)d->widths[i] * sizeof(float);
+
+        if (d->mean[i] == NULL) {
+            continue;
+        }
+        copy->mean[i] = il_arena_alloc(copy->arena, bytes);
+        copy->inv[i] = il_arena_alloc(copy->arena, bytes);
+        if (copy->mean[i] == NULL || copy->inv[i] == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+        }
+        memcpy(copy->mean[i], d->mean[i], bytes);
+        memcpy(copy->inv[i], d->inv[i], bytes);
+    }
+    return IL_OK;
+}
+
+static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err)
+{
+    IL_TRY(copy_scaling(copy, d, err));
+    IL_TRY(copy_ids(&copy->fit_ids, &d->fit_ids, copy->arena, err));
+    IL_TRY(copy_ids(&copy->calibration_ids, &d->calibration_ids, copy->arena, err));
+    memcpy(copy->instance->store->values, d->instance->store->values,
+           (size_t)d->instance->store->total * sizeof(float));
+    memcpy(copy->model_hash, d->model_hash, sizeof copy->model_hash);
+    copy->fields = d->fields;
+    copy->fitted = d->fitted;
+    copy->has_threshold = d->has_threshold;
+    copy->threshold = d->threshold;
+    copy->rate = d->rate;
+    copy->negatives = d->negatives;
+    return IL_OK;
+}
+
 il_status il_detector_copy(il_detector **out, const il_detector *d,
                            const il_registry *registry, il_error *err)
 {
@@ -252,32 +304,14 @@ il_status il_detector_copy(il_detector **out, const il_detector *d,
             ? il_detector_create(&copy, &in, &problems, err)
             : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
 
-    for (size_t i = 0; status == IL_OK && i < d->site_count; i++) {
-        size_t n = (size_t)d->widths[i];
-
-        if (d->mean[i] == NULL) {
-            continue;
-        }
-        copy->mean[i] = il_arena_alloc(copy->arena, n * sizeof(float));
-        copy->inv[i] = il_arena_alloc(copy->arena, n * sizeof(float));
-        if (copy->mean[i] == NULL || copy->inv[i] == NULL) {
-            status = il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
-            break;
-        }
-        memcpy(copy->mean[i], d->mean[i], n * sizeof(float));
-        memcpy(copy->inv[i], d->inv[i], n * sizeof(float));
-    }
-    if (status == IL_OK) {
-        memcpy(copy->instance->store->values, d->instance->store->values,
-               (size_t)d->instance->store->total * sizeof(float));
-        copy->fields = d->fields;
-        copy->fitted = d->fitted;
-        copy->has_threshold = d->has_threshold;
-        copy->threshold = d->threshold;
-        *out = copy;
-    } else {
-        il_detector_destroy(copy);
-    }
     il_arena_destroy(problems.arena);
-    return status;
+    if (status == IL_OK) {
+        status = copy_all(copy, d, err);
+    }
+    if (status != IL_OK) {
+        il_detector_destroy(copy);
+        return status;
+    }
+    *out = copy;
+    return IL_OK;
 }

@@ -92,8 +92,8 @@ json_t *il_detector_contract(const il_detector *d);
  * IL_ERR_INPUT naming the difference, and changes nothing. */
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
                               const json_t *contract, il_error *err);
-/* A second detector with the same contents (for the scores of then, beside those of
- * now). */
+/* A second detector with the same contents, for the scores of then beside those of now.
+ * The moments of online refits are left out: it is to be read, not refitted. */
 il_status il_detector_copy(il_detector **out, const il_detector *d,
                            const il_registry *registry, il_error *err);
 

@@ -131,6 +131,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
 static void work_close(il_stage_work *s)
 {
     il_record_close(s->record);
+    il__stage_then_close(s);
     json_decref(s->fitted);
     json_decref(s->audit);
     free(s->folder);

@@ -60,35 +60,18 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
 
 /* ---- auditing ------------------------------------------------------------------- */
 
-/* The weights of the stage that fitted a detector first, in the stage's arena; NULL
- * values when it was this one. */
-static il_status weights_then(il_stage_work *s, const char *name, const float ***out,
-                              il_error *err)
+/* Reads the model's weights, and what the detector was then where it may have moved. */
+static il_status then_read(il_stage_work *s, il_stage_then *t, const il_detector *d,
+                           const float **values, float *block, il_error *err)
 {
     const il_store *store = s->world->model->store;
-    const char *address = json_string_value(json_object_get(s->fitted, name));
-    char *folder;
+    const char *name = d->spec->name;
+    char *folder = il_state_folder(s->host->runs, t->address);
     il_state *state = NULL;
-    il_status status;
-    float *block;
-    const float **values;
+    il_status status = folder != NULL
+                           ? il_state_read(&state, folder, IL_STATE_RESULT, err)
+                           : il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
 
-    *out = s->world->values;
-    if (address == NULL || strcmp(address, s->address) == 0) {
-        return IL_OK;
-    }
-    if (s->then_values != NULL) {
-        *out = s->then_values;
-        return IL_OK;
-    }
-    block = il_arena_calloc(s->arena, (size_t)store->total, sizeof *block);
-    values = il_arena_calloc(s->arena, store->count + 1, sizeof *values);
-    folder = il_state_folder(s->host->runs, address);
-    if (block == NULL || values == NULL || folder == NULL) {
-        free(folder);
-        return il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
-    }
-    status = il_state_read(&state, folder, IL_STATE_RESULT, err);
     for (size_t i = 0; status == IL_OK && i < store->count; i++) {
         const char *tensor =
             il_arena_printf(s->arena, "model.%s", store->items[i].name);
@@ -99,13 +82,75 @@ static il_status weights_then(il_stage_work *s, const char *name, const float **
             il_state_take(state, tensor, f32, store->items[i].ndim,
                           store->items[i].shape, block + store->items[i].offset, err);
     }
+    if (status == IL_OK && d->spec->refit.kind != IL_REFIT_FROZEN) {
+        status = il_detector_copy(&t->detector, d, s->host->host.registry, err);
+    }
+    if (status == IL_OK && t->detector != NULL) {
+        const json_t *contracts = json_object_get(state->json, "contracts");
+
+        status = il_detector_restore(t->detector, state->file,
+                                     json_object_get(contracts, name), err);
+    }
     il_state_destroy(state);
     free(folder);
-    if (status == IL_OK) {
-        s->then_values = values;
-        *out = values;
-    }
     return status;
+}
+
+/* What a detector's scores are compared with: the stage that fitted it first. Where
+ * that is this one, the weights of now, and no detector of then. */
+static il_status then_of(il_stage_work *s, size_t number, il_audited *out,
+                         il_error *err)
+{
+    il_world *w = s->world;
+    const il_store *store = w->model->store;
+    const il_detector *d = w->detectors[number];
+    const char *address = json_string_value(json_object_get(s->fitted, d->spec->name));
+    il_stage_then *t;
+
+    out->then_values = w->values;
+    if (address == NULL || strcmp(address, s->address) == 0) {
+        return IL_OK;
+    }
+    if (s->then == NULL) {
+        s->then = il_arena_calloc(s->arena, w->detector_count + 1, sizeof *s->then);
+    }
+    t = s->then != NULL ? &s->then[number] : NULL;
+    if (t != NULL && t->address == NULL) {
+        float *block = il_arena_calloc(s->arena, (size_t)store->total, sizeof *block);
+        const float **values =
+            il_arena_calloc(s->arena, store->count + 1, sizeof *values);
+
+        t->address = il_arena_strdup(s->arena, address);
+        if (t->address == NULL || block == NULL || values == NULL) {
+            t = NULL;
+        } else {
+            IL_TRY(then_read(s, t, d, values, block, err));
+            t->values = values;
+            /* Detectors of one stage share its weights, and so the text of then. */
+            for (size_t i = 0; i < w->detector_count; i++) {
+                const il_stage_then *other = &s->then[i];
+
+                if (other != t && other->values != NULL &&
+                    strcmp(other->address, address) == 0) {
+                    t->values = other->values;
+                }
+            }
+        }
+    }
+    if (t == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    out->then = t->detector;
+    out->then_values = t->values;
+    return IL_OK;
+}
+
+void il__stage_then_close(il_stage_work *s)
+{
+    for (size_t i = 0; s->then != NULL && i < s->world->detector_count; i++) {
+        il_detector_destroy(s->then[i].detector);
+    }
+    s->then = NULL;
 }
 
 static il_status keep_metrics(il_stage_work *s, const il_audit *audit, il_error *err)
@@ -163,7 +208,7 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
                          .log = w->host.log,
                          .seed = w->seed,
                          .depth = (uint32_t)s->at,
-                         .floors = last,
+                         .whole = last,
                          .looks = s->looks};
     il_audit *audit = NULL;
     il_status status;
@@ -177,11 +222,8 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
     }
     for (size_t d = 0; d < w->detector_count; d++) {
         if (w->detectors[d]->fitted) {
-            const float **then = NULL;
-
-            IL_TRY(weights_then(s, w->detectors[d]->spec->name, &then, err));
-            audited[in.detector_count].now = w->detectors[d];
-            audited[in.detector_count++].then_values = then;
+            IL_TRY(then_of(s, d, &audited[in.detector_count], err));
+            audited[in.detector_count++].now = w->detectors[d];
         }
     }
     status = il_audit_run(&audit, &in, err);

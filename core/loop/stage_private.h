@@ -4,6 +4,13 @@
 
 #include "loop/stage.h"
 
+/* A detector, and the model's weights, as when it was first fitted. */
+typedef struct il_stage_then {
+    const char *address;   /* of the stage that fitted it; NULL: not looked up yet */
+    const float **values;  /* in the stage's arena */
+    il_detector *detector; /* NULL: it has not changed since; destroyed with the work */
+} il_stage_then;
+
 /* A stage on its way. */
 typedef struct il_stage_work {
     const il_stage_host *host;
@@ -19,9 +26,8 @@ typedef struct il_stage_work {
     json_t *fitted; /* detector -> address of the stage that fitted it first */
     il_record *record;
     il_run_job *out;
-    float *then; /* the model's weights when the first audited detector was fitted */
-    const float **then_values;
-    il_metric *metrics; /* of the last audit; names in the arena */
+    struct il_stage_then *then; /* by detector; filled by audits */
+    il_metric *metrics;         /* of the last audit; names in the arena */
     size_t metric_count;
     json_t *audit;
     int64_t looks;
@@ -35,8 +41,10 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
  * shadow, and its step. */
 il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
                          il_trainer *trainer, bool moments, il_error *err);
-/* Audits at `step`; the last one with floors. Keeps metrics and json in `s`. */
+/* Audits at `step`; the last one wholly. Keeps metrics and json in `s`. */
 il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *err);
+/* Lets go of what audits looked up. */
+void il__stage_then_close(il_stage_work *s);
 il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
                         il_error *err);
 

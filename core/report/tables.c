@@ -151,7 +151,7 @@ static void add_interval(const il__result_row *row, const char *metric, double v
     il_text_add(html, "&#10;");
 }
 
-static void add_cell(const il__result_arm *arm, const char *metric, il_text *html)
+void il__table_cell(const il__result_arm *arm, const char *metric, il_text *html)
 {
     double mean;
     double value;
@@ -213,7 +213,7 @@ void il__table_metrics(const il__results *r, il_text *html)
         }
         il_text_add(html, "</th>");
         for (size_t c = 0; c < count; c++) {
-            add_cell(arm, columns[c].metric, html);
+            il__table_cell(arm, columns[c].metric, html);
         }
         il_text_add(html, "</tr>\n");
     }

@@ -22,6 +22,12 @@ size_t il__columns(const il__results *r, il__column *columns, size_t room);
 
 /* HTML. Each adds nothing when there is nothing to show. */
 void il__table_metrics(const il__results *r, il_text *html);
+/* One number of an arm as a cell of such a table: the mean over its seeds, each seed
+ * behind it, and intervals for whoever points at it. */
+void il__table_cell(const il__result_arm *arm, const char *metric, il_text *html);
+/* The four cells of every detector in every arm that has them: what is flagged of the
+ * text of then and of now, read under the weights of then and of now. */
+void il__table_cells(const il__results *r, il_text *html);
 void il__table_channels(const il__results *r, il_text *html);
 /* One arm's matrices: signals x groups, sources x readers with the paths that open. */
 void il__table_plan(const json_t *plan, il_text *html);

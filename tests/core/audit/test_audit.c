@@ -8,12 +8,14 @@ static world w;
 static const char *splits[] = {"test"};
 static il_place places[1];
 static il_audit_spec spec;
+static bool whole; /* what audit_of asks for */
 
 static void setup(void)
 {
     world_open(&w, 1);
     spec = (il_audit_spec){.given = true, .splits = {1, splits, places}};
     splits[0] = "test";
+    whole = false;
 }
 
 static void teardown(void)
@@ -81,6 +83,7 @@ static il_status audit_of(world *from, const float *const *then, il_audit **out)
 {
     il_audited judged = {.now = &from->detector, .then_values = then};
     il_audit_input in = {.spec = &spec,
+                         .whole = whole,
                          .model = &from->model,
                          .values = from->values,
                          .data = &from->data,
@@ -165,6 +168,139 @@ START_TEST(other_weights_change_what_is_flagged_now_and_not_then)
 }
 END_TEST
 
+/* The four cells of a whole audit, [text][weights]. */
+static void cells_of(const il_audit *audit, double cell[2][2])
+{
+    cell[0][0] = il_audit_value(audit, "probe.cells.y0w0");
+    cell[0][1] = il_audit_value(audit, "probe.cells.y0w1");
+    cell[1][0] = il_audit_value(audit, "probe.cells.y1w0");
+    cell[1][1] = il_audit_value(audit, "probe.cells.y1w1");
+}
+
+/* A fitted world at its threshold of 0, and the weights that it has then. */
+static void fit_and_remember(float then[2][VOCABULARY * WIDTH], const float *values[2])
+{
+    fit_and_calibrate(&w);
+    w.detector.threshold = 0;
+    for (int i = 0; i < 2; i++) {
+        memcpy(then[i], w.values[i], sizeof then[i]);
+        values[i] = then[i];
+    }
+}
+
+START_TEST(other_text_under_the_same_reading_moves_one_axis_of_the_cells)
+{
+    float *head = w.model.store->values + w.model.store->items[1].offset;
+    float then[2][VOCABULARY * WIDTH];
+    const float *values[2];
+    il_audit *audit = NULL;
+    double before;
+    double cell[2][2];
+
+    fit_and_remember(then, values);
+    ck_assert_int_eq(audit_of(&w, values, &audit), IL_OK);
+    before = il_audit_value(audit, "probe.flag_now");
+    il_audit_destroy(audit);
+    /* What the model says is turned round, what it keeps at the site is not. */
+    for (int i = 0; i < VOCABULARY * WIDTH; i++) {
+        head[i] = -4 * head[i];
+    }
+    whole = true;
+    ck_assert_int_eq(audit_of(&w, values, &audit), IL_OK);
+    cells_of(audit, cell);
+    ck_assert(cell[0][0] == before);
+    ck_assert(cell[0][1] == cell[0][0]);
+    ck_assert(cell[1][0] == cell[1][1]);
+    ck_assert(cell[1][1] != cell[0][0]);
+    ck_assert(cell[1][1] == il_audit_value(audit, "probe.flag_now"));
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(other_reading_of_the_same_text_moves_the_other_axis)
+{
+    float *table = w.model.store->values + w.model.store->items[0].offset;
+    float *head = w.model.store->values + w.model.store->items[1].offset;
+    float then[2][VOCABULARY * WIDTH];
+    const float *values[2];
+    il_audit *audit = NULL;
+    double cell[2][2];
+
+    fit_and_remember(then, values);
+    /* Both signs turned: the same logits, so the same text, read the other way. */
+    for (int i = 0; i < VOCABULARY * WIDTH; i++) {
+        table[i] = -table[i];
+        head[i] = -head[i];
+    }
+    whole = true;
+    ck_assert_int_eq(audit_of(&w, values, &audit), IL_OK);
+    cells_of(audit, cell);
+    ck_assert(cell[1][0] == cell[0][0]);
+    ck_assert(cell[0][1] == cell[1][1]);
+    ck_assert(cell[1][1] != cell[0][0]);
+    ck_assert(cell[1][0] == il_audit_value(audit, "probe.flag_then"));
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(the_cells_of_then_are_those_of_an_audit_made_then)
+{
+    float then[2][VOCABULARY * WIDTH];
+    const float *values[2];
+    il_audit *audit = NULL;
+    double before;
+    double cell[2][2];
+
+    fit_and_remember(then, values);
+    ck_assert_int_eq(audit_of(&w, w.values, &audit), IL_OK);
+    before = il_audit_value(audit, "probe.flag_now");
+    /* Only a whole audit has all four. */
+    ck_assert(isnan(il_audit_value(audit, "probe.cells.y1w1")));
+    il_audit_destroy(audit);
+    whole = true;
+    ck_assert_int_eq(audit_of(&w, w.values, &audit), IL_OK);
+    cells_of(audit, cell);
+    for (int i = 0; i < 4; i++) {
+        ck_assert(cell[i / 2][i % 2] == before);
+    }
+    il_audit_destroy(audit);
+    /* Without weights of then there is nothing to compare with. */
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_OK);
+    ck_assert(isnan(il_audit_value(audit, "probe.cells.y0w0")));
+    ck_assert(il_audit_value(audit, "probe.flag_now") == before);
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(a_detector_that_was_refitted_is_compared_with_what_it_was_then)
+{
+    il_detector old;
+    il_audited judged = {.now = &w.detector, .then = &old, .then_values = w.values};
+    il_audit_input in = {.spec = &spec,
+                         .model = &w.model,
+                         .values = w.values,
+                         .data = &w.data,
+                         .detectors = &judged,
+                         .detector_count = 1,
+                         .blas = w.blas,
+                         .pool = w.pool,
+                         .seed = 1,
+                         .whole = true};
+    il_audit *audit = NULL;
+    double cell[2][2];
+
+    fit_and_calibrate(&w);
+    w.detector.threshold = 0;
+    old = w.detector;
+    old.threshold = 1e6; /* flags nothing */
+    ck_assert_int_eq(il_audit_run(&audit, &in, &w.err), IL_OK);
+    cells_of(audit, cell);
+    ck_assert(cell[0][0] == 0 && cell[1][0] == 0);
+    ck_assert(cell[0][1] > 0 && cell[1][1] > 0);
+    il_audit_destroy(audit);
+}
+END_TEST
+
 START_TEST(documents_that_were_fitted_on_cannot_judge)
 {
     static const char *const spent[] = {"fit", "again", "calib"};
@@ -227,6 +363,10 @@ int main(void)
     tcase_add_test(tc, two_workers_write_the_text_of_one);
     tcase_add_test(tc, an_audit_reports_what_the_scores_say);
     tcase_add_test(tc, other_weights_change_what_is_flagged_now_and_not_then);
+    tcase_add_test(tc, other_text_under_the_same_reading_moves_one_axis_of_the_cells);
+    tcase_add_test(tc, other_reading_of_the_same_text_moves_the_other_axis);
+    tcase_add_test(tc, the_cells_of_then_are_those_of_an_audit_made_then);
+    tcase_add_test(tc, a_detector_that_was_refitted_is_compared_with_what_it_was_then);
     tcase_add_test(tc, documents_that_were_fitted_on_cannot_judge);
     tcase_add_test(tc, a_look_at_a_vault_detector_is_counted);
     tcase_add_test(tc, two_workers_audit_to_the_bits_of_one);

@@ -90,6 +90,31 @@ START_TEST(the_page_names_every_variant_and_shows_every_seed)
 }
 END_TEST
 
+START_TEST(the_four_cells_stand_in_a_table_of_their_own)
+{
+    static const char head[] =
+        "<th>y0w0</th><th>y1w0</th><th>y0w1</th><th>y1w1</th></tr></thead><tbody>\n";
+    char *page = page_of(FIXTURE);
+    const char *row = strstr(page, head);
+
+    ck_assert_ptr_nonnull(row);
+    row = strstr(row, "<th>naive</th><td class=\"words\">probe</td>");
+    ck_assert_ptr_nonnull(row);
+    /* Of naive the text is flagged as before, under the weights of then alone. */
+    ck_assert_ptr_nonnull(row = strstr(row, "seed 1: 0.894 ["));
+    ck_assert_ptr_nonnull(row = strstr(row, "seed 1: 0.884 ["));
+    ck_assert_ptr_nonnull(row = strstr(row, "seed 1: 0.014 ["));
+    ck_assert_ptr_nonnull(row = strstr(row, "seed 1: 0.000 ["));
+    free(page);
+
+    put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,"
+                        "\"metrics\":{\"p.auroc\":0.9,\".cells.y0w0\":1}}]}");
+    page = page_of(folder);
+    ck_assert_ptr_null(strstr(page, "<th>y0w0</th>"));
+    free(page);
+}
+END_TEST
+
 START_TEST(the_page_is_closed_where_it_opens_and_loads_nothing)
 {
     static const char *const tags[] = {"table", "tbody", "tr",      "ul",  "li",
@@ -297,6 +322,7 @@ int main(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, the_page_names_every_variant_and_shows_every_seed);
+    tcase_add_test(t, the_four_cells_stand_in_a_table_of_their_own);
     tcase_add_test(t, the_page_is_closed_where_it_opens_and_loads_nothing);
     tcase_add_test(t, open_channels_lowered_demands_and_certificates_are_shown);
     tcase_add_test(t, hostile_names_stay_text);

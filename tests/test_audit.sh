@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Audits of a whole run on a small model: the four cells, and pressure that outlives its stage.
+set -u
+interloop=${INTERLOOP:?}
+pipeline=$IL_ROOT/tests/fixtures/pipelines/small_liar.yaml
+plugins=$(realpath "$IL_BUILD")/plugins
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/    /' "$folder/out"
+        failed=1
+    fi
+}
+exits() { # exits CODE VERB [OPTION...]
+    local code=$1 verb=$2
+    shift 2
+    "$interloop" "$verb" "$pipeline" --runs "$folder/runs" \
+        --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
+    [ $? -eq "$code" ]
+}
+says() { grep -qF -- "$1" "$folder/out"; }
+# The value of a metric in the last audit of STAGE[/VARIANT].
+value() { # value STAGE METRIC
+    tr -d ' \n' <"$folder/runs/small/$1/seed-1/audit.json" |
+        grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+same() { # same STAGE METRIC STAGE METRIC
+    [ -n "$(value "$1" "$2")" ] && [ "$(value "$1" "$2")" = "$(value "$3" "$4")" ]
+}
+differ() { [ -n "$(value "$1" "$2")" ] && ! same "$@"; }
+
+if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
+    echo "ok - skipped: no WordNet here"
+    exit 0
+fi
+
+check "a small run succeeds" exits 0 run --no-report --stage fitted --stage loop
+for cell in y0w0 y0w1 y1w0; do
+    check "right after the fit $cell is y1w1" \
+        same fitted probe.cells.$cell fitted probe.cells.y1w1
+done
+check "y1w1 is what is flagged now" same loop/monitor probe.cells.y1w1 loop/monitor probe.flag_now
+check "y1w0 is what was flagged then" same loop/monitor probe.cells.y1w0 loop/monitor probe.flag_then
+check "the text of then under the weights of then is the same in every variant" \
+    same loop/monitor probe.cells.y0w0 loop/frozen probe.cells.y0w0
+check "training moves the reading of a text" \
+    differ loop/monitor probe.cells.y0w0 loop/monitor probe.cells.y0w1
+for text in y0 y1; do
+    check "with the probe's upstream frozen the reading of $text stays" \
+        same loop/frozen probe.cells.${text}w0 loop/frozen probe.cells.${text}w1
+done
+
+check "a stage without pressure after a pressed one is explained" exits 0 explain --stage after
+check "by the variant that it starts from" says "stage after, from loop/frozen"
+check "it shows what the pressure of before has changed" \
+    says "language → blocks.2.ln1.w [changed by probe]"
+check "and is refused where relay must be closed" exits 2 explain --stage after \
+    --set stages.after.firewall=sealed
+exit $failed
