@@ -1,61 +1,12 @@
 /* All but the first figure are made of one kind of panel: arms from top to bottom, a
- * number from left to right, a mark for each seed. Colours are those of Okabe and Ito,
- * told apart with any eyes. */
+ * number from left to right, a mark for each seed. */
 #include "report/charts.h"
 
 #include <math.h>
 #include <string.h>
 #include "report/gnuplot.h"
+#include "report/panels.h"
 #include "report/tables.h"
-
-enum {
-    BLUE = 0x0072B2,
-    ORANGE = 0xD55E00,
-    GREEN = 0x009E73,
-    PURPLE = 0xAA4499,
-    BLACK = 0x222222,
-    GREY = 0x999999
-};
-/* gnuplot's point types. */
-enum { BOX = 5, DISC = 7, TRIANGLE = 9, DIAMOND = 13 };
-
-enum { WIDTH = 1080, LABELS = 170, PANELS_MAX = 6 };
-
-static void number(il_text *t, double value)
-{
-    char text[32];
-
-    il_format_real(value, text);
-    il_text_add(t, text);
-}
-
-static void numberf(il_text *t, const char *before, double value, const char *after)
-{
-    il_text_add(t, before);
-    number(t, value);
-    il_text_add(t, after);
-}
-
-static il_status draw(const char *name, int height, il_text *script, il_text *svg,
-                      il_error *err)
-{
-    il_status status =
-        script->failed ? il_error_set(err, IL_ERR_MEMORY, "report", "out of memory")
-                       : il__gnuplot_draw(name, WIDTH, height, script->data, svg, err);
-
-    il_text_free(script);
-    return status;
-}
-
-/* The parts of a script that every figure begins with. */
-static void begin(il_text *script)
-{
-    il_text_add(script, "set tics nomirror scale 0.5 textcolor rgb '#555555'\n"
-                        "set border 3 lc rgb '#bbbbbb'\n"
-                        "set grid xtics lc rgb '#eeeeee' lt 1\n"
-                        "unset key\n"
-                        "set multiplot\n");
-}
 
 /* --- against step ---------------------------------------------------------------- */
 
@@ -88,7 +39,7 @@ static size_t write_series(il_text *script, const il__result_arm *arm,
 
             if (json_is_number(value)) {
                 il_text_addf(script, "%lld ", (long long)row->points[p].step);
-                number(script, json_number_value(value));
+                il__plot_number(script, json_number_value(value));
                 il_text_add(script, "\n");
             }
         }
@@ -119,7 +70,7 @@ il_status il__chart_trajectories(const il__results *r, const char *detector,
     size_t lines = (panels + COLUMNS - 1) / COLUMNS;
     double high = 1.0 / (double)lines;
     double wide = 1.0 / COLUMNS;
-    begin(&script);
+    il__plot_begin(&script);
     il_text_add(&script, "set yrange [0:1.03]\nset ytics 0,0.25,1\nset grid ytics\n"
                          "set format y '%.2f'\nset xtics autofreq\n");
     for (size_t i = 0; i < r->arm_count; i++) {
@@ -130,10 +81,10 @@ il_status il__chart_trajectories(const il__results *r, const char *detector,
         if (!has_series(arm, auroc)) {
             continue;
         }
-        numberf(&script, "set lmargin at screen ", left + 0.045, "\n");
-        numberf(&script, "set rmargin at screen ", left + wide - 0.012, "\n");
-        numberf(&script, "set tmargin at screen ", top - 0.17 * high, "\n");
-        numberf(&script, "set bmargin at screen ", top - 0.86 * high, "\n");
+        il__plot_numberf(&script, "set lmargin at screen ", left + 0.045, "\n");
+        il__plot_numberf(&script, "set rmargin at screen ", left + wide - 0.012, "\n");
+        il__plot_numberf(&script, "set tmargin at screen ", top - 0.17 * high, "\n");
+        il__plot_numberf(&script, "set bmargin at screen ", top - 0.86 * high, "\n");
         il_text_add(&script, "set title \"");
         il__gnuplot_label(&script, arm->label);
         il_text_add(&script, "\" offset 0,-0.6 textcolor rgb '#222222'\n");
@@ -158,110 +109,12 @@ il_status il__chart_trajectories(const il__results *r, const char *detector,
     char name[32];
     (void)snprintf(name, sizeof name, "t%u",
                    (unsigned)(strlen(svg->data ? svg->data : "")));
-    return draw(name, PANEL_HEIGHT * (int)lines, &script, svg, err);
-}
-
-/* --- panels of marks ------------------------------------------------------------- */
-
-typedef struct panel {
-    char title[300];
-    double from;
-    double to;
-    double lines[3]; /* upright lines: at zero or at a floor; NAN for none */
-    il_text marks;   /* "x y point size colour", a mark a line */
-} panel;
-
-static void mark(panel *p, double x, double y, int point, double size, int colour)
-{
-    number(&p->marks, x);
-    numberf(&p->marks, " ", y, "");
-    numberf(&p->marks, " ", size, "");
-    il_text_addf(&p->marks, " %d %d\n", point, colour);
-}
-
-/* The height of seed i of n around its arm's line, so that equal values stay apart. */
-static double spread(size_t i, size_t n)
-{
-    double step = n > 1 ? fmin(0.16, 0.5 / (double)(n - 1)) : 0;
-
-    return ((double)i - 0.5 * (double)(n - 1)) * step;
-}
-
-/* Panels side by side, with the labels of the lines, first on top, left of the first.
- */
-static il_status draw_panels(const char *name, panel *panels, size_t count,
-                             const char *const *labels, size_t label_count,
-                             il_text *svg, il_error *err)
-{
-    int height = 70 + 26 * (int)label_count;
-    double left = (double)LABELS / WIDTH;
-    double wide = (1 - left) / (double)count;
-    il_text script = {0};
-
-    begin(&script);
-    numberf(&script, "set yrange [", (double)label_count - 0.4, ":-0.6]\n");
-    numberf(&script, "set tmargin at screen ", 1 - 34.0 / height, "\n");
-    numberf(&script, "set bmargin at screen ", 30.0 / height, "\n");
-    for (size_t i = 0; i < count; i++) {
-        panel *p = &panels[i];
-
-        il_text_addf(&script, "$m%zu << EOD\n", i);
-        il_text_add(&script, p->marks.data != NULL ? p->marks.data : "");
-        il_text_addf(&script, "NaN 0 1 7 0\nEOD\nset title \"");
-        il__gnuplot_label(&script, p->title);
-        il_text_add(&script, "\" offset 0,-0.5 textcolor rgb '#222222'\n");
-        numberf(&script, "set lmargin at screen ", left + wide * (double)i + 0.006,
-                "\n");
-        numberf(&script, "set rmargin at screen ",
-                left + wide * (double)(i + 1) - 0.018, "\n");
-        numberf(&script, "set xrange [", p->from, "");
-        numberf(&script, ":", p->to, "]\n");
-        numberf(&script, "set xtics ", (p->to - p->from) / (count > 3 ? 2 : 4), "\n");
-        il_text_add(&script, "set format x '%g'\nset ytics scale 0 (");
-        for (size_t l = 0; l < label_count; l++) {
-            il_text_add(&script, l > 0 ? ", \"" : "\"");
-            if (i == 0) {
-                il__gnuplot_label(&script, labels[l]);
-            }
-            il_text_addf(&script, "\" %zu", l);
-        }
-        il_text_add(&script, ")\nset grid ytics\n");
-        il_text_add(&script, "unset arrow\n");
-        for (size_t l = 0; l < 3; l++) {
-            if (!isnan(p->lines[l])) {
-                numberf(&script, "set arrow from ", p->lines[l], ", graph 0");
-                numberf(&script, " to ", p->lines[l], ", graph 1 nohead ");
-                il_text_addf(&script, "lw 1.2 lc rgb '#777777' dt %zu\n", l + 1);
-            }
-        }
-        il_text_addf(&script,
-                     "plot $m%zu using 1:2:3:4:5 with points ps variable pt variable "
-                     "lc rgb variable\n",
-                     i);
-        script.failed = script.failed || p->marks.failed;
-        il_text_free(&p->marks);
-    }
-    il_text_add(&script, "unset multiplot\n");
-    return draw(name, height, &script, svg, err);
-}
-
-/* An axis that holds the values: 0 to 1 where they lie there, else from and to as
- * needed. */
-static void fit_axis(panel *p, double low, double high)
-{
-    p->from = 0;
-    p->to = 1;
-    if (low < 0 || high > 1) {
-        double step = pow(10, floor(log10(fmax(high - low, 1e-9))));
-
-        p->from = floor(low / step) * step;
-        p->to = fmax(ceil(high / step) * step, p->from + step);
-    }
+    return il__plot_draw(name, PANEL_HEIGHT * (int)lines, &script, svg, err);
 }
 
 il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
 {
-    panel panels[PANELS_MAX] = {{{0}, 0, 0, {0}, {0}}};
+    il__panel panels[PANELS_MAX] = {{{0}, 0, 0, {0}, {0}}};
     const char *labels[256];
     const char *metrics[PANELS_MAX];
     size_t arms = r->arm_count < 256 ? r->arm_count : 256;
@@ -274,7 +127,7 @@ il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
         labels[i] = r->arms[i].label;
     }
     for (size_t m = 0; m < count; m++) {
-        panel *p = &panels[m];
+        il__panel *p = &panels[m];
         double low = INFINITY;
         double high = -INFINITY;
 
@@ -291,19 +144,21 @@ il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
                 if (!il__row_metric(arm->rows[s], metrics[m], &value)) {
                     continue;
                 }
-                mark(p, value, (double)i + spread(s, arm->row_count), DISC, 0.75, BLUE);
+                il__panel_mark(p, value,
+                               (double)i + il__panel_spread(s, arm->row_count), DISC,
+                               0.75, BLUE);
                 low = fmin(low, value);
                 high = fmax(high, value);
                 sum += value;
                 n++;
             }
             if (n > 1) {
-                mark(p, sum / (double)n, (double)i, 2, 0.9, BLACK);
+                il__panel_mark(p, sum / (double)n, (double)i, 2, 0.9, BLACK);
             }
         }
-        fit_axis(p, low, high);
+        il__panel_fit(p, low, high);
     }
-    return draw_panels("behaviour", panels, count, labels, arms, svg, err);
+    return il__panels_draw("behaviour", panels, count, labels, arms, svg, err);
 }
 
 /* The highest floor of one kind over all rows and readers; NAN when none was measured.
@@ -333,7 +188,7 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
     static const char *const readers[] = {"linear", "mlp", "attention"};
     static const int points[] = {TRIANGLE, BOX, DISC};
     static const int colours[] = {ORANGE, GREEN, PURPLE};
-    panel p = {"AUROC", 0, 1, {NAN, NAN, NAN}, {0}};
+    il__panel p = {"AUROC", 0, 1, {NAN, NAN, NAN}, {0}};
     const char *labels[256];
     char frozen[256];
     size_t count = 0;
@@ -347,7 +202,7 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
         bool any = false;
 
         for (size_t s = 0; s < arm->row_count; s++) {
-            double y = (double)count + spread(s, arm->row_count);
+            double y = (double)count + il__panel_spread(s, arm->row_count);
             double value;
 
             for (size_t k = 0; k < 3; k++) {
@@ -355,12 +210,12 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
 
                 (void)snprintf(metric, sizeof metric, "fresh.%s.auroc", readers[k]);
                 if (il__row_metric(arm->rows[s], metric, &value)) {
-                    mark(&p, value, y, points[k], 0.7, colours[k]);
+                    il__panel_mark(&p, value, y, points[k], 0.7, colours[k]);
                     any = true;
                 }
             }
             if (il__row_metric(arm->rows[s], frozen, &value)) {
-                mark(&p, value, y, DIAMOND, 1.0, BLUE);
+                il__panel_mark(&p, value, y, DIAMOND, 1.0, BLUE);
                 any = true;
             }
         }
@@ -373,11 +228,11 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
     }
     p.lines[1] = highest_floor(r, "random");
     p.lines[2] = highest_floor(r, "shuffled");
-    return draw_panels("readers", &p, 1, labels, count, svg, err);
+    return il__panels_draw("readers", &p, 1, labels, count, svg, err);
 }
 
 /* The marks of run minus other for one metric on one line; whether there were any. */
-static bool mark_difference(panel *p, const char *metric, const il__result_arm *run,
+static bool mark_difference(il__panel *p, const char *metric, const il__result_arm *run,
                             const il__result_arm *other, double line, int colour)
 {
     bool any = false;
@@ -389,8 +244,9 @@ static bool mark_difference(panel *p, const char *metric, const il__result_arm *
 
         if (pair != NULL && il__row_metric(run->rows[s], metric, &a) &&
             il__row_metric(pair, metric, &b)) {
-            mark(p, a - b, line + spread(s, run->row_count),
-                 colour == BLUE ? DISC : DIAMOND, colour == BLUE ? 0.75 : 0.95, colour);
+            il__panel_mark(p, a - b, line + il__panel_spread(s, run->row_count),
+                           colour == BLUE ? DISC : DIAMOND,
+                           colour == BLUE ? 0.75 : 0.95, colour);
             any = true;
         }
     }
@@ -400,7 +256,7 @@ static bool mark_difference(panel *p, const char *metric, const il__result_arm *
 il_status il__chart_differences(const il__results *r, il_text *svg, il_error *err)
 {
     enum { LINES_MAX = 128 };
-    panel panels[3] = {{{0}, 0, 0, {0}, {0}}};
+    il__panel panels[3] = {{{0}, 0, 0, {0}, {0}}};
     char names[3][256] = {{0}};
     char texts[LINES_MAX][128];
     const char *labels[LINES_MAX];
@@ -455,5 +311,5 @@ il_status il__chart_differences(const il__results *r, il_text *svg, il_error *er
         }
         return IL_OK;
     }
-    return draw_panels("differences", panels, metrics, labels, lines, svg, err);
+    return il__panels_draw("differences", panels, metrics, labels, lines, svg, err);
 }

@@ -5,14 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
-#include "report/fields.h"
+#include "report/results_private.h"
 
 enum { SERIES_LIMIT = 512 << 20 };
-
-static il_status no_memory(const char *where, il_error *err)
-{
-    return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
-}
 
 static bool same(const char *a, const char *b)
 {
@@ -27,20 +22,6 @@ static il_status check_name(il__field_place at, const char *name, il_error *err)
                             "%s: \"%s\" cannot be the name of a stage or variant",
                             at.path, name);
     }
-    return IL_OK;
-}
-
-/* Parses a file of the run folder and keeps it with the results. */
-static il_status read_document(il__results *r, const char *path, bool optional,
-                               const json_t **document, il_error *err)
-{
-    json_t *parsed;
-
-    IL_TRY(il__field_read(path, optional, &parsed, err));
-    if (parsed != NULL && json_array_append_new(r->documents, parsed) != 0) {
-        return no_memory(path, err);
-    }
-    *document = parsed;
     return IL_OK;
 }
 
@@ -66,7 +47,7 @@ static il_status read_line(il__results *r, il__field_place at, const char *text,
         return il_error_set(err, IL_ERR_INPUT, at.file, "%s: %s", at.path, why.text);
     }
     if (json_array_append_new(r->documents, line) != 0) {
-        return no_memory(at.file, err);
+        return il__results_no_memory(at.file, err);
     }
     IL_TRY(il__field_check_object(at, line, err));
     IL_TRY(il__field_integer(at, line, "step", &point->step, err));
@@ -100,7 +81,7 @@ static il_status read_series(il__results *r, const char *path, il__result_row *r
     points = il_arena_calloc(r->arena, lines + 1, sizeof *points);
     if (points == NULL) {
         free(data);
-        return no_memory(path, err);
+        return il__results_no_memory(path, err);
     }
     const char *text = data;
     for (size_t i = 1; status == IL_OK && i <= lines; i++) {
@@ -131,7 +112,7 @@ static il_status read_audit(il__results *r, const char *path, il__result_row *ro
     const char *name;
     json_t *value;
 
-    IL_TRY(read_document(r, path, true, &row->audit, err));
+    IL_TRY(il__results_document(r, path, true, &row->audit, err));
     if (row->audit == NULL) {
         return IL_OK;
     }
@@ -189,7 +170,7 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     series =
         folder != NULL ? il_arena_printf(r->arena, "%s/metrics.jsonl", folder) : NULL;
     if (audit == NULL || series == NULL) {
-        return no_memory(r->folder, err);
+        return il__results_no_memory(r->folder, err);
     }
     IL_TRY(read_series(r, series, row, err));
     return read_audit(r, audit, row, err);
@@ -205,9 +186,9 @@ static il_status read_summary(il__results *r, il_error *err)
     const json_t *rows;
 
     if (path == NULL) {
-        return no_memory(r->folder, err);
+        return il__results_no_memory(r->folder, err);
     }
-    IL_TRY(read_document(r, path, false, &summary, err));
+    IL_TRY(il__results_document(r, path, false, &summary, err));
     IL_TRY(il__field_check_object(at, summary, err));
     IL_TRY(il__field_string(at, summary, "name", true, &r->name, err));
     IL_TRY(il__field_string(at, summary, "numerics", false, &r->numerics, err));
@@ -223,7 +204,7 @@ static il_status read_summary(il__results *r, il_error *err)
     IL_TRY(il__field_array(at, summary, "rows", true, &rows, err));
     r->rows = il_arena_calloc(r->arena, json_array_size(rows) + 1, sizeof *r->rows);
     if (r->rows == NULL) {
-        return no_memory(path, err);
+        return il__results_no_memory(path, err);
     }
     for (size_t i = 0; i < json_array_size(rows); i++) {
         char place[32];
@@ -232,151 +213,6 @@ static il_status read_summary(il__results *r, il_error *err)
         at.path = place;
         IL_TRY(read_row(r, at, json_array_get(rows, i), &r->rows[i], err));
         r->row_count++;
-    }
-    return IL_OK;
-}
-
-/* The matrix source x reader of one entry: channels by name, each open or closed. */
-static il_status check_pair(il__field_place at, const json_t *pair, il_error *err)
-{
-    const json_t *channels;
-    const char *text;
-    const char *name;
-    json_t *channel;
-
-    IL_TRY(il__field_check_object(at, pair, err));
-    IL_TRY(il__field_string(at, pair, "source", true, &text, err));
-    IL_TRY(il__field_string(at, pair, "reader", true, &text, err));
-    IL_TRY(il__field_object(at, pair, "channels", true, &channels, err));
-    json_object_foreach((json_t *)channels, name, channel)
-    {
-        const json_t *found;
-
-        IL_TRY(il__field_object(at, channels, name, false, &found, err));
-        if (found != NULL) {
-            IL_TRY(il__field_check_flag(at, found, "open", err));
-            IL_TRY(il__field_string(at, found, "path", false, &text, err));
-        }
-    }
-    return IL_OK;
-}
-
-static il_status check_signals(il__field_place at, const json_t *entry, il_error *err)
-{
-    const json_t *signals;
-    const json_t *groups;
-    const json_t *updates;
-    const char *text;
-
-    IL_TRY(il__field_array(at, entry, "signals", false, &signals, err));
-    IL_TRY(il__field_array(at, entry, "groups", false, &groups, err));
-    IL_TRY(il__field_array(at, entry, "updates", false, &updates, err));
-    IL_TRY(il__field_check_strings(at, groups, "groups", err));
-    for (size_t i = 0; i < json_array_size(signals); i++) {
-        const json_t *s = json_array_get(signals, i);
-
-        IL_TRY(il__field_check_object(at, s, err));
-        IL_TRY(il__field_string(at, s, "name", true, &text, err));
-        IL_TRY(il__field_string(at, s, "channel", false, &text, err));
-    }
-    for (size_t i = 0; i < json_array_size(updates); i++) {
-        const json_t *row = json_array_get(updates, i);
-
-        if (json_array_size(row) != json_array_size(groups) ||
-            json_array_size(updates) != json_array_size(signals)) {
-            return il_error_set(err, IL_ERR_INPUT, at.file,
-                                "%s.updates: expected a row for each of %zu signals "
-                                "with a value for each of %zu groups",
-                                at.path, json_array_size(signals),
-                                json_array_size(groups));
-        }
-    }
-    return IL_OK;
-}
-
-static il_status check_entry(il__field_place at, const json_t *entry, il_error *err)
-{
-    const json_t *list;
-    const json_t *pressed;
-    const json_t *demand = json_object_get(entry, "demand");
-    const char *text;
-    const char *key;
-    json_t *value;
-
-    IL_TRY(il__field_check_object(at, entry, err));
-    IL_TRY(il__field_string(at, entry, "stage", true, &text, err));
-    IL_TRY(il__field_string(at, entry, "variant", false, &text, err));
-    IL_TRY(il__field_string(at, entry, "twin_of", false, &text, err));
-    IL_TRY(il__field_string(at, entry, "placebo_of", false, &text, err));
-    IL_TRY(il__field_check_flag(at, entry, "lowered", err));
-    if (!json_is_string(demand)) {
-        IL_TRY(il__field_array(at, entry, "demand", false, &list, err));
-        IL_TRY(il__field_check_strings(at, list, "demand", err));
-    }
-    IL_TRY(check_signals(at, entry, err));
-    IL_TRY(il__field_array(at, entry, "pairs", false, &list, err));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        IL_TRY(check_pair(at, json_array_get(list, i), err));
-    }
-    IL_TRY(il__field_object(at, entry, "pressed", false, &pressed, err));
-    json_object_foreach((json_t *)pressed, key, value)
-    {
-        IL_TRY(il__field_array(at, pressed, key, false, &list, err));
-        IL_TRY(il__field_check_strings(at, list, key, err));
-    }
-    return IL_OK;
-}
-
-static il_status read_plan(il__results *r, il_error *err)
-{
-    const char *path = il_arena_printf(r->arena, "%s/plan.json", r->folder);
-    il__field_place at = {path, ""};
-    const json_t *plan;
-
-    if (path == NULL) {
-        return no_memory(r->folder, err);
-    }
-    IL_TRY(read_document(r, path, true, &plan, err));
-    if (plan == NULL) {
-        return IL_OK;
-    }
-    IL_TRY(il__field_check_object(at, plan, err));
-    IL_TRY(il__field_array(at, plan, "variants", false, &r->plans, err));
-    for (size_t i = 0; i < json_array_size(r->plans); i++) {
-        char place[32];
-
-        (void)snprintf(place, sizeof place, "variants[%zu]", i);
-        at.path = place;
-        IL_TRY(check_entry(at, json_array_get(r->plans, i), err));
-    }
-    return IL_OK;
-}
-
-static il_status read_certificates(il__results *r, il_error *err)
-{
-    const char *path = il_arena_printf(r->arena, "%s/certificates.json", r->folder);
-
-    if (path == NULL) {
-        return no_memory(r->folder, err);
-    }
-    IL_TRY(read_document(r, path, true, &r->certificates, err));
-    if (r->certificates != NULL && !json_is_array(r->certificates)) {
-        return il_error_set(err, IL_ERR_INPUT, path, "expected an array");
-    }
-    for (size_t i = 0; i < json_array_size(r->certificates); i++) {
-        const json_t *item = json_array_get(r->certificates, i);
-        const char *text;
-        int64_t seed;
-        char place[32];
-
-        (void)snprintf(place, sizeof place, "[%zu]", i);
-        il__field_place at = {path, place};
-        IL_TRY(il__field_check_object(at, item, err));
-        IL_TRY(il__field_string(at, item, "stage", true, &text, err));
-        IL_TRY(il__field_string(at, item, "variant", false, &text, err));
-        IL_TRY(il__field_string(at, item, "tensor", false, &text, err));
-        IL_TRY(il__field_integer(at, item, "seed", &seed, err));
-        IL_TRY(il__field_check_flag(at, item, "held", err));
     }
     return IL_OK;
 }
@@ -431,7 +267,7 @@ static il_status gather_arms(il__results *r, il_error *err)
 
     r->arms = il_arena_calloc(r->arena, r->row_count + 1, sizeof *r->arms);
     if (r->arms == NULL) {
-        return no_memory(r->folder, err);
+        return il__results_no_memory(r->folder, err);
     }
     for (size_t i = 0; i < r->row_count; i++) {
         const il__result_row *row = &r->rows[i];
@@ -452,7 +288,7 @@ static il_status gather_arms(il__results *r, il_error *err)
         arm->plan = find_plan(r, row->stage, row->variant);
         rows = il_arena_calloc(r->arena, r->row_count, sizeof *rows);
         if (rows == NULL || arm->label == NULL) {
-            return no_memory(r->folder, err);
+            return il__results_no_memory(r->folder, err);
         }
         for (size_t j = i; j < r->row_count; j++) {
             if (same(r->rows[j].stage, row->stage) &&
@@ -506,7 +342,7 @@ static il_status gather_metrics(il__results *r, il_error *err)
     }
     r->metrics = il_arena_calloc(r->arena, most + 1, sizeof *r->metrics);
     if (r->metrics == NULL) {
-        return no_memory(r->folder, err);
+        return il__results_no_memory(r->folder, err);
     }
     for (size_t i = 0; i < r->row_count; i++) {
         const char *name;
@@ -542,7 +378,7 @@ static il_status find_detector(il__results *r, il_error *err)
             strncmp(r->metrics[i], "floor.", 6) != 0) {
             r->detector = il_arena_printf(r->arena, "%.*s", (int)(end - r->metrics[i]),
                                           r->metrics[i]);
-            return r->detector != NULL ? IL_OK : no_memory(r->folder, err);
+            return r->detector != NULL ? IL_OK : il__results_no_memory(r->folder, err);
         }
     }
     return IL_OK;
@@ -557,16 +393,16 @@ il_status il__results_read(const char *run_dir, il__results *r, il_error *err)
     r->documents = json_array();
     r->folder = r->arena != NULL ? il_arena_strdup(r->arena, run_dir) : NULL;
     if (r->folder == NULL || r->documents == NULL) {
-        status = no_memory(run_dir, err);
+        status = il__results_no_memory(run_dir, err);
     }
     if (status == IL_OK) {
         status = read_summary(r, err);
     }
     if (status == IL_OK) {
-        status = read_plan(r, err);
+        status = il__results_plan(r, err);
     }
     if (status == IL_OK) {
-        status = read_certificates(r, err);
+        status = il__results_certificates(r, err);
     }
     if (status == IL_OK) {
         status = gather_arms(r, err);

@@ -1,0 +1,128 @@
+/* Panels: see panels.h. */
+#include "report/panels.h"
+
+#include <math.h>
+#include "report/gnuplot.h"
+
+enum { LABELS = 170 };
+
+void il__plot_number(il_text *t, double value)
+{
+    char text[32];
+
+    il_format_real(value, text);
+    il_text_add(t, text);
+}
+
+void il__plot_numberf(il_text *t, const char *before, double value, const char *after)
+{
+    il_text_add(t, before);
+    il__plot_number(t, value);
+    il_text_add(t, after);
+}
+
+il_status il__plot_draw(const char *name, int height, il_text *script, il_text *svg,
+                        il_error *err)
+{
+    il_status status =
+        script->failed
+            ? il_error_set(err, IL_ERR_MEMORY, "report", "out of memory")
+            : il__gnuplot_draw(name, IL__PLOT_WIDTH, height, script->data, svg, err);
+
+    il_text_free(script);
+    return status;
+}
+
+void il__plot_begin(il_text *script)
+{
+    il_text_add(script, "set tics nomirror scale 0.5 textcolor rgb '#555555'\n"
+                        "set border 3 lc rgb '#bbbbbb'\n"
+                        "set grid xtics lc rgb '#eeeeee' lt 1\n"
+                        "unset key\n"
+                        "set multiplot\n");
+}
+
+void il__panel_mark(il__panel *p, double x, double y, int point, double size,
+                    int colour)
+{
+    il__plot_number(&p->marks, x);
+    il__plot_numberf(&p->marks, " ", y, "");
+    il__plot_numberf(&p->marks, " ", size, "");
+    il_text_addf(&p->marks, " %d %d\n", point, colour);
+}
+
+double il__panel_spread(size_t i, size_t n)
+{
+    double step = n > 1 ? fmin(0.16, 0.5 / (double)(n - 1)) : 0;
+
+    return ((double)i - 0.5 * (double)(n - 1)) * step;
+}
+
+il_status il__panels_draw(const char *name, il__panel *panels, size_t count,
+                          const char *const *labels, size_t label_count, il_text *svg,
+                          il_error *err)
+{
+    int height = 70 + 26 * (int)label_count;
+    double left = (double)LABELS / IL__PLOT_WIDTH;
+    double wide = (1 - left) / (double)count;
+    il_text script = {0};
+
+    il__plot_begin(&script);
+    il__plot_numberf(&script, "set yrange [", (double)label_count - 0.4, ":-0.6]\n");
+    il__plot_numberf(&script, "set tmargin at screen ", 1 - 34.0 / height, "\n");
+    il__plot_numberf(&script, "set bmargin at screen ", 30.0 / height, "\n");
+    for (size_t i = 0; i < count; i++) {
+        il__panel *p = &panels[i];
+
+        il_text_addf(&script, "$m%zu << EOD\n", i);
+        il_text_add(&script, p->marks.data != NULL ? p->marks.data : "");
+        il_text_addf(&script, "NaN 0 1 7 0\nEOD\nset title \"");
+        il__gnuplot_label(&script, p->title);
+        il_text_add(&script, "\" offset 0,-0.5 textcolor rgb '#222222'\n");
+        il__plot_numberf(&script, "set lmargin at screen ",
+                         left + wide * (double)i + 0.006, "\n");
+        il__plot_numberf(&script, "set rmargin at screen ",
+                         left + wide * (double)(i + 1) - 0.018, "\n");
+        il__plot_numberf(&script, "set xrange [", p->from, "");
+        il__plot_numberf(&script, ":", p->to, "]\n");
+        il__plot_numberf(&script, "set xtics ", (p->to - p->from) / (count > 3 ? 2 : 4),
+                         "\n");
+        il_text_add(&script, "set format x '%g'\nset ytics scale 0 (");
+        for (size_t l = 0; l < label_count; l++) {
+            il_text_add(&script, l > 0 ? ", \"" : "\"");
+            if (i == 0) {
+                il__gnuplot_label(&script, labels[l]);
+            }
+            il_text_addf(&script, "\" %zu", l);
+        }
+        il_text_add(&script, ")\nset grid ytics\n");
+        il_text_add(&script, "unset arrow\n");
+        for (size_t l = 0; l < 3; l++) {
+            if (!isnan(p->lines[l])) {
+                il__plot_numberf(&script, "set arrow from ", p->lines[l], ", graph 0");
+                il__plot_numberf(&script, " to ", p->lines[l], ", graph 1 nohead ");
+                il_text_addf(&script, "lw 1.2 lc rgb '#777777' dt %zu\n", l + 1);
+            }
+        }
+        il_text_addf(&script,
+                     "plot $m%zu using 1:2:3:4:5 with points ps variable pt variable "
+                     "lc rgb variable\n",
+                     i);
+        script.failed = script.failed || p->marks.failed;
+        il_text_free(&p->marks);
+    }
+    il_text_add(&script, "unset multiplot\n");
+    return il__plot_draw(name, height, &script, svg, err);
+}
+
+void il__panel_fit(il__panel *p, double low, double high)
+{
+    p->from = 0;
+    p->to = 1;
+    if (low < 0 || high > 1) {
+        double step = pow(10, floor(log10(fmax(high - low, 1e-9))));
+
+        p->from = floor(low / step) * step;
+        p->to = fmax(ceil(high / step) * step, p->from + step);
+    }
+}
