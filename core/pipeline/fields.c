@@ -14,8 +14,7 @@ enum {
 
 static const il_field steps_fields[] = {
     {"obs", IL_FIELD_INPUT, "observations (B,L,W) f32"},
-    {"before", IL_FIELD_INPUT, "the action before each position, -1 for none"},
-    {"action", IL_FIELD_TARGET, "the action taken at each position, -1 for none"},
+    {"action", IL_FIELD_INPUT, "the action taken at each position, -1 for none"},
     {"lengths", IL_FIELD_INPUT, "positions before padding, (B) i32"},
     {"moves", IL_FIELD_WEIGHT, "1 where an action was taken"},
     {"acted", IL_FIELD_MASK, "where an action was taken"},

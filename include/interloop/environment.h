@@ -9,9 +9,8 @@
  *
  * Finished episodes come back as a batch of B episodes of L positions:
  *
- *   steps: "obs" (B,L,W) f32, "before" (B,L) i32 (the action before that position, -1
- *          for none), "action" (B,L) i32 (the action taken at that position, -1 where
- *          none was), L = steps + 1;
+ *   steps: "obs" (B,L,W) f32, "action" (B,L) i32 (the action taken at that position, -1
+ *          where none was), L = steps + 1;
  *   text:  "tokens" (B,L) i32, padded with the pad token, "action" (B,L) i32 (the token
  *          drawn for the position after this one, -1 where none was);
  *   both:  "lengths" (B) i32 (where padding begins), "moves" (B,L) f32 (1 where an

@@ -31,8 +31,8 @@ typedef struct il_model_api {
     /* [any] Floats a row carries, for episodes of at most `length` positions. */
     int64_t (*carry_width)(const void *self, int64_t length);
     /* [work] Positions [at, at+T) of every row: the batch holds these T positions alone
-     * (all of a prompt, then one after the other), and of the input fields that forward
-     * reads "obs" and "before" or else "tokens"; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
+     * (all of a prompt, then one after the other), and the input fields that forward
+     * reads; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
      * as in forward, (B,T,W), equal to forward's up to rounding; no losses. Nothing is
      * differentiated through it.
      *
