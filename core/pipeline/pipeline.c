@@ -154,7 +154,8 @@ static const char *read_sibling(il__reader *r, const char *stage, const il_node 
     const char *names[64];
     size_t count = 0;
 
-    if (name == NULL || il_node_get(variants, name) != NULL) {
+    if (name == NULL || il_node_get(variants, name) != NULL ||
+        (strcmp(key, "twin_of") == 0 && strcmp(name, "all") == 0)) {
         return name;
     }
     for (; count < map_count(variants) && count < 64; count++) {

@@ -376,7 +376,7 @@ typedef struct il_stage_spec {
     il_require_spec *requirements;
     size_t requirement_count;
     int64_t ledger_every; /* 0: never */
-    const char *twin_of;  /* a variant of the same stage */
+    const char *twin_of;  /* a variant of the same stage, or "all" */
     const char *placebo_of;
     il_place place;
 } il_stage_spec;

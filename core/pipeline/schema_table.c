@@ -531,7 +531,7 @@ static const il_schema_field stage_fields[] = {
     {"require", &require, 0, "what must hold for a later stage to begin"},
     {"ledger", &ledger, 0, "how often the pressure is recorded"},
     {"variants", &variants, 0, "named sets of overrides, each run by itself"},
-    {"twin_of", &name, 0, "the variant that this is, but for the pressure"},
+    {"twin_of", &name, 0, "the variant that this is, but for the pressure; or all"},
     {"placebo_of", &name, 0, "the variant that this is, but for the information"},
 };
 const il_schema il_schema_stage = {

@@ -303,20 +303,41 @@ static il_status gather_arms(il__results *r, il_error *err)
     return IL_OK;
 }
 
-/* Twins and placebos, once all arms are known. A variant called `monitor` is the twin
- * of the others of its stage that name none. */
+/* The arm that calls itself the twin of this one, or of all of its stage, the first
+ * before the second. A variant called `monitor` is the twin of those that have none. */
+static const il__result_arm *find_twin(const il__results *r, const il__result_arm *arm)
+{
+    const il__result_arm *twin = NULL;
+
+    for (size_t i = 0; i < r->arm_count; i++) {
+        const il__result_arm *other = &r->arms[i];
+        const char *of = json_string_value(json_object_get(other->plan, "twin_of"));
+
+        if (of == NULL || !same(other->stage, arm->stage)) {
+            continue;
+        }
+        if (same(of, arm->variant)) {
+            return other;
+        }
+        if (strcmp(of, "all") == 0) {
+            twin = other;
+        }
+    }
+    return twin != NULL ? twin : find_arm(r, arm->stage, "monitor");
+}
+
+/* Twins and placebos, once all arms are known. */
 static void link_arms(il__results *r)
 {
     for (size_t i = 0; i < r->arm_count; i++) {
         il__result_arm *arm = &r->arms[i];
-        const char *twin = json_string_value(json_object_get(arm->plan, "twin_of"));
         const char *of = json_string_value(json_object_get(arm->plan, "placebo_of"));
 
         if (arm->variant == NULL) {
             continue;
         }
         arm->placebo = of != NULL ? find_arm(r, arm->stage, of) : NULL;
-        arm->twin = find_arm(r, arm->stage, twin != NULL ? twin : "monitor");
+        arm->twin = find_twin(r, arm);
         if (arm->twin == arm) {
             arm->twin = NULL;
         }

@@ -238,6 +238,36 @@ START_TEST(wrong_types_are_refused_with_file_and_key)
 }
 END_TEST
 
+/* The label of a pair as the figure of differences writes it. */
+START_TEST(who_calls_itself_a_twin_is_taken_from_the_others)
+{
+    char *page;
+
+    put("summary.json",
+        "{\"name\": \"x\", \"seeds\": [1], \"rows\": ["
+        "{\"stage\": \"s\", \"variant\": \"calm\", \"seed\": 1, \"metrics\": "
+        "{\"t.auroc\": 0.9}},"
+        "{\"stage\": \"s\", \"variant\": \"near\", \"seed\": 1, \"metrics\": "
+        "{\"t.auroc\": 0.7}},"
+        "{\"stage\": \"s\", \"variant\": \"hard\", \"seed\": 1, \"metrics\": "
+        "{\"t.auroc\": 0.5}},"
+        "{\"stage\": \"s\", \"variant\": \"soft\", \"seed\": 1, \"metrics\": "
+        "{\"t.auroc\": 0.6}}]}");
+    put("plan.json", "{\"variants\": ["
+                     "{\"stage\": \"s\", \"variant\": \"calm\", \"twin_of\": \"all\"},"
+                     "{\"stage\": \"s\", \"variant\": \"near\", \"twin_of\": \"soft\"},"
+                     "{\"stage\": \"s\", \"variant\": \"hard\"},"
+                     "{\"stage\": \"s\", \"variant\": \"soft\"}]}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "hard - calm"));
+    ck_assert_ptr_nonnull(strstr(page, "near - calm"));
+    ck_assert_ptr_nonnull(strstr(page, "soft - near"));
+    ck_assert_ptr_null(strstr(page, "calm - "));
+    ck_assert_ptr_null(strstr(page, "soft - calm"));
+    free(page);
+}
+END_TEST
+
 START_TEST(a_torn_last_line_is_left_out)
 {
     char *page;
@@ -328,6 +358,7 @@ int main(void)
     tcase_add_test(t, hostile_names_stay_text);
     tcase_add_test(t, without_gnuplot_the_page_says_so_in_the_figures_place);
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
+    tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
