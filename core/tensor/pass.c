@@ -323,7 +323,7 @@ static void *api_alloc(il_pass *p, size_t bytes)
 
 /* A new tensor holding a copy, zeros for NULL. */
 static il__tensor *copied(il_pass *p, const char *op, int32_t ndim,
-                          const int64_t *shape, const float *data)
+                          const int64_t *shape, const void *data)
 {
     il__tensor *t;
 
@@ -349,6 +349,18 @@ static il_tensor *api_constant(il_pass *p, int32_t ndim, const int64_t *shape,
     il__tensor *t = copied(p, "constant", ndim, shape, data);
 
     return t != NULL ? &t->pub : il__empty(p);
+}
+
+static il_tensor *api_integers(il_pass *p, int32_t ndim, const int64_t *shape,
+                               const int32_t *data)
+{
+    il__tensor *t = copied(p, "integers", ndim, shape, data); /* as wide as floats */
+
+    if (t == NULL) {
+        return il__empty(p);
+    }
+    t->pub.dtype.code = IL_CODE_INT;
+    return &t->pub;
 }
 
 il_tensor *il_pass_leaf(il_pass *p, int32_t ndim, const int64_t *shape,
@@ -439,6 +451,7 @@ static const il_pass_api table = {
     .gru_cell = il__op_gru_cell,
     .entropy_rows = il__op_entropy_rows,
     .kl_rows = il__op_kl_rows,
+    .integers = api_integers,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

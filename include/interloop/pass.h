@@ -107,6 +107,8 @@ typedef struct il_pass_api {
                            il_tensor *b_hidden);
     il_tensor *(*entropy_rows)(il_pass *p, il_tensor *logits);
     il_tensor *(*kl_rows)(il_pass *p, il_tensor *logits, il_tensor *reference);
+    il_tensor *(*integers)(il_pass *p, int32_t ndim, const int64_t *shape,
+                           const int32_t *data);
 } il_pass_api;
 
 struct il_pass {
@@ -173,6 +175,13 @@ static inline il_tensor *il_constant(il_pass *p, int32_t ndim, const int64_t *sh
                                      const float *data)
 {
     return p->api->constant(p, ndim, shape, data);
+}
+
+/* The same of i32, for ids and targets that are not a field of the batch. */
+static inline il_tensor *il_integers(il_pass *p, int32_t ndim, const int64_t *shape,
+                                     const int32_t *data)
+{
+    return p->api->integers(p, ndim, shape, data);
 }
 
 /* Makes an error stick to the pass, for input that forward code finds wrong. */

@@ -101,6 +101,34 @@ START_TEST(the_examples_data_gives_the_model_its_sizes)
 }
 END_TEST
 
+START_TEST(an_environments_facts_give_the_agent_its_sizes)
+{
+    static const struct {
+        const char *group;
+        size_t floats;
+    } groups[] = {{"belief", 96 * 11 + 96 + 96 * 32 + 96},
+                  {"prediction", 32 * 36 + 32 + 7 * 32 + 7},
+                  {"desire", 2 * (32 * 32 + 32) + 4 * 32 + 4 + 32 + 1}};
+    il_instance *model;
+
+    facts_set("observation", 7);
+    facts_set("observation_classes", 5);
+    facts_set("actions", 4);
+    model = example_make("models/belief_desire", IL_KIND_MODEL, "model");
+    for (size_t g = 0; g < 3; g++) {
+        size_t floats = 0;
+
+        for (size_t i = 0; i < model->store->count; i++) {
+            if (strcmp(model->store->items[i].group, groups[g].group) == 0) {
+                floats += (size_t)model->store->items[i].count;
+            }
+        }
+        ck_assert_uint_eq(floats, groups[g].floats);
+    }
+    il_instance_destroy(model);
+}
+END_TEST
+
 /* A normal start with the deviations that the model states: over 65,000 draws for
  * the embedding. */
 START_TEST(a_model_starts_with_the_spread_it_states)
@@ -169,6 +197,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, the_examples_data_gives_the_model_its_sizes);
+    tcase_add_test(tests, an_environments_facts_give_the_agent_its_sizes);
     tcase_add_test(tests, a_model_starts_with_the_spread_it_states);
     tcase_add_loop_test(tests, the_examples_detectors_have_the_parameters_they_state, 0,
                         3);

@@ -1,15 +1,13 @@
 /* The GPT on the engine: against what PyTorch computed (tests/fixtures/torch), with
  * and without readers, and its gradients against differences in the forms that the
  * fixture has not. */
-#include "plugins/trial.h"
-#include "formats/safetensors.h"
+#include "plugins/torch.h"
 
 static const char *const tap = "blocks.0.hook_resid_post";
 
 static host gpt;
 static trial run;
 static part model;
-static il_safetensors *fixture;
 
 static void gpt_make(const char *const (*values)[2], size_t count, int64_t vocabulary)
 {
@@ -55,70 +53,16 @@ static void gpt_forward(const host_batch *b)
 
 /* ---- against PyTorch ------------------------------------------------------------ */
 
-static const il_safetensor *stored(const char *prefix, const char *name)
-{
-    char full[128];
-    const il_safetensor *t;
-
-    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
-    t = il_safetensors_find(fixture, full);
-    ck_assert_msg(t != NULL, "no %s in the fixture", full);
-    return t;
-}
-
-/* A copy of a stored tensor as floats; free it. */
-static float *stored_floats(const char *prefix, const char *name, int64_t count)
-{
-    const il_safetensor *t = stored(prefix, name);
-    float *out = malloc(t->bytes);
-
-    ck_assert_uint_eq(t->bytes, (size_t)count * sizeof(float));
-    memcpy(out, t->data, t->bytes);
-    return out;
-}
-
-/* The largest difference, in units of the largest of theirs. */
-static double apart(const float *ours, const char *prefix, const char *name,
-                    int64_t count)
-{
-    float *theirs = stored_floats(prefix, name, count);
-    double difference = 0.0;
-    double largest = 0.0;
-
-    for (int64_t i = 0; i < count; i++) {
-        difference = fmax(difference, fabs((double)ours[i] - (double)theirs[i]));
-        largest = fmax(largest, fabs((double)theirs[i]));
-    }
-    free(theirs);
-    ck_assert_msg(largest > 0.0, "%s%s is all zero", prefix, name);
-    return difference / largest;
-}
-
 static host_batch batch;
 
 static void setup(void)
 {
     static const char *const values[][2] = {
         {"layers", "2"}, {"width", "16"}, {"heads", "2"}, {"context", "8"}};
-    const char *given = getenv("IL_TORCH_FIXTURE");
-    char path[512];
-    il_error err = {.code = IL_OK};
 
-    ck_assert_ptr_nonnull(getenv("IL_ROOT"));
-    (void)snprintf(path, sizeof path, "%s/tests/fixtures/torch/gpt.safetensors",
-                   getenv("IL_ROOT"));
-    ck_assert_msg(il_safetensors_open(&fixture, given != NULL ? given : path, &err) ==
-                      IL_OK,
-                  "%s", err.message);
+    fixture_open("gpt");
     gpt_open(values, 4, 23);
-    for (size_t i = 0; i < model.store->count; i++) {
-        const il_stored *s = &model.store->items[i];
-        const il_safetensor *t = stored("param.", s->name);
-
-        ck_assert_int_eq(t->ndim, s->ndim);
-        ck_assert_mem_eq(t->shape, s->shape, (size_t)s->ndim * sizeof s->shape[0]);
-        memcpy(model.values[i], t->data, t->bytes);
-    }
+    fixture_fill(&model);
     host_batch_open(&batch, 3);
     memcpy(il_batch_add(&batch.batch, "tokens", IL_I32, IL_SHAPE(3, 8)),
            stored("", "tokens")->data, 24 * sizeof(int32_t));
@@ -315,7 +259,10 @@ START_TEST(names_and_groups_are_those_of_transformerlens)
 
     ck_assert_int_eq(gpt.site_count, 2 + 2 * 14 + 1);
     ck_assert_int_eq(gpt.param_count, 2 + 2 * 12 + 3);
-    ck_assert_int_eq(gpt.output_width, 23);
+    ck_assert_int_eq(gpt.output_count, 1);
+    ck_assert_str_eq(gpt.outputs[0].name, "logits");
+    ck_assert_int_eq(gpt.outputs[0].width, 23);
+    ck_assert_str_eq(gpt.loss, "next_token");
     ck_assert_str_eq(gpt.loss_weights, "weights");
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
         ck_assert_msg(host_find_site(&gpt, sites[i]) >= 0, "%s", sites[i]);
