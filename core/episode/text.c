@@ -1,14 +1,385 @@
-/* Episodes of text. */
+/* Episodes of text: prompts from the environment, answers from the model, token by
+ * token. A row that has ended goes on being stepped, on padding: leaving it out would
+ * change the low bits of the others. */
 #include "episode/episodes_private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "interloop/abi.h"
+#include "base/compiler.h"
+#include "pipeline/batch.h"
+#include "tensor/kernels.h"
+
+typedef struct writing {
+    const il_rollout *r;
+    const il_environment_api *api;
+    int64_t first;  /* episode */
+    int64_t rows;   /* B */
+    int64_t length; /* L */
+    int64_t vocabulary;
+    int32_t *tokens;  /* (B,L) */
+    int32_t *action;  /* (B,L) */
+    float *moves;     /* (B,L) */
+    uint8_t *acted;   /* (B,L) */
+    int32_t *lengths; /* (B) */
+    int32_t *prompt;  /* (B) */
+    bool *ended;      /* (B) */
+    il_rng *luck;     /* (B): one stream an answer */
+    int64_t width;    /* of what a row carries */
+    float *carry;     /* (B, width) */
+    int64_t heads;    /* rows whose prompt is not the row's before them */
+    int64_t *head;    /* (B): which of them a row shares its prompt with */
+    int32_t *some;    /* (B,T) tokens of one step, side by side */
+    float *weights;   /* (V) */
+    int32_t *allowed; /* the tokens that may be drawn, ascending */
+    int64_t allowed_count;
+} writing;
+
+/* ---- what the model is shown: tokens alone -------------------------------------- */
+
+typedef struct shown {
+    il_batch batch; /* first: what forward is handed */
+    il_tensor tokens;
+} shown;
+
+static const il_tensor *shown_find(const il_batch *b, const char *name)
+{
+    return strcmp(name, "tokens") == 0 ? &((const shown *)b)->tokens : NULL;
+}
+
+static int64_t shown_rows(const il_batch *b)
+{
+    return ((const shown *)b)->tokens.shape[0];
+}
+
+static void *shown_add(il_batch *b, const char *name, il_type type, int32_t ndim,
+                       const int64_t *shape)
+{
+    (void)b;
+    (void)name;
+    (void)type;
+    (void)ndim;
+    (void)shape;
+    return NULL; /* a model is handed it const */
+}
+
+static void shown_fail(il_batch *b, il_status code, const char *message)
+{
+    (void)b;
+    (void)code;
+    (void)message;
+}
+
+static const il_batch_api shown_api = {.struct_size = sizeof(il_batch_api),
+                                       .add = shown_add,
+                                       .find = shown_find,
+                                       .rows = shown_rows,
+                                       .fail = shown_fail};
+
+static shown shown_of(int32_t *tokens, int64_t rows, int64_t length)
+{
+    return (shown){.batch = {.api = &shown_api},
+                   .tokens = {.data = tokens,
+                              .device_type = IL_DEVICE_CPU,
+                              .dtype = {IL_CODE_INT, 32, 1},
+                              .ndim = 2,
+                              .shape = {rows, length}}};
+}
+
+/* ---- logits --------------------------------------------------------------------- */
+
+/* Steps positions [from, at) of `rows` rows, whose tokens stand in `some` side by side;
+ * the logits that follow the last of them, row b's at out + b * *stride. */
+static il_status step(writing *w, int64_t rows, int64_t from, int64_t at, il_pass *pass,
+                      const float **out, int64_t *stride, il_error *err)
+{
+    const il_instance *model = w->r->model;
+    const int64_t count = at - from;
+    const il_scope scope = {.label = "model",
+                            .store = model->store,
+                            .values = w->r->values,
+                            .first_bit = -1};
+    const shown seen = shown_of(w->some, rows, count);
+    const il_tensor *logits;
+
+    il_pass_begin(pass);
+    il_pass_enter(pass, &scope);
+    il_instance_model(model)->step(model->self, pass, &seen.batch, from, w->length,
+                                   w->carry);
+    il_pass_leave(pass);
+    logits = il_pass_output(pass, "logits");
+    IL_TRY(il_pass_status(pass, err));
+    if (il_width(logits) != w->vocabulary || il_rows(logits) != rows * count) {
+        return il__rollout_fault(w->r, IL_ERR_SHAPE, w->first, at, err,
+                                 "the model gave %lld rows of %lld logits, expected "
+                                 "%lld of %lld",
+                                 (long long)il_rows(logits),
+                                 (long long)il_width(logits), (long long)(rows * count),
+                                 (long long)w->vocabulary);
+    }
+    *out = il_f32(logits) + (count - 1) * w->vocabulary;
+    *stride = count * w->vocabulary;
+    return IL_OK;
+}
+
+/* Steps the first `at` positions, which every prompt fills: once for rows that share
+ * one, since that is most of the work there is. Row b's logits are those of head[b]. */
+static il_status prompts_step(writing *w, int64_t at, il_pass *pass, const float **out,
+                              int64_t *stride, il_error *err)
+{
+    const size_t bytes = (size_t)w->width * sizeof *w->carry;
+
+    for (int64_t b = 0; b < w->rows; b++) {
+        memcpy(w->some + w->head[b] * at, w->tokens + b * w->length,
+               (size_t)at * sizeof *w->some);
+    }
+    IL_TRY(step(w, w->heads, 0, at, pass, out, stride, err));
+    for (int64_t b = w->rows; b-- > 0;) { /* head[b] <= b: none is overwritten early */
+        if (w->head[b] != b) {
+            memcpy(w->carry + b * w->width, w->carry + w->head[b] * w->width, bytes);
+        }
+    }
+    return IL_OK;
+}
+
+/* Steps the one position before `at`; from here on every row is its own. */
+static il_status position_step(writing *w, int64_t at, il_pass *pass, const float **out,
+                               int64_t *stride, il_error *err)
+{
+    for (int64_t b = 0; b < w->rows; b++) {
+        w->some[b] = w->tokens[b * w->length + at - 1];
+        w->head[b] = b;
+    }
+    return step(w, w->rows, at - 1, at, pass, out, stride, err);
+}
+
+/* ---- drawing -------------------------------------------------------------------- */
+
+/* Uniform in [0,1), 53 bits. */
+static double uniform(il_rng *r)
+{
+    const uint64_t high = il_rng_u32(r) >> 5;
+    const uint64_t low = il_rng_u32(r) >> 6;
+
+    return (double)(high << 26 | low) * (1.0 / 9007199254740992.0);
+}
+
+/* One token from the softmax over those allowed; -1 where there is none to draw from,
+ * since a logit is no number. */
+static int32_t token_draw(const writing *w, const float *logits, il_rng *r)
+{
+    const int64_t n = w->allowed_count;
+    float most = -INFINITY;
+    double sum = 0;
+    double at;
+
+    for (int64_t i = 0; i < n; i++) {
+        const float x = logits[w->allowed[i]];
+
+        w->weights[i] = x;
+        most = x > most ? x : most;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        w->weights[i] -= most;
+    }
+    il_k_exp(w->weights, w->weights, n);
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)w->weights[i];
+    }
+    if (!(sum > 0 && sum < INFINITY)) {
+        return -1;
+    }
+    at = uniform(r) * sum;
+    for (int64_t i = 0; i < n; i++) {
+        at -= (double)w->weights[i];
+        if (at < 0) {
+            return w->allowed[i];
+        }
+    }
+    for (int64_t i = n; i-- > 0;) { /* rounding: the last that has any weight */
+        if (w->weights[i] > 0) {
+            return w->allowed[i];
+        }
+    }
+    return -1;
+}
+
+/* Writes position `at` of every row that is still going on; whether any goes on after
+ * it in *more. */
+static il_status position_write(writing *w, int64_t at, const float *logits,
+                                int64_t stride, bool *more, il_error *err)
+{
+    const il_environment_shape *shape = &w->r->environment->shape;
+
+    *more = false;
+    for (int64_t b = 0; b < w->rows; b++) {
+        const int64_t here = b * w->length + at;
+        int32_t token;
+
+        if (at < w->prompt[b]) {
+            *more = true; /* a longer prompt than others */
+            continue;
+        }
+        if (w->ended[b]) {
+            continue;
+        }
+        token = token_draw(w, logits + w->head[b] * stride, &w->luck[b]);
+        if (token < 0) {
+            return il__rollout_fault(w->r, IL_ERR_NUMERIC, w->first + b, at, err,
+                                     "the model's logits are no numbers to draw a "
+                                     "token by");
+        }
+        w->tokens[here] = token;
+        w->action[here - 1] = token;
+        w->moves[here - 1] = 1.0f;
+        w->acted[here - 1] = 1;
+        w->lengths[b] = (int32_t)at + 1;
+        w->ended[b] =
+            token == shape->end || w->lengths[b] - w->prompt[b] == shape->max_tokens;
+        *more = *more || !w->ended[b];
+    }
+    return IL_OK;
+}
+
+/* ---- prompts -------------------------------------------------------------------- */
+
+/* Consecutive episodes of a group share the luck of their prompt, whatever its kind. */
+static il_status prompt_write(writing *w, int64_t b, il_error *err)
+{
+    const il_rollout *r = w->r;
+    const il_environment_shape *shape = &r->environment->shape;
+    const int64_t episode = w->first + b;
+    const int64_t group = r->group > 0 ? r->group : 1;
+    int32_t *tokens = w->tokens + b * w->length;
+    il_rng rng;
+
+    for (int64_t t = 0; t < w->length; t++) {
+        tokens[t] = shape->pad;
+        w->action[b * w->length + t] = -1;
+    }
+    il__rollout_luck(r, IL__LUCK_ENVIRONMENT, episode / group, &rng);
+    w->prompt[b] = w->api->prompt(r->environment->self, r->prompt, &rng, tokens);
+    w->lengths[b] = w->prompt[b];
+    if (w->prompt[b] < 1 || w->prompt[b] > shape->prompt_tokens) {
+        return il__rollout_fault(r, IL_ERR_INPUT, episode, -1, err,
+                                 "a prompt of %d tokens, expected 1 to %d",
+                                 (int)w->prompt[b], (int)shape->prompt_tokens);
+    }
+    for (int64_t t = 0; t < w->prompt[b]; t++) {
+        if (tokens[t] < 0 || tokens[t] >= w->vocabulary) {
+            return il__rollout_fault(r, IL_ERR_INPUT, episode, t, err,
+                                     "token %d in its prompt, expected 0 to %lld",
+                                     (int)tokens[t], (long long)w->vocabulary - 1);
+        }
+    }
+    il__rollout_luck(r, IL__LUCK_POLICY, episode, &w->luck[b]);
+    w->heads += b == 0 || episode % group == 0;
+    w->head[b] = w->heads - 1;
+    return IL_OK;
+}
+
+static il_status allowed_list(writing *w, il_arena *scratch, il_error *err)
+{
+    uint8_t *allowed = il_arena_calloc(scratch, (size_t)w->vocabulary, 1);
+
+    w->allowed = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->allowed);
+    if (allowed == NULL || w->allowed == NULL) {
+        return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
+                                 "out of memory");
+    }
+    w->api->allowed(w->r->environment->self, allowed);
+    for (int64_t k = 0; k < w->vocabulary; k++) {
+        if (allowed[k]) {
+            w->allowed[w->allowed_count++] = (int32_t)k;
+        }
+    }
+    return w->allowed_count > 0
+               ? IL_OK
+               : il__rollout_fault(w->r, IL_ERR_INPUT, w->first, -1, err,
+                                   "it allows an answer no token at all");
+}
+
+/* ---- the whole ------------------------------------------------------------------ */
+
+static il_status check_prompts(const il_rollout *r, int64_t first, il_error *err)
+{
+    int32_t kinds = 0;
+
+    (void)il_instance_environment(r->environment)
+        ->prompts(r->environment->self, &kinds);
+    if (r->sampled_site >= 0) {
+        return il__rollout_fault(r, IL_ERR_UNSUPPORTED, first, -1, err,
+                                 "a site is sampled in environments of steps only");
+    }
+    return r->prompt >= 0 && r->prompt < kinds
+               ? IL_OK
+               : il__rollout_fault(r, IL_ERR_INPUT, first, -1, err,
+                                   "no prompts of kind %d, there are %d",
+                                   (int)r->prompt, (int)kinds);
+}
+
+static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
+                              il_error *err)
+{
+    const il_environment_shape *shape = &w->r->environment->shape;
+    const il_model_api *model = il_instance_model(w->r->model);
+    const size_t rows = (size_t)w->rows;
+
+    w->tokens = il_batch_add(out, "tokens", IL_I32, IL_SHAPE(w->rows, w->length));
+    w->action = il_batch_add(out, "action", IL_I32, IL_SHAPE(w->rows, w->length));
+    w->lengths = il_batch_add(out, "lengths", IL_I32, IL_SHAPE(w->rows));
+    w->moves = il_batch_add(out, "moves", IL_F32, IL_SHAPE(w->rows, w->length));
+    w->acted = il_batch_add(out, "acted", IL_U8, IL_SHAPE(w->rows, w->length));
+    w->prompt = il_batch_add(out, "prompt", IL_I32, IL_SHAPE(w->rows));
+    IL_TRY(il_batch_status(out, err));
+    w->ended = il_arena_calloc(scratch, rows, sizeof *w->ended);
+    w->luck = il_arena_calloc(scratch, rows, sizeof *w->luck);
+    w->some =
+        il_arena_calloc(scratch, rows * (size_t)shape->prompt_tokens, sizeof *w->some);
+    w->weights = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->weights);
+    w->head = il_arena_calloc(scratch, rows, sizeof *w->head);
+    w->width = model->carry_width(w->r->model->self, w->length);
+    w->carry = il_arena_calloc(scratch, rows * (size_t)w->width + 1, sizeof *w->carry);
+    if (w->carry == NULL || w->head == NULL || w->ended == NULL || w->luck == NULL ||
+        w->some == NULL || w->weights == NULL) {
+        return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
+                                 "out of memory");
+    }
+    for (int64_t b = 0; b < w->rows; b++) {
+        IL_TRY(prompt_write(w, b, err));
+    }
+    return allowed_list(w, scratch, err);
+}
 
 il_status il__rollout_text(const il_rollout *r, int64_t first, int64_t rows,
                            il_pass *pass, il_arena *scratch, il_batch *out,
                            il_error *err)
 {
-    (void)rows;
-    (void)pass;
-    (void)scratch;
-    (void)out;
-    return il__rollout_fault(r, IL_ERR_UNSUPPORTED, first, -1, err,
-                             "environments of text are not played by this version");
+    writing w = {.r = r,
+                 .api = il_instance_environment(r->environment),
+                 .first = first,
+                 .rows = rows,
+                 .length = il_rollout_length(r->environment),
+                 .vocabulary = r->environment->shape.vocabulary};
+    int64_t at; /* positions that stand in every row */
+    bool more = true;
+
+    IL_TRY(check_prompts(r, first, err));
+    IL_TRY(writing_open(&w, scratch, out, err));
+    at = w.length;
+    for (int64_t b = 0; b < rows; b++) {
+        at = w.prompt[b] < at ? w.prompt[b] : at;
+    }
+    il_pass_sites_clear(pass);
+    for (bool begun = false; more; begun = true, at++) {
+        const float *logits = NULL;
+        int64_t stride = 0;
+
+        IL_TRY(begun ? position_step(&w, at, pass, &logits, &stride, err)
+                     : prompts_step(&w, at, pass, &logits, &stride, err));
+        IL_TRY(position_write(&w, at, logits, stride, &more, err));
+    }
+    w.api->judge(r->environment->self, r->prompt, out);
+    return il_batch_status(out, err);
 }
