@@ -185,6 +185,67 @@ void il_batch_reset(il_batch *b, int64_t rows)
     h->rows = rows;
 }
 
+static size_t bytes_of(const il_tensor *t)
+{
+    return (size_t)il_count(t) * (t->dtype.bits / 8u);
+}
+
+static il_type type_of(il_dtype dtype)
+{
+    return dtype.code == IL_CODE_FLOAT  ? IL_F32
+           : dtype.code == IL_CODE_UINT ? IL_U8
+           : dtype.bits == 64           ? IL_I64
+                                        : IL_I32;
+}
+
+il_status il_batch_copy(il_batch *to, const il_batch *from, il_error *err)
+{
+    const host *h = (const host *)from;
+
+    il_batch_reset(to, h->rows);
+    for (size_t i = 0; i < h->count; i++) {
+        const il_tensor *t = &h->fields[i]->tensor;
+        void *data =
+            batch_add(to, h->fields[i]->name, type_of(t->dtype), t->ndim, t->shape);
+
+        if (data != NULL && bytes_of(t) > 0) {
+            memcpy(data, t->data, bytes_of(t));
+        }
+    }
+    return il_batch_status(to, err);
+}
+
+static bool same(const il_tensor *a, const il_tensor *b)
+{
+    bool alike = a->ndim == b->ndim && a->dtype.code == b->dtype.code &&
+                 a->dtype.bits == b->dtype.bits;
+
+    for (int32_t i = 0; alike && i < a->ndim; i++) {
+        alike = a->shape[i] == b->shape[i];
+    }
+    return alike && memcmp(a->data, b->data, bytes_of(a)) == 0;
+}
+
+const char *il_batch_difference(const il_batch *a, const il_batch *b)
+{
+    const host *left = (const host *)a;
+    const host *right = (const host *)b;
+
+    for (size_t i = 0; i < left->count; i++) {
+        const il_tensor *there = batch_find(b, left->fields[i]->name);
+
+        if (there == NULL || !same(&left->fields[i]->tensor, there)) {
+            return left->fields[i]->name;
+        }
+    }
+    for (size_t i = 0; i < right->count; i++) {
+        if (batch_find(a, right->fields[i]->name) == NULL) {
+            return right->fields[i]->name;
+        }
+    }
+    return NULL;
+}
+
 il_status il_batch_status(const il_batch *b, il_error *err)
 {
     const host *h = (const host *)b;

@@ -99,6 +99,48 @@ START_TEST(a_dataset_may_give_its_own_failure)
 }
 END_TEST
 
+START_TEST(a_copy_has_every_bit_and_is_no_view)
+{
+    il_error err = {0};
+    il_batch *copy = NULL;
+    float *obs = il_batch_add(batch, "obs", IL_F32, IL_SHAPE(3, 2));
+    int64_t *units = il_batch_add(batch, "unit", IL_I64, IL_SHAPE(3));
+
+    (void)il_batch_add(batch, "none", IL_U8, IL_SHAPE(3, 0));
+    obs[5] = 0.5f;
+    units[2] = 7;
+    ck_assert_int_eq(il_batch_create(&copy, &err), IL_OK);
+    il_batch_reset(copy, 1);
+    (void)il_batch_add(copy, "old", IL_U8, IL_SHAPE(1));
+    ck_assert_int_eq(il_batch_copy(copy, batch, &err), IL_OK);
+    ck_assert_ptr_null(il_batch_find(copy, "old"));
+    ck_assert_int_eq(il_batch_rows(copy), 3);
+    ck_assert_float_eq(il_f32(il_batch_find(copy, "obs"))[5], 0.5f);
+    ck_assert_int_eq(il_i64(il_batch_find(copy, "unit"))[2], 7);
+    ck_assert_ptr_null(il_batch_difference(batch, copy));
+    units[2] = 8;
+    ck_assert_str_eq(il_batch_difference(batch, copy), "unit");
+    il_batch_destroy(copy);
+}
+END_TEST
+
+START_TEST(a_field_that_one_of_two_batches_lacks_is_a_difference)
+{
+    il_error err = {0};
+    il_batch *other = NULL;
+
+    (void)il_batch_add(batch, "obs", IL_F32, IL_SHAPE(3, 2));
+    ck_assert_int_eq(il_batch_create(&other, &err), IL_OK);
+    il_batch_reset(other, 3);
+    ck_assert_str_eq(il_batch_difference(batch, other), "obs");
+    ck_assert_str_eq(il_batch_difference(other, batch), "obs");
+    /* as many bytes in another shape are no equal field */
+    (void)il_batch_add(other, "obs", IL_F32, IL_SHAPE(3, 2, 1));
+    ck_assert_str_eq(il_batch_difference(other, batch), "obs");
+    il_batch_destroy(other);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("batch");
@@ -106,6 +148,8 @@ int main(void)
     tcase_add_checked_fixture(tc, open_batch, close_batch);
     tcase_add_test(tc, a_field_is_zeros_under_its_name);
     tcase_add_test(tc, a_reset_batch_is_empty_and_clean);
+    tcase_add_test(tc, a_copy_has_every_bit_and_is_no_view);
+    tcase_add_test(tc, a_field_that_one_of_two_batches_lacks_is_a_difference);
     tcase_add_test(tc, the_first_failure_is_remembered);
     tcase_add_test(tc, what_cannot_be_a_field_is_refused);
     tcase_add_test(tc, a_dataset_may_give_its_own_failure);
