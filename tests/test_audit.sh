@@ -58,6 +58,17 @@ for text in y0 y1; do
         same loop/frozen probe.cells.${text}w0 loop/frozen probe.cells.${text}w1
 done
 
+for site in blocks.0 blocks.2; do # the other detector's, and the last residual stream
+    check "fresh readers read $site too" \
+        differ fitted fresh.linear@$site.hook_resid_post.auroc fitted fresh.linear.auroc
+done
+check "not at the first detector's site a second time" \
+    [ -z "$(value fitted fresh.linear@blocks.1.hook_resid_post.auroc)" ]
+check "floors stand beside them" [ -n "$(value fitted floor.random.linear.auroc)" ]
+check "an audit's unknown site is refused before anything runs" exits 2 run --no-report \
+    --stage loop --set stages.loop.audit.sites=[blocks.2.hook_resid_pots]
+check "with the nearest" says "did you mean 'blocks.2.hook_resid_post'"
+
 check "a stage without pressure after a pressed one is explained" exits 0 explain --stage after
 check "by the variant that it starts from" says "stage after, from loop/frozen"
 check "it shows what the pressure of before has changed" \

@@ -130,6 +130,7 @@ static il_status audit_split(il_audit_work *w, const char *split, bool first,
 {
     const il_detector *like =
         w->in->detector_count > 0 ? w->in->detectors[0].now : NULL;
+    const il_detector *taught = NULL;
 
     for (size_t i = 0; i < w->in->detector_count; i++) {
         IL_TRY(il__audit_judge(w, &w->in->detectors[i], split, first, err));
@@ -138,15 +139,18 @@ static il_status audit_split(il_audit_work *w, const char *split, bool first,
         return IL_OK;
     }
     IL_TRY(model_metrics(w, like, split, err));
-    if (like != NULL && w->in->spec->fresh.count > 0) {
-        IL_TRY(il__audit_fresh(w, like, split, err));
+    for (size_t i = w->in->detector_count; i-- > 0;) {
+        if (w->in->detectors[i].now->fields.label != NULL) {
+            taught = w->in->detectors[i].now;
+        }
     }
-    return IL_OK;
+    return taught != NULL && w->in->spec->fresh.count > 0
+               ? il__audit_fresh(w, taught, split, err)
+               : IL_OK;
 }
 
 static il_status run(il_audit_work *w, il_error *err)
 {
-    IL_TRY(il__audit_check_fresh(w->in->spec, err));
     for (size_t i = 0; i < w->in->spec->splits.count; i++) {
         IL_TRY(audit_split(w, w->in->spec->splits.items[i], i == 0, err));
     }

@@ -34,7 +34,8 @@ typedef struct il_audit_input {
     uint64_t seed;
     uint32_t depth; /* of the stage, for the keys of draws */
     bool whole;     /* also what is too dear for every audit of a trajectory: readers'
-                       floors (a random model, shuffled labels), the text of then */
+                       floors (a random model, shuffled labels), readers at further
+                       sites, the text of then */
     int64_t looks;  /* at vault detectors before this one */
 } il_audit_input;
 
@@ -52,6 +53,10 @@ typedef struct il_audit {
     il_arena *arena;
 } il_audit;
 
+/* Whether the model and the data have what an audit names: splits and anchors, sites,
+ * and whether its fresh readers are offered. `data` may be NULL. */
+void il_audit_check(const il_audit_spec *spec, const il_instance *model,
+                    const il_instance *data, il_problems *problems);
 /* Runs an audit. Splits that share documents with a fit, a calibration or the anchors
  * are refused. Same bits for any pool. */
 il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err);

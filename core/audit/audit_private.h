@@ -45,8 +45,8 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
 /* Readers fitted anew on the rows that `like` reads, judged on `split`. */
 il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char *split,
                           il_error *err);
-/* Refuses a fresh reader that is not offered. */
-il_status il__audit_check_fresh(const il_audit_spec *spec, il_error *err);
+/* Whether a fresh reader of that name is offered. */
+bool il__audit_offers(const char *reader);
 /* What the model writes, and what the detectors say of it. */
 il_status il__audit_cells(il_audit_work *w, il_error *err);
 /* Keeps what the data measured. */

@@ -21,6 +21,21 @@ static const reader_kind kinds[READERS] = {
     {"attention", "attention_probe", IL_CONTEXT_PAST},
 };
 
+/* Where a reader reads: the first detector's own sites, or one site beyond them. */
+typedef struct where {
+    const char *suffix; /* of the metric's name: "" or "@SITE" */
+    il_names_spec sites;
+} where;
+
+/* All places of an audit, the first detector's own first. */
+typedef struct places {
+    where *items;
+    size_t count;
+    int64_t *sites; /* numbers of all of them together */
+    size_t site_count;
+    size_t own_count; /* how many of those the first detector reads */
+} places;
+
 /* One fit: a kind of reader on one pair of harvests. */
 typedef struct fresh_task {
     const il_audit_work *w;
@@ -46,8 +61,10 @@ static void fresh_fit(void *user, int number, int worker)
     }
 }
 
-/* The scored rows alone of activations that were kept everywhere. */
-static il_status gathered_of(il_acts **out, const il_acts *acts, il_error *err)
+/* The same activations with labels of their own, and with the scored rows alone when
+ * `gathered`. Leans on `acts`, which outlives it. */
+static il_status copy_of(il_acts **out, const il_acts *acts, bool gathered,
+                         il_error *err)
 {
     il_arena *arena = il_arena_create(1 << 16);
     il_acts *own = arena != NULL ? il_arena_calloc(arena, 1, sizeof *own) : NULL;
@@ -57,7 +74,7 @@ static il_status gathered_of(il_acts **out, const il_acts *acts, il_error *err)
     uint8_t *labels = data != NULL ? il_arena_calloc(arena, rows + 1, 1) : NULL;
     bool failed = labels == NULL;
 
-    for (size_t i = 0; !failed && i < acts->site_count; i++) {
+    for (size_t i = 0; !failed && gathered && i < acts->site_count; i++) {
         size_t width = (size_t)acts->widths[i];
         float *x = il_arena_alloc(arena, (rows * width + 1) * sizeof *x);
 
@@ -74,9 +91,10 @@ static il_status gathered_of(il_acts **out, const il_acts *acts, il_error *err)
     }
     *own = *acts;
     own->arena = arena;
-    own->data = data;
-    own->gathered = true;
-    /* Labels of its own: a floor shuffles them. */
+    if (gathered) {
+        own->data = data;
+        own->gathered = true;
+    }
     if (acts->rows.labels != NULL) {
         memcpy(labels, acts->rows.labels, rows);
         own->rows.labels = labels;
@@ -86,18 +104,18 @@ static il_status gathered_of(il_acts **out, const il_acts *acts, il_error *err)
 }
 
 /* One harvest in both forms: out[1], the scored rows, leans on out[0]. */
-static il_status harvest_for(il_audit_work *w, const il_detector *like,
-                             const float *const *values, const char *split,
-                             il_acts *out[2], il_error *err)
+static il_status harvest_for(il_audit_work *w, const il_detector *like, const places *p,
+                             bool own_sites, const float *const *values,
+                             const char *split, il_acts *out[2], il_error *err)
 {
     il_harvest h = il__audit_harvest(w, values);
 
     h.split = split;
     h.fields = like->fields;
-    h.sites = like->sites;
-    h.site_count = like->site_count;
+    h.sites = p->sites;
+    h.site_count = own_sites ? p->own_count : p->site_count;
     IL_TRY(il_acts_harvest(&out[0], &h, err));
-    return gathered_of(&out[1], out[0], err);
+    return copy_of(&out[1], out[0], true, err);
 }
 
 /* Refuses to judge readers on what they are fitted on. */
@@ -157,8 +175,8 @@ static il_status shuffle_labels(const il_audit_work *w, il_acts *acts, il_error 
 }
 
 static il_status make_task(fresh_task *t, const il_audit_work *w,
-                           const il_detector *like, int kind, il_acts *anchors[2],
-                           il_acts *judged[2], il_error *err)
+                           const il_detector *like, const where *at, int kind,
+                           il_acts *anchors[2], il_acts *judged[2], il_error *err)
 {
     il_problems problems = {.arena = il_arena_create(4096)};
     il_detector_input in = {.registry = w->in->registry,
@@ -171,12 +189,13 @@ static il_status make_task(fresh_task *t, const il_audit_work *w,
     memset(&t->spec, 0, sizeof t->spec);
     t->w = w;
     t->kind = kind;
-    t->spec.name = il_arena_printf(w->out->arena, "fresh.%s", kinds[kind].name);
+    t->spec.name =
+        il_arena_printf(w->out->arena, "fresh.%s%s", kinds[kind].name, at->suffix);
     t->spec.component.use = kinds[kind].component;
     t->spec.component.range = "";
     t->spec.component.place = like->spec->place;
     t->spec.component.use_place = like->spec->place;
-    t->spec.sites = like->spec->sites;
+    t->spec.sites = at->sites;
     t->spec.tokens = like->spec->tokens;
     t->spec.context = kinds[kind].context;
     t->spec.fit.label = like->spec->fit.label;
@@ -193,6 +212,16 @@ static il_status make_task(fresh_task *t, const il_audit_work *w,
         t->judged = judged[rows];
     }
     return status;
+}
+
+bool il__audit_offers(const char *reader)
+{
+    for (int k = 0; k < READERS; k++) {
+        if (strcmp(kinds[k].name, reader) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool wanted(const il_audit_work *w, int kind)
@@ -261,83 +290,206 @@ static il_status put_fresh(il_audit_work *w, const fresh_task *t, reading which,
         t->measured.value[IL_MEASURE_AUROC], NULL, err);
 }
 
+/* ---- places --------------------------------------------------------------------- */
+
+static il_status add_place(const il_audit_work *w, places *p, const char *site,
+                           il_error *err)
+{
+    int64_t number = il_instance_site(w->in->model, site);
+    where *at = &p->items[p->count];
+    const char **items = il_arena_calloc(w->out->arena, 1, sizeof *items);
+    il_place *place = il_arena_calloc(w->out->arena, 1, sizeof *place);
+
+    if (number < 0) {
+        return il_error_set(err, IL_ERR_INPUT, "audit", "the model has no site '%s'",
+                            site);
+    }
+    for (size_t i = 1; i < p->count; i++) {
+        if (strcmp(p->items[i].sites.items[0], site) == 0) {
+            return IL_OK;
+        }
+    }
+    if (p->own_count == 1 && p->sites[0] == number) {
+        return IL_OK; /* read there already, under the plain name */
+    }
+    at->suffix = il_arena_printf(w->out->arena, "@%s", site);
+    if (items == NULL || place == NULL || at->suffix == NULL) {
+        return il__audit_no_memory(err);
+    }
+    items[0] = site;
+    at->sites = (il_names_spec){1, items, place};
+    p->count++;
+    for (size_t i = 0; i < p->site_count; i++) {
+        if (p->sites[i] == number) {
+            return IL_OK; /* one of several that the first detector reads together */
+        }
+    }
+    p->sites[p->site_count++] = number;
+    return IL_OK;
+}
+
+/* The name of the model's last residual stream, or NULL. */
+static const char *last_residual(const il_instance *model)
+{
+    static const char end[] = "hook_resid_post";
+
+    for (size_t i = model->site_count; i-- > 0;) {
+        const char *name = model->sites[i].name;
+        size_t size = strlen(name);
+
+        if (size >= sizeof end - 1 &&
+            strcmp(name + size - (sizeof end - 1), end) == 0) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+static il_status find_places(const il_audit_work *w, const il_detector *like, places *p,
+                             il_error *err)
+{
+    const il_audit_spec *spec = w->in->spec;
+    const char *last = last_residual(w->in->model);
+    size_t room = w->in->model->site_count + spec->sites.count + like->site_count + 2;
+
+    p->items = il_arena_calloc(w->out->arena, room, sizeof *p->items);
+    p->sites = il_arena_calloc(w->out->arena, room, sizeof *p->sites);
+    if (p->items == NULL || p->sites == NULL) {
+        return il__audit_no_memory(err);
+    }
+    p->items[p->count++] = (where){"", like->spec->sites};
+    memcpy(p->sites, like->sites, like->site_count * sizeof *p->sites);
+    p->own_count = p->site_count = like->site_count;
+    if (!w->in->whole) {
+        return IL_OK;
+    }
+    for (size_t i = 0; i < spec->sites.count; i++) {
+        IL_TRY(add_place(w, p, spec->sites.items[i], err));
+    }
+    for (size_t d = 0; !spec->sites_given && d < w->in->detector_count; d++) {
+        const il_names_spec *sites = &w->in->detectors[d].now->spec->sites;
+
+        for (size_t i = 0; w->in->detectors[d].now != like && i < sites->count; i++) {
+            IL_TRY(add_place(w, p, sites->items[i], err));
+        }
+    }
+    return !spec->sites_given && last != NULL ? add_place(w, p, last, err) : IL_OK;
+}
+
+/* ---- all of them ---------------------------------------------------------------- */
+
+/* The harvests and fits of an audit's readers. */
+typedef struct zoo {
+    places at;
+    il_acts *fit[READINGS][2]; /* [reading][scored rows alone] */
+    il_acts *judged[READINGS][2];
+    fresh_task *tasks;
+    reading *of; /* [task] */
+    int count;
+} zoo;
+
+static il_status harvest_reading(il_audit_work *w, zoo *z, const il_detector *like,
+                                 reading r, const char *anchors, const char *split,
+                                 il_error *err)
+{
+    const float *const *values = w->in->values;
+    const float **random = NULL;
+
+    if (r == SHUFFLED) {
+        for (int g = 0; g < 2; g++) {
+            IL_TRY(copy_of(&z->fit[r][g], z->fit[FRESH][g], false, err));
+            IL_TRY(shuffle_labels(w, z->fit[r][g], err));
+            IL_TRY(copy_of(&z->judged[r][g], z->judged[FRESH][g], false, err));
+        }
+        return IL_OK;
+    }
+    if (r == RANDOM) {
+        IL_TRY(random_values(w, &random, err));
+        values = random;
+    }
+    IL_TRY(harvest_for(w, like, &z->at, r == RANDOM, values, anchors, z->fit[r], err));
+    IL_TRY(harvest_for(w, like, &z->at, r == RANDOM, values, split, z->judged[r], err));
+    return r == FRESH ? check_anchors(w, z->fit[r][0], z->judged[r][0], split, err)
+                      : IL_OK;
+}
+
+static il_status make_tasks(il_audit_work *w, zoo *z, const il_detector *like,
+                            reading r, il_error *err)
+{
+    size_t count = r == FRESH ? z->at.count : 1;
+
+    for (size_t p = 0; p < count; p++) {
+        for (int k = 0; k < READERS; k++) {
+            if (wanted(w, k)) {
+                z->of[z->count] = r;
+                IL_TRY(make_task(&z->tasks[z->count++], w, like, &z->at.items[p], k,
+                                 z->fit[r], z->judged[r], err));
+            }
+        }
+    }
+    return IL_OK;
+}
+
+static il_status fit_all(il_audit_work *w, zoo *z, il_error *err)
+{
+    il_pool_run(w->in->pool, z->count, fresh_fit, z->tasks);
+    for (int i = 0; i < z->count; i++) {
+        const il_error *e = &z->tasks[i].err;
+
+        if (e->code != IL_OK) {
+            return il_error_set(err, e->code, e->where, "%s", e->message);
+        }
+        IL_TRY(put_fresh(w, &z->tasks[i], z->of[i], err));
+    }
+    return IL_OK;
+}
+
+static void zoo_close(zoo *z)
+{
+    for (int i = 0; z->tasks != NULL && i < z->count; i++) {
+        il_detector_destroy(z->tasks[i].detector);
+    }
+    for (int r = 0; r < READINGS; r++) {
+        for (int g = 0; g < 2; g++) {
+            il_acts_destroy(z->fit[r][g]);
+            il_acts_destroy(z->judged[r][g]);
+        }
+    }
+    free(z->tasks);
+    free(z->of);
+}
+
 il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char *split,
                           il_error *err)
 {
     const char *anchors = w->in->spec->anchors != NULL ? w->in->spec->anchors
                                                        : like->spec->fit.draw.split;
-    il_acts *fit[READINGS][2] = {{NULL}};
-    il_acts *judged[READINGS][2] = {{NULL}};
-    fresh_task *tasks = calloc(READINGS * READERS, sizeof *tasks);
-    reading of[READINGS * READERS];
-    const float **random = NULL;
-    int readings = w->in->whole ? READINGS : 1;
-    int count = 0;
-    il_status status = tasks != NULL ? IL_OK : il__audit_no_memory(err);
+    reading readings = w->in->whole ? READINGS : FRESH + 1;
+    zoo z = {.count = 0};
+    il_status status;
 
-    for (int r = 0; status == IL_OK && r < readings; r++) {
-        const float *const *values = w->in->values;
+    if (anchors == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, "audit",
+                            "no split says what fresh readers are fitted on: give "
+                            "`anchors`");
+    }
+    status = find_places(w, like, &z.at, err);
+    if (status == IL_OK) {
+        size_t room = READERS * (z.at.count + READINGS);
 
-        if (r == RANDOM) {
-            status = random_values(w, &random, err);
-            values = random;
-        }
+        z.tasks = calloc(room, sizeof *z.tasks);
+        z.of = calloc(room, sizeof *z.of);
+        status = z.tasks != NULL && z.of != NULL ? IL_OK : il__audit_no_memory(err);
+    }
+    for (reading r = FRESH; status == IL_OK && r < readings; r++) {
+        status = harvest_reading(w, &z, like, r, anchors, split, err);
         if (status == IL_OK) {
-            status = harvest_for(w, like, values, anchors, fit[r], err);
-        }
-        if (status == IL_OK) {
-            status = harvest_for(w, like, values, split, judged[r], err);
-        }
-        if (status == IL_OK && r == FRESH) {
-            status = check_anchors(w, fit[r][0], judged[r][0], split, err);
-        }
-        for (int g = 0; status == IL_OK && r == SHUFFLED && g < 2; g++) {
-            status = shuffle_labels(w, fit[r][g], err);
-        }
-        for (int k = 0; status == IL_OK && k < READERS; k++) {
-            if (wanted(w, k)) {
-                of[count] = (reading)r;
-                status = make_task(&tasks[count++], w, like, k, fit[r], judged[r], err);
-            }
+            status = make_tasks(w, &z, like, r, err);
         }
     }
     if (status == IL_OK) {
-        il_pool_run(w->in->pool, count, fresh_fit, tasks);
+        status = fit_all(w, &z, err);
     }
-    for (int i = 0; status == IL_OK && i < count; i++) {
-        status = tasks[i].err.code != IL_OK
-                     ? il_error_set(err, tasks[i].err.code, tasks[i].err.where, "%s",
-                                    tasks[i].err.message)
-                     : put_fresh(w, &tasks[i], of[i], err);
-    }
-    for (int i = 0; tasks != NULL && i < count; i++) {
-        il_detector_destroy(tasks[i].detector);
-    }
-    for (int r = 0; r < READINGS; r++) {
-        for (int g = 0; g < 2; g++) {
-            il_acts_destroy(fit[r][g]);
-            il_acts_destroy(judged[r][g]);
-        }
-    }
-    free(tasks);
+    zoo_close(&z);
     return status;
-}
-
-il_status il__audit_check_fresh(const il_audit_spec *spec, il_error *err)
-{
-    for (size_t i = 0; i < spec->fresh.count; i++) {
-        bool known = false;
-
-        for (int k = 0; k < READERS && !known; k++) {
-            known = strcmp(spec->fresh.items[i], kinds[k].name) == 0;
-        }
-        if (!known) {
-            return il_error_set(
-                err, IL_ERR_UNSUPPORTED, "audit",
-                "fresh reader '%s' is not offered, expected linear, mlp or "
-                "attention",
-                spec->fresh.items[i]);
-        }
-    }
-    return IL_OK;
 }

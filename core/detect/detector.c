@@ -50,6 +50,9 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->fit.place, "the data has no label '%s'",
                        s->fit.label);
     }
+    il_split_check(in->data, s->fit.draw.split, s->fit.place, problems);
+    il_split_check(in->data, s->threshold.draw.split, s->threshold.place, problems);
+    il_split_check(in->data, s->refit.split, s->refit.place, problems);
     (void)d;
 }
 

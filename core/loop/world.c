@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "audit/audit.h"
 
 il_detector *il_world_detector(const il_world *w, const char *name)
 {
@@ -120,7 +121,13 @@ static il_status make_all(il_world *w, il_problems *problems, il_error *err)
     for (size_t i = 0; i < w->model->store->count; i++) {
         w->values[i] = w->model->store->values + w->model->store->items[i].offset;
     }
-    return make_detectors(w, problems, err);
+    IL_TRY(make_detectors(w, problems, err));
+    for (size_t i = 0; i < p->stage_count; i++) {
+        if (p->stages[i].audit.given) {
+            il_audit_check(&p->stages[i].audit, w->model, w->data, problems);
+        }
+    }
+    return il_problems_status(problems, err);
 }
 
 il_status il_world_create(il_world **out, const il_host *host,

@@ -85,6 +85,28 @@ int32_t il_split_find(const il_instance *rows, const char *name, int64_t *size)
     return -1;
 }
 
+void il_split_check(const il_instance *rows, const char *name, il_place place,
+                    il_problems *problems)
+{
+    const char *names[64];
+    const il_split *splits;
+    int32_t count = 0;
+    size_t n = 0;
+    int64_t size = 0;
+
+    if (name == NULL || rows == NULL ||
+        rows->offer->component->kind != IL_KIND_DATASET ||
+        il_split_find(rows, name, &size) >= 0) {
+        return;
+    }
+    splits = il_instance_dataset(rows)->splits(rows->self, &count);
+    for (int32_t i = 0; i < count && n < sizeof names / sizeof *names; i++) {
+        names[n++] = splits[i].name;
+    }
+    il_problem_add_nearest(problems, place, name, names, n,
+                           "the data has no split '%s'", name);
+}
+
 /* ---- what an environment says of itself ----------------------------------------- */
 
 static il_status check_steps(const il_environment_shape *s, il_error *err)

@@ -16,6 +16,10 @@ const il_field *il_field_find(const il_instance *rows, const char *name);
 /* The number of a split, its rows in *size; -1 when there is none of that name, as in
  * an environment. */
 int32_t il_split_find(const il_instance *rows, const char *name, int64_t *size);
+/* A split that a dataset does not have is a problem at its place. With no name, no rows
+ * or an environment there is nothing to check. */
+void il_split_check(const il_instance *rows, const char *name, il_place place,
+                    il_problems *problems);
 
 /* Asks a new environment for its sizes and fields, and keeps both in the instance with
  * the host's fields merged in. Sizes that cannot be and fields that clash are

@@ -111,7 +111,10 @@ static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
     a->reference = il__read_rollout(il_node_get(node, "reference"), NULL);
     a->samples = il__read_int(node, "samples", 0);
     a->fresh = il__read_names(r, il_node_get(node, "fresh"));
+    a->sites = il__read_names(r, il_node_get(node, "sites"));
+    a->sites_given = il_node_get(node, "sites") != NULL;
     a->anchors = il__read_text(node, "anchors", NULL);
+    a->anchors_place = il__read_place(node, "anchors");
     a->against = il__read_text(node, "against", NULL);
     if (a->against != NULL) {
         (void)il__read_detector_named(r, a->against, il__read_place(node, "against"));

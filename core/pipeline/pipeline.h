@@ -343,7 +343,10 @@ typedef struct il_audit_spec {
     il_rollout_spec reference;
     int64_t samples;
     il_names_spec fresh;
+    il_names_spec sites; /* where else fresh readers read */
+    bool sites_given;    /* else: the other detectors', the last residual stream */
     const char *anchors;
+    il_place anchors_place;
     const char *against; /* a detector's name */
     il_place place;
 } il_audit_spec;

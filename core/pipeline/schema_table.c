@@ -491,6 +491,8 @@ static const il_schema reader = {
     .kind = IL_SCHEMA_CHOICE, .what = "a fresh reader", .choices = readers};
 static const il_schema fresh = {
     .kind = IL_SCHEMA_LIST, .what = "a list of fresh readers", .element = &reader};
+static const il_schema maybe_texts = {
+    .kind = IL_SCHEMA_LIST, .what = "a list of names", .element = &text};
 static const il_schema_field audit_fields[] = {
     {"every", &at_least_one, 0,
      "steps between two audits; at the end alone by default"},
@@ -499,6 +501,9 @@ static const il_schema_field audit_fields[] = {
     {"reference", &rollout, IL_FIELD_WHOLE, "episodes that stay the same"},
     {"samples", &at_least_one, 0, "how many answers of the model's own"},
     {"fresh", &fresh, 0, "readers fitted from scratch"},
+    {"sites", &maybe_texts, 0,
+     "where else they read at a stage's end; by default where the other detectors do, "
+     "and the last residual stream"},
     {"anchors", &text, 0, "the split that they are fitted on"},
     {"against", &name, 0, "a detector to compare with"},
 };

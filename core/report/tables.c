@@ -40,6 +40,22 @@ static void add_column(il__column *columns, size_t *count, size_t room,
     }
 }
 
+/* A fresh reader by the first three letters of its kind, and where it reads elsewhere
+ * than the first detector by that site's block: "lin", "lin@3". */
+static void add_fresh_column(il__column *columns, size_t *count, size_t room,
+                             const char *metric)
+{
+    const char *kind = metric + strlen("fresh.");
+    size_t size = strcspn(kind, ".@");
+    const char *site = kind[size] == '@' ? kind + size + 1 : "";
+    char head[24];
+
+    site += strncmp(site, "blocks.", 7) == 0 ? 7 : 0;
+    (void)snprintf(head, sizeof head, "%.*s%s%.*s", size < 3 ? (int)size : 3, kind,
+                   site[0] != '\0' ? "@" : "", (int)strcspn(site, "."), site);
+    add_column(columns, count, room, metric, head, 20);
+}
+
 /* The part of "DETECTOR.LAST" after the pressing detector's name, or NULL. */
 static const char *own_part(const il__results *r, const char *metric)
 {
@@ -74,12 +90,8 @@ size_t il__columns(const il__results *r, il__column *columns, size_t room)
     for (size_t i = 0; i < r->metric_count; i++) {
         const char *end = strstr(r->metrics[i], ".auroc");
 
-        /* Fresh readers by the first three letters of their kind. */
         if (strncmp(r->metrics[i], "fresh.", 6) == 0 && end != NULL && end[6] == '\0') {
-            int size = (int)(end - r->metrics[i]) - 6;
-
-            add_column(columns, &count, room, r->metrics[i], r->metrics[i] + 6,
-                       size < 3 ? size : 3);
+            add_fresh_column(columns, &count, room, r->metrics[i]);
         }
     }
     for (size_t k = 0; k < sizeof drift / sizeof drift[0]; k++) {

@@ -9,6 +9,8 @@ static const char *splits[] = {"test"};
 static il_place places[1];
 static il_audit_spec spec;
 static bool whole; /* what audit_of asks for */
+static il_log *notes;
+static il_registry *registry; /* what ships, for fresh readers */
 
 static void setup(void)
 {
@@ -16,10 +18,24 @@ static void setup(void)
     spec = (il_audit_spec){.given = true, .splits = {1, splits, places}};
     splits[0] = "test";
     whole = false;
+    notes = il_log_create();
+    ck_assert_int_eq(il_registry_create(&registry, notes, &w.err), IL_OK);
+}
+
+static void registry_fill(void)
+{
+    char folder[512];
+
+    ck_assert_ptr_nonnull(getenv("IL_BUILD"));
+    (void)snprintf(folder, sizeof folder, "%s/plugins", getenv("IL_BUILD"));
+    ck_assert_msg(il_registry_add_folder(registry, folder, true, &w.err) == IL_OK, "%s",
+                  w.err.message);
 }
 
 static void teardown(void)
 {
+    il_registry_destroy(registry);
+    il_log_destroy(notes);
     world_close(&w);
 }
 
@@ -82,7 +98,8 @@ END_TEST
 static il_status audit_of(world *from, const float *const *then, il_audit **out)
 {
     il_audited judged = {.now = &from->detector, .then_values = then};
-    il_audit_input in = {.spec = &spec,
+    il_audit_input in = {.registry = registry,
+                         .spec = &spec,
                          .whole = whole,
                          .model = &from->model,
                          .values = from->values,
@@ -301,6 +318,187 @@ START_TEST(a_detector_that_was_refitted_is_compared_with_what_it_was_then)
 }
 END_TEST
 
+static const char *all_readers[] = {"linear", "mlp", "attention"};
+static il_place all_places[3];
+
+/* Asks for fresh readers, the first `count` of those. */
+static void want_fresh(size_t count)
+{
+    registry_fill();
+    spec.fresh = (il_names_spec){count, all_readers, all_places};
+}
+
+/* A linear probe fitted by hand as the audit does, and judged on the test split. */
+static double by_hand(void)
+{
+    il_problems problems = {.arena = il_arena_create(4096)};
+    il_detector_spec own = w.spec;
+    il_detector_input in = {.registry = registry,
+                            .spec = &own,
+                            .model = &w.model,
+                            .data = &w.data,
+                            .seed = 1};
+    il_fit fit = {.blas = w.blas, .start = IL_FIT_FRESH, .seed = 1};
+    il_acts *acts[2] = {acts_of_split(&w, "fit"), acts_of_split(&w, "test")};
+    il_detector *d = NULL;
+    float logits[300];
+    il_scores s = {.count = 300,
+                   .logits = logits,
+                   .labels = acts[1]->rows.labels,
+                   .documents = acts[1]->rows.documents};
+    il_measured m;
+
+    own.component = (il_component_spec){.use = "linear_probe", .range = ""};
+    own.fit = (il_fit_spec){.label = "liar"};
+    ck_assert_msg(il_detector_create(&d, &in, &problems, &w.err) == IL_OK, "%s",
+                  w.err.message);
+    ck_assert_int_eq(il_detector_fit(d, acts[0], &fit, &w.err), IL_OK);
+    ck_assert_int_eq(il_detector_logits(d, w.blas, acts[1], logits, &w.err), IL_OK);
+    ck_assert_int_eq(il_scores_measure(&s, 0, 1, 0, &m, &w.err), IL_OK);
+    il_detector_destroy(d);
+    il_acts_destroy(acts[0]);
+    il_acts_destroy(acts[1]);
+    il_arena_destroy(problems.arena);
+    return m.value[IL_MEASURE_AUROC];
+}
+
+START_TEST(a_fresh_reader_is_a_detector_fitted_on_the_anchors)
+{
+    il_audit *audit = NULL;
+
+    fit_and_calibrate(&w);
+    want_fresh(3);
+    ck_assert_msg(audit_of(&w, NULL, &audit) == IL_OK, "%s", w.err.message);
+    ck_assert(il_audit_value(audit, "fresh.linear.auroc") == by_hand());
+    ck_assert_double_gt(il_audit_value(audit, "fresh.linear.auroc"), 0.6);
+    ck_assert_double_gt(il_audit_value(audit, "fresh.mlp.auroc"), 0.6);
+    ck_assert_double_gt(il_audit_value(audit, "fresh.attention.auroc"), 0.6);
+    /* Floors and further sites are for whole audits. */
+    ck_assert(isnan(il_audit_value(audit, "floor.random.linear.auroc")));
+    ck_assert(
+        isnan(il_audit_value(audit, "fresh.linear@blocks.0.hook_resid_post.auroc")));
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(a_random_models_floor_is_the_same_under_any_weights)
+{
+    float *table = w.model.store->values + w.model.store->items[0].offset;
+    il_audit *a = NULL;
+    il_audit *b = NULL;
+
+    fit_and_calibrate(&w);
+    want_fresh(1);
+    whole = true;
+    ck_assert_int_eq(audit_of(&w, NULL, &a), IL_OK);
+    memset(table, 0, VOCABULARY * WIDTH * sizeof *table);
+    ck_assert_int_eq(audit_of(&w, NULL, &b), IL_OK);
+    ck_assert(il_audit_value(a, "floor.random.linear.auroc") ==
+              il_audit_value(b, "floor.random.linear.auroc"));
+    /* Where every token looks the same nothing is to be read, and a random table still
+     * tells them apart. */
+    ck_assert_double_eq_tol(il_audit_value(b, "fresh.linear.auroc"), 0.5, 1e-12);
+    ck_assert_double_gt(il_audit_value(b, "floor.random.linear.auroc"), 0.52);
+    il_audit_destroy(a);
+    il_audit_destroy(b);
+}
+END_TEST
+
+START_TEST(labels_dealt_anew_teach_a_reader_nothing)
+{
+    double sum = 0;
+
+    fit_and_calibrate(&w);
+    want_fresh(1);
+    whole = true;
+    /* Six deals: of one alone chance may be far from a half. */
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        il_audited judged = {.now = &w.detector};
+        il_audit_input in = {.registry = registry,
+                             .spec = &spec,
+                             .whole = true,
+                             .model = &w.model,
+                             .values = w.values,
+                             .data = &w.data,
+                             .detectors = &judged,
+                             .detector_count = 1,
+                             .blas = w.blas,
+                             .pool = w.pool,
+                             .seed = seed};
+        il_audit *audit = NULL;
+
+        ck_assert_int_eq(il_audit_run(&audit, &in, &w.err), IL_OK);
+        sum += il_audit_value(audit, "floor.shuffled.linear.auroc");
+        ck_assert_double_gt(il_audit_value(audit, "fresh.linear.auroc"),
+                            il_audit_value(audit, "floor.shuffled.linear.auroc"));
+        il_audit_destroy(audit);
+    }
+    ck_assert_double_eq_tol(sum / 6, 0.5, 0.12);
+}
+END_TEST
+
+START_TEST(a_whole_audit_reads_at_the_last_residual_stream_too)
+{
+    static const char top[] = "fresh.linear@blocks.0.hook_resid_post.auroc";
+    static const char *embed[] = {"embed"};
+    il_audit *audit = NULL;
+
+    fit_and_calibrate(&w);
+    want_fresh(1);
+    whole = true;
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_OK);
+    ck_assert_double_gt(il_audit_value(audit, "fresh.linear.auroc"), 0.6);
+    ck_assert_double_eq_tol(il_audit_value(audit, top), 0.5, 1e-12);
+    il_audit_destroy(audit);
+    /* No site but the first detector's own, which has the plain name. */
+    spec.sites_given = true;
+    spec.sites = (il_names_spec){1, embed, places};
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_OK);
+    ck_assert(isnan(il_audit_value(audit, top)));
+    ck_assert(isnan(il_audit_value(audit, "fresh.linear@embed.auroc")));
+    ck_assert_double_gt(il_audit_value(audit, "fresh.linear.auroc"), 0.6);
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(anchors_cannot_judge)
+{
+    il_audit *audit = NULL;
+
+    fit_and_calibrate(&w);
+    want_fresh(1);
+    spec.anchors = "test";
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(w.err.message, "one of their anchors"));
+}
+END_TEST
+
+START_TEST(what_an_audit_names_is_checked_before_it_runs)
+{
+    static const char *wrong[] = {"tset"};
+    static const char *reader[] = {"mahalanobis"};
+    static const char *site[] = {"embd"};
+    il_problems problems = {.arena = il_arena_create(4096)};
+    il_text said = {0};
+
+    il_audit_check(&spec, &w.model, &w.data, &problems);
+    ck_assert(!il_problems_any(&problems));
+    spec.splits = (il_names_spec){1, wrong, places};
+    spec.fresh = (il_names_spec){1, reader, places};
+    spec.sites = (il_names_spec){1, site, places};
+    spec.anchors = "fti";
+    il_audit_check(&spec, &w.model, &w.data, &problems);
+    ck_assert_uint_eq(problems.count, 4);
+    il_problems_write(&problems, &said);
+    ck_assert_ptr_nonnull(strstr(said.data, "no split 'tset', did you mean 'test'"));
+    ck_assert_ptr_nonnull(strstr(said.data, "no split 'fti', did you mean 'fit'"));
+    ck_assert_ptr_nonnull(strstr(said.data, "no site 'embd', did you mean 'embed'"));
+    ck_assert_ptr_nonnull(strstr(said.data, "'mahalanobis' is not offered"));
+    il_text_free(&said);
+    il_arena_destroy(problems.arena);
+}
+END_TEST
+
 START_TEST(documents_that_were_fitted_on_cannot_judge)
 {
     static const char *const spent[] = {"fit", "again", "calib"};
@@ -342,6 +540,8 @@ START_TEST(two_workers_audit_to_the_bits_of_one)
     world_open(&two, 2);
     fit_and_calibrate(&w);
     fit_and_calibrate(&two);
+    want_fresh(3);
+    whole = true;
     ck_assert_int_eq(audit_of(&w, w.values, &a), IL_OK);
     ck_assert_int_eq(audit_of(&two, two.values, &b), IL_OK);
     ck_assert(json_equal(a->json, b->json));
@@ -367,6 +567,12 @@ int main(void)
     tcase_add_test(tc, other_reading_of_the_same_text_moves_the_other_axis);
     tcase_add_test(tc, the_cells_of_then_are_those_of_an_audit_made_then);
     tcase_add_test(tc, a_detector_that_was_refitted_is_compared_with_what_it_was_then);
+    tcase_add_test(tc, a_fresh_reader_is_a_detector_fitted_on_the_anchors);
+    tcase_add_test(tc, a_random_models_floor_is_the_same_under_any_weights);
+    tcase_add_test(tc, labels_dealt_anew_teach_a_reader_nothing);
+    tcase_add_test(tc, a_whole_audit_reads_at_the_last_residual_stream_too);
+    tcase_add_test(tc, anchors_cannot_judge);
+    tcase_add_test(tc, what_an_audit_names_is_checked_before_it_runs);
     tcase_add_test(tc, documents_that_were_fitted_on_cannot_judge);
     tcase_add_test(tc, a_look_at_a_vault_detector_is_counted);
     tcase_add_test(tc, two_workers_audit_to_the_bits_of_one);

@@ -117,13 +117,15 @@ static const il_dataset_api toy_dataset = {.struct_size = sizeof(il_dataset_api)
                                            .metrics = toy_metrics,
                                            .behaviour = toy_behaviour};
 
-/* ---- model: site "embed" = table[token]; logits = embed head^T ------------------ */
+/* ---- model: site "embed" = table[token]; logits = embed head^T; a second site, its
+ * last residual stream, holds nothing but zeros ----------------------------------- */
 
 static void toy_forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     const il_param table = {0};
     const il_param head = {1};
     const il_site site = {0};
+    const il_site last = {1};
     il_tensor *x =
         il_embedding(pass, il_use(pass, table), il_batch_find(batch, "tokens"));
 
@@ -132,6 +134,7 @@ static void toy_forward(const void *self, il_pass *pass, const il_batch *batch)
         il_pass_fail(pass, IL_ERR_FIREWALL, "the model was shown a label or a target");
     }
     x = il_hook(pass, site, x);
+    (void)il_hook(pass, last, il_sub(pass, x, x));
     il_output_linear(pass, "logits", x, il_use(pass, head), NULL);
 }
 
@@ -180,7 +183,8 @@ static const il_component toy_components[] = {
 static const il_offer toy_offers[] = {{&toy_components[0], NULL, "toy.model"},
                                       {&toy_components[1], NULL, "toy.data"},
                                       {&toy_components[2], NULL, "toy.probe"}};
-static const il_declared toy_sites[] = {{"embed", WIDTH, NULL}};
+static const il_declared toy_sites[] = {{"embed", WIDTH, NULL},
+                                        {"blocks.0.hook_resid_post", WIDTH, NULL}};
 static const il_declared toy_outputs[] = {{"logits", VOCABULARY, NULL}};
 
 static void world_open(world *w, int workers)
@@ -189,7 +193,7 @@ static void world_open(world *w, int workers)
     w->model = (il_instance){.offer = &toy_offers[0],
                              .label = "model",
                              .sites = toy_sites,
-                             .site_count = 1,
+                             .site_count = 2,
                              .outputs = toy_outputs,
                              .output_count = 1};
     w->data = (il_instance){.offer = &toy_offers[1], .label = "data"};
