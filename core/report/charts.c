@@ -8,117 +8,13 @@
 #include "report/panels.h"
 #include "report/tables.h"
 
-/* --- against step ---------------------------------------------------------------- */
-
-static bool has_series(const il__result_arm *arm, const char *metric)
-{
-    for (size_t i = 0; i < arm->row_count; i++) {
-        size_t found = 0;
-
-        for (size_t p = 0; p < arm->rows[i]->point_count; p++) {
-            found += json_is_number(
-                json_object_get(arm->rows[i]->points[p].metrics, metric));
-        }
-        if (found > 1) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A block of data "step value" for each seed; returns how many were written. */
-static size_t write_series(il_text *script, const il__result_arm *arm,
-                           const char *metric, const char *prefix)
-{
-    for (size_t i = 0; i < arm->row_count; i++) {
-        const il__result_row *row = arm->rows[i];
-
-        il_text_addf(script, "$%s%zu << EOD\n", prefix, i);
-        for (size_t p = 0; p < row->point_count; p++) {
-            const json_t *value = json_object_get(row->points[p].metrics, metric);
-
-            if (json_is_number(value)) {
-                il_text_addf(script, "%lld ", (long long)row->points[p].step);
-                il__plot_number(script, json_number_value(value));
-                il_text_add(script, "\n");
-            }
-        }
-        /* gnuplot refuses a block without a line; a missing one draws nothing. */
-        il_text_add(script, "0 NaN\nEOD\n");
-    }
-    return arm->row_count;
-}
-
-il_status il__chart_trajectories(const il__results *r, const char *detector,
-                                 il_text *svg, il_error *err)
-{
-    enum { COLUMNS = 4, PANEL_HEIGHT = 190 };
-    char auroc[256];
-    char tpr[256];
-    size_t panels = 0;
-    size_t done = 0;
-    il_text script = {0};
-
-    (void)snprintf(auroc, sizeof auroc, "%s.auroc", detector);
-    (void)snprintf(tpr, sizeof tpr, "%s.tpr", detector);
-    for (size_t i = 0; i < r->arm_count; i++) {
-        panels += has_series(&r->arms[i], auroc);
-    }
-    if (panels == 0) {
-        return IL_OK;
-    }
-    size_t lines = (panels + COLUMNS - 1) / COLUMNS;
-    double high = 1.0 / (double)lines;
-    double wide = 1.0 / COLUMNS;
-    il__plot_begin(&script);
-    il_text_add(&script, "set yrange [0:1.03]\nset ytics 0,0.25,1\nset grid ytics\n"
-                         "set format y '%.2f'\nset xtics autofreq\n");
-    for (size_t i = 0; i < r->arm_count; i++) {
-        const il__result_arm *arm = &r->arms[i];
-        double left = wide * (double)(done % COLUMNS);
-        double top = 1 - high * (double)(done / COLUMNS);
-
-        if (!has_series(arm, auroc)) {
-            continue;
-        }
-        il__plot_numberf(&script, "set lmargin at screen ", left + 0.045, "\n");
-        il__plot_numberf(&script, "set rmargin at screen ", left + wide - 0.012, "\n");
-        il__plot_numberf(&script, "set tmargin at screen ", top - 0.17 * high, "\n");
-        il__plot_numberf(&script, "set bmargin at screen ", top - 0.86 * high, "\n");
-        il_text_add(&script, "set title \"");
-        il__gnuplot_label(&script, arm->label);
-        il_text_add(&script, "\" offset 0,-0.6 textcolor rgb '#222222'\n");
-        (void)write_series(&script, arm, auroc, "a");
-        (void)write_series(&script, arm, tpr, "t");
-        il_text_add(&script, "plot 0.5 with lines lc rgb '#cccccc' dt 3");
-        for (size_t s = 0; s < arm->row_count; s++) {
-            static const int points[] = {DISC, TRIANGLE, BOX, DIAMOND};
-            int point = points[s % 4];
-
-            il_text_addf(&script,
-                         ", $t%zu using 1:2 with linespoints lw 1.6 dt 2 pt %d ps 0.4 "
-                         "lc rgb '#D55E00'"
-                         ", $a%zu using 1:2 with linespoints lw 2 pt %d ps 0.5 "
-                         "lc rgb '#0072B2'",
-                         s, point, s, point);
-        }
-        il_text_add(&script, "\n");
-        done++;
-    }
-    il_text_add(&script, "unset multiplot\n");
-    char name[32];
-    (void)snprintf(name, sizeof name, "t%u",
-                   (unsigned)(strlen(svg->data ? svg->data : "")));
-    return il__plot_draw(name, PANEL_HEIGHT * (int)lines, &script, svg, err);
-}
-
 il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
 {
-    il__panel panels[PANELS_MAX] = {{{0}, 0, 0, {0}, {0}}};
+    il__panel panels[IL__PANELS_MAX] = {{{0}, 0, 0, {0}, {0}}};
     const char *labels[256];
-    const char *metrics[PANELS_MAX];
+    const char *metrics[IL__PANELS_MAX];
     size_t arms = r->arm_count < 256 ? r->arm_count : 256;
-    size_t count = il__behaviour_metrics(r, metrics, PANELS_MAX);
+    size_t count = il__behaviour_metrics(r, metrics, IL__PANELS_MAX);
 
     if (count == 0) {
         return IL_OK;
@@ -145,15 +41,15 @@ il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
                     continue;
                 }
                 il__panel_mark(p, value,
-                               (double)i + il__panel_spread(s, arm->row_count), DISC,
-                               0.75, BLUE);
+                               (double)i + il__panel_spread(s, arm->row_count),
+                               IL__DISC, 0.75, IL__BLUE);
                 low = fmin(low, value);
                 high = fmax(high, value);
                 sum += value;
                 n++;
             }
             if (n > 1) {
-                il__panel_mark(p, sum / (double)n, (double)i, 2, 0.9, BLACK);
+                il__panel_mark(p, sum / (double)n, (double)i, 2, 0.9, IL__BLACK);
             }
         }
         il__panel_fit(p, low, high);
@@ -186,8 +82,8 @@ static double highest_floor(const il__results *r, const char *kind)
 il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
 {
     static const char *const readers[] = {"linear", "mlp", "attention"};
-    static const int points[] = {TRIANGLE, BOX, DISC};
-    static const int colours[] = {ORANGE, GREEN, PURPLE};
+    static const int points[] = {IL__TRIANGLE, IL__BOX, IL__DISC};
+    static const int colours[] = {IL__ORANGE, IL__GREEN, IL__PURPLE};
     il__panel p = {"AUROC", 0, 1, {NAN, NAN, NAN}, {0}};
     const char *labels[256];
     char frozen[256];
@@ -215,7 +111,7 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
                 }
             }
             if (il__row_metric(arm->rows[s], frozen, &value)) {
-                il__panel_mark(&p, value, y, DIAMOND, 1.0, BLUE);
+                il__panel_mark(&p, value, y, IL__DIAMOND, 1.0, IL__BLUE);
                 any = true;
             }
         }
@@ -245,8 +141,8 @@ static bool mark_difference(il__panel *p, const char *metric, const il__result_a
         if (pair != NULL && il__row_metric(run->rows[s], metric, &a) &&
             il__row_metric(pair, metric, &b)) {
             il__panel_mark(p, a - b, line + il__panel_spread(s, run->row_count),
-                           colour == BLUE ? DISC : DIAMOND,
-                           colour == BLUE ? 0.75 : 0.95, colour);
+                           colour == IL__BLUE ? IL__DISC : IL__DIAMOND,
+                           colour == IL__BLUE ? 0.75 : 0.95, colour);
             any = true;
         }
     }
@@ -295,7 +191,7 @@ il_status il__chart_differences(const il__results *r, il_text *svg, il_error *er
             }
             for (size_t m = 0; m < metrics; m++) {
                 any |= mark_difference(&panels[m], names[m], run, other, (double)lines,
-                                       k == 0 ? BLUE : ORANGE);
+                                       k == 0 ? IL__BLUE : IL__ORANGE);
             }
             if (any) {
                 (void)snprintf(texts[lines], sizeof texts[lines], "%s - %s", run->label,

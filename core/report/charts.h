@@ -20,4 +20,13 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err);
 /* Run minus twin, and run minus placebo, seed by seed. */
 il_status il__chart_differences(const il__results *r, il_text *svg, il_error *err);
 
+/* Of runs with episodes: the share of steps at which the label is true, and the mean of
+ * what the detector reads, against updates. */
+il_status il__chart_readings(const il__results *r, const char *detector, il_text *svg,
+                             il_error *err);
+/* Recall at the first threshold, and that of a reader fitted afresh, on the agent's own
+ * episodes and on the reference set. */
+il_status il__chart_recall(const il__results *r, const char *detector, il_text *svg,
+                           il_error *err);
+
 #endif

@@ -6,6 +6,28 @@
 
 enum { LABELS = 170 };
 
+il__derived il__derived_of(const char *detector, const char *a, const char *b)
+{
+    il__derived d;
+
+    (void)snprintf(d.a, sizeof d.a, "%s.%s", detector, a);
+    (void)snprintf(d.b, sizeof d.b, "%s%s%s", b != NULL ? detector : "",
+                   b != NULL ? "." : "", b != NULL ? b : "");
+    return d;
+}
+
+bool il__derived_value(const il__derived *d, const json_t *metrics, double *value)
+{
+    const json_t *a = json_object_get(metrics, d->a);
+    const json_t *b = d->b[0] != '\0' ? json_object_get(metrics, d->b) : NULL;
+
+    if (!json_is_number(a) || (d->b[0] != '\0' && !json_is_number(b))) {
+        return false;
+    }
+    *value = json_number_value(a) + json_number_value(b);
+    return true;
+}
+
 void il__plot_number(il_text *t, double value)
 {
     char text[32];

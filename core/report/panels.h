@@ -7,19 +7,30 @@
 #include <stddef.h>
 #include "base/text.h"
 #include "interloop/status.h"
+#include "report/results.h"
 
 enum {
-    BLUE = 0x0072B2,
-    ORANGE = 0xD55E00,
-    GREEN = 0x009E73,
-    PURPLE = 0xAA4499,
-    BLACK = 0x222222,
-    GREY = 0x999999
+    IL__BLUE = 0x0072B2,
+    IL__ORANGE = 0xD55E00,
+    IL__GREEN = 0x009E73,
+    IL__PURPLE = 0xAA4499,
+    IL__BLACK = 0x222222
 };
 /* gnuplot's point types. */
-enum { BOX = 5, DISC = 7, TRIANGLE = 9, DIAMOND = 13 };
+enum { IL__CROSS = 2, IL__BOX = 5, IL__DISC = 7, IL__TRIANGLE = 9, IL__DIAMOND = 13 };
 
-enum { IL__PLOT_WIDTH = 1080, PANELS_MAX = 6 };
+enum { IL__PLOT_WIDTH = 1080, IL__PANELS_MAX = 6 };
+
+/* A number made of one set of metrics: DETECTOR.a, plus DETECTOR.b where that is given.
+ */
+typedef struct il__derived {
+    char a[160];
+    char b[160]; /* "" for none */
+} il__derived;
+
+il__derived il__derived_of(const char *detector, const char *a, const char *b);
+/* False when a part was not computed. */
+bool il__derived_value(const il__derived *d, const json_t *metrics, double *value);
 
 /* A number as gnuplot reads it; the second between two texts. */
 void il__plot_number(il_text *t, double value);
