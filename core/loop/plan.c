@@ -494,12 +494,15 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
         const il_signal_spec *s = t->terms->items[i].spec;
         json_t *row = json_array();
 
-        json_array_append_new(signals,
-                              json_pack("{s:s, s:s, s:s, s:s, s:f}", "name", s->name,
-                                        "channel", p->rows[i].channel, "source",
-                                        s->source.name != NULL ? s->source.name : "",
-                                        "route", routes[s->route.kind], "weight",
-                                        s->weight.to * s->scale));
+        json_array_append_new(
+            signals,
+            json_pack("{s:s, s:s, s:s, s:b, s:s, s:f, s:o}", "name", s->name, "channel",
+                      p->rows[i].channel, "source",
+                      s->source.name != NULL ? s->source.name : "", "detector",
+                      s->source.kind == IL_SOURCE_DETECTOR, "route",
+                      routes[s->route.kind], "weight", s->weight.to * s->scale,
+                      "trigger",
+                      s->has_trigger ? json_real(s->trigger_above) : json_null()));
         for (size_t g = 0; g < p->group_count; g++) {
             bool any = p->rows[i].updates != NULL &&
                        il_bits_meet(p->rows[i].updates, p->groups[g].members,

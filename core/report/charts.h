@@ -29,4 +29,10 @@ il_status il__chart_readings(const il__results *r, const char *detector, il_text
 il_status il__chart_recall(const il__results *r, const char *detector, il_text *svg,
                            il_error *err);
 
+/* Where families of variants differ by the weight of a detector's reward alone (by a
+ * number at the end of their names): the mean reading and the behaviours that are
+ * shares against that weight, a panel a family. */
+il_status il__chart_prices(const il__results *r, const char *detector, il_text *svg,
+                           il_error *err);
+
 #endif

@@ -50,11 +50,16 @@ static const char style[] =
 
 typedef il_status chart(const il__results *r, il_text *svg, il_error *err);
 
-static il_status chart_trajectories(const il__results *r, il_text *svg, il_error *err)
-{
-    return r->detector != NULL ? il__chart_trajectories(r, r->detector, svg, err)
-                               : IL_OK;
-}
+/* Figures about the detector that presses; none without one. */
+#define ABOUT_DETECTOR(name)                                                           \
+    static il_status name(const il__results *r, il_text *svg, il_error *err)           \
+    {                                                                                  \
+        return r->detector != NULL ? il__##name(r, r->detector, svg, err) : IL_OK;     \
+    }
+ABOUT_DETECTOR(chart_trajectories)
+ABOUT_DETECTOR(chart_readings)
+ABOUT_DETECTOR(chart_recall)
+ABOUT_DETECTOR(chart_prices)
 
 /* One figure with its heading and caption; nothing where nothing was measured. */
 static void add_figure(const il__results *r, chart *draw, const char *heading,
@@ -219,6 +224,24 @@ static void add_page(const il__results *r, il_text *html)
             "minus the placebo (diamond)") "Paired by seed. What may be claimed about the detector's own information "
                                            "is run minus placebo.",
         html);
+    add_figure(r, chart_readings, "What is true and what is read",
+               KEY("#D55E00", "share of steps at which the label is true") KEY(
+                   "#0072B2", "mean reading") "On the agent's own episodes, a line for "
+                                              "each seed, against updates.",
+               html);
+    add_figure(r, chart_recall, "Recall at the first threshold",
+               KEY("#0072B2", "the frozen detector (diamond)")
+                   KEY("#D55E00",
+                       "a fresh reader at 1% false positives") "A mark for each seed.",
+               html);
+    add_figure(
+        r, chart_prices, "The price of a reading",
+        KEY("#0072B2", "mean reading") "then in orange, green and purple the "
+                                       "behaviours that are shares, in the table's "
+                                       "order. Marks are seeds, lines join means; from "
+                                       "left to right the weight of the reading.",
+        html);
+    il__table_triggers(r, html);
     add_figure(
         r, chart_trajectories, "The detector over training",
         KEY("#0072B2", "AUROC (solid)") KEY(

@@ -33,6 +33,11 @@ void il__table_channels(const il__results *r, il_text *html);
 void il__table_plan(const json_t *plan, il_text *html);
 void il__table_certificates(const il__results *r, il_text *html);
 
+/* Belief by trigger: where detectors press through the reward with several shapes of
+ * trigger or from several sources, the behaviours that are shares, in a cell for each
+ * pair, from the first arm that has it. */
+void il__table_triggers(const il__results *r, il_text *html);
+
 /* Plain text, a line for each seed of each arm, and their mean where there are several.
  */
 void il__table_text(const il__results *r, il_text *out);

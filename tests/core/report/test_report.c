@@ -268,6 +268,67 @@ START_TEST(who_calls_itself_a_twin_is_taken_from_the_others)
 }
 END_TEST
 
+/* A run over episodes: three prices of one family, and a trigger. */
+static void put_episodes(void)
+{
+    static const char *const arms[][3] = {{"soft_1", "1.0", "null"},
+                                          {"soft_2", "2.0", "null"},
+                                          {"soft_3", "3.0", "null"},
+                                          {"hard", "1.0", "0.75"}};
+    char summary[4096] = "{\"name\": \"x\", \"seeds\": [1], \"rows\": [";
+    char plan[4096] = "{\"variants\": [";
+
+    for (size_t i = 0; i < 4; i++) {
+        char one[512];
+        char path[64];
+
+        (void)snprintf(one, sizeof one,
+                       "%s{\"stage\": \"s\", \"variant\": \"%s\", \"seed\": 1, "
+                       "\"metrics\": {\"t.own.mean\": 0.2, \"t.own.tpr\": 0.4, "
+                       "\"t.own.recall_gap\": 0.5, \"harm\": 0.%zu, \"task\": 20}}",
+                       i > 0 ? "," : "", arms[i][0], i + 1);
+        (void)strcat(summary, one);
+        (void)snprintf(
+            one, sizeof one,
+            "%s{\"stage\": \"s\", \"variant\": \"%s\", \"signals\": [{\"name\": "
+            "\"p\", \"channel\": \"reward\", \"source\": \"t\", \"detector\": true, "
+            "\"weight\": %s, \"trigger\": %s}], \"groups\": [], \"updates\": [[]], "
+            "\"pairs\": [{\"source\": \"t\", \"reader\": \"t\", \"channels\": {}}]}",
+            i > 0 ? "," : "", arms[i][0], arms[i][1], arms[i][2]);
+        (void)strcat(plan, one);
+        (void)snprintf(path, sizeof path, "s/%s/seed-1/metrics.jsonl", arms[i][0]);
+        put(path, "{\"step\": 0, \"t.own.mean\": 0.4, \"t.own.conceal\": 0.0}\n"
+                  "{\"step\": 100, \"t.own.mean\": 0.2, \"t.own.conceal\": 0.1}\n");
+    }
+    put("summary.json", strcat(summary, "]}"));
+    put("plan.json", strcat(plan, "]}"));
+}
+
+START_TEST(episodes_have_figures_of_their_own)
+{
+    char *page;
+
+    put_episodes();
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "What is true and what is read"));
+    ck_assert_ptr_nonnull(strstr(page, "Recall at the first threshold"));
+    ck_assert_ptr_nonnull(strstr(page, "The price of a reading"));
+    /* The first graded arm and the one above 0.75; a return of 20 is no share. */
+    ck_assert_ptr_nonnull(strstr(page, "<th>graded</th><th>above 0.75</th>"));
+    ck_assert_ptr_nonnull(
+        strstr(page, "<b>soft_1</b><br>harm 0.10<small> 0.10</small>"));
+    ck_assert_ptr_nonnull(strstr(page, "<b>hard</b><br>harm 0.40<small> 0.40</small>"));
+    ck_assert_ptr_null(strstr(page, "<br>task"));
+    free(page);
+
+    page = page_of(FIXTURE);
+    ck_assert_ptr_null(strstr(page, "What is true and what is read"));
+    ck_assert_ptr_null(strstr(page, "The price of a reading"));
+    ck_assert_ptr_null(strstr(page, "what triggers"));
+    free(page);
+}
+END_TEST
+
 START_TEST(a_torn_last_line_is_left_out)
 {
     char *page;
@@ -362,6 +423,7 @@ int main(void)
     tcase_add_test(t, without_gnuplot_the_page_says_so_in_the_figures_place);
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
+    tcase_add_test(t, episodes_have_figures_of_their_own);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
