@@ -255,3 +255,16 @@ il_status il_batch_status(const il_batch *b, il_error *err)
                : il_error_set(err, h->failure.code, h->failure.where, "%s",
                               h->failure.message);
 }
+
+size_t il_batch_fields(const il_batch *b)
+{
+    return ((const host *)b)->count;
+}
+
+const il_tensor *il_batch_field(const il_batch *b, size_t number, const char **name)
+{
+    const field *f = ((const host *)b)->fields[number];
+
+    *name = f->name;
+    return &f->tensor;
+}

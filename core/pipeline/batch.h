@@ -15,5 +15,8 @@ il_status il_batch_copy(il_batch *to, const il_batch *from, il_error *err);
 const char *il_batch_difference(const il_batch *a, const il_batch *b);
 /* The failure that a dataset left behind (a name twice, wrong rows), or IL_OK. */
 il_status il_batch_status(const il_batch *b, il_error *err);
+/* Its fields in the order in which they were added; *name is the batch's. */
+size_t il_batch_fields(const il_batch *b);
+const il_tensor *il_batch_field(const il_batch *b, size_t field, const char **name);
 
 #endif
