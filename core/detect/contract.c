@@ -40,6 +40,11 @@ json_t *il_detector_contract(const il_detector *d)
             json_object_set_new(json, "rate", json_real(d->rate));
         }
     }
+    if (json != NULL && s->rezero.split != NULL) {
+        json_object_set_new(json, "zero", json_real(d->zero));
+        json_object_set_new(json, "trusted", json_string(s->rezero.split));
+        json_object_set_new(json, "trusted_rows", json_integer(s->rezero.rows));
+    }
     return json;
 }
 
@@ -121,6 +126,25 @@ static il_status text_is(const il_detector *d, const json_t *contract, const cha
     return IL_OK;
 }
 
+/* A zero is only good for the rows that it was taken on. */
+static il_status check_zero(const il_detector *d, const json_t *contract, il_error *err)
+{
+    const il_rezero_spec *spec = &d->spec->rezero;
+    json_int_t rows = json_integer_value(json_object_get(contract, "trusted_rows"));
+
+    if (spec->split == NULL) {
+        return IL_OK;
+    }
+    IL_TRY(text_is(d, contract, "trusted", spec->split, err));
+    if (rows != spec->rows || !json_is_real(json_object_get(contract, "zero"))) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "the detector was saved with its zero on %lld trusted "
+                            "rows, expected %lld",
+                            (long long)rows, (long long)spec->rows);
+    }
+    return IL_OK;
+}
+
 static il_status check_contract(const il_detector *d, const json_t *contract,
                                 il_error *err)
 {
@@ -146,7 +170,7 @@ static il_status check_contract(const il_detector *d, const json_t *contract,
                 d->spec->sites.items[i], got != NULL ? got : "nothing");
         }
     }
-    return IL_OK;
+    return check_zero(d, contract, err);
 }
 
 static il_status find(const il_detector *d, const il_safetensors *file,
@@ -241,6 +265,8 @@ il_status il_detector_restore(il_detector *d, const il_safetensors *file,
     d->threshold = json_number_value(threshold);
     d->rate = json_is_number(rate) ? json_number_value(rate) : NAN;
     d->negatives = json_integer_value(json_object_get(contract, "negatives"));
+    d->zero = json_number_value(json_object_get(contract, "zero"));
+    d->offset = 0; /* until the trusted rows are read again */
     (void)snprintf(d->model_hash, sizeof d->model_hash, "%s",
                    model != NULL ? model : "");
     return IL_OK;

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/harvest.h"
+#include "detect/rezero.h"
 
 void il_detector_destroy(il_detector *d)
 {
     if (d == NULL) {
         return;
     }
+    il__trusted_destroy(d->trusted);
     il_instance_destroy(d->instance);
     free(d->m);
     free(d->v);
@@ -33,9 +35,18 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->calibrate.place,
                        "'calibrate' is not offered by this version");
     }
-    if (s->rezero.split != NULL) {
-        il_problem_add(problems, s->rezero.place,
-                       "'rezero' is not offered by this version");
+    if (s->rezero.split != NULL && in->data != NULL) {
+        int64_t rows = 0;
+
+        if (il_split_find(in->data, s->rezero.split, &rows) < 0) {
+            il_problem_add(problems, s->rezero.place,
+                           "the data has no split '%s' of trusted rows",
+                           s->rezero.split);
+        } else if (rows >= 0 && rows < s->rezero.rows) {
+            il_problem_add(problems, s->rezero.place,
+                           "split '%s' has %lld rows, expected at least %lld",
+                           s->rezero.split, (long long)rows, (long long)s->rezero.rows);
+        }
     }
     if (s->refit.kind == IL_REFIT_THROUGH) {
         il_problem_add(problems, s->refit.place,
@@ -166,6 +177,10 @@ il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool lab
     if (!labelled) {
         fields.label = NULL;
     }
+    /* Rows of data and episodes name their units differently. */
+    if (fields.unit != NULL && il_batch_find(batch, fields.unit) == NULL) {
+        fields.unit = il_batch_find(batch, "episode") != NULL ? "episode" : NULL;
+    }
     return il_scored_find(out, batch, &fields, arena, err);
 }
 
@@ -240,7 +255,8 @@ il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_score
         logits = il_reshape(pass, logits, IL_SHAPE(rows->batch * rows->length, 1));
         logits = il_gather_rows(pass, logits, rows->count, rows->rows);
     }
-    return il_reshape(pass, logits, IL_SHAPE(rows->count));
+    logits = il_reshape(pass, logits, IL_SHAPE(rows->count));
+    return d->offset != 0 ? il_affine(pass, logits, 1.0f, -d->offset) : logits;
 }
 
 static il_status copy_ids(il_documents *out, const il_documents *from, il_arena *arena,
@@ -291,6 +307,8 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->has_threshold = d->has_threshold;
     copy->threshold = d->threshold;
     copy->rate = d->rate;
+    copy->zero = d->zero;
+    copy->offset = d->offset;
     copy->negatives = d->negatives;
     return IL_OK;
 }

@@ -41,7 +41,12 @@ typedef struct il_detector {
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;
     char model_hash[IL_HASH_HEX]; /* of the weights it was first fitted on; "" before */
-    float *m, *v;                 /* online refits: moments, and steps taken */
+    /* Re-zeroing (rezero.h): the trusted rows, their mean logit under the weights that
+     * it was last fitted on, and what it has moved by since. */
+    struct il_trusted *trusted;
+    double zero;
+    float offset;
+    float *m, *v; /* online refits: moments, and steps taken */
     int64_t steps;
     uint64_t seed;
     il_arena *arena;
@@ -70,7 +75,8 @@ void il_detector_destroy(il_detector *d); /* takes NULL */
 il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,
                            il_arena *arena, il_scored *out, il_error *err);
 
-/* Logits (N) at the scored rows, on the tape, differentiable in the activations.
+/* Logits (N) at the scored rows, less its offset, on the tape, differentiable in the
+ * activations.
  * acts[i], of site i, is (B,T,W), or (N,W) already when `gathered` (for detectors that
  * read rows). first_bit is that of the detector's own parameters in the pass; -1: they
  * are constants. Errors stick to the pass. [work] */

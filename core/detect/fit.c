@@ -25,6 +25,9 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
                             "no split says which rows this detector is to read");
     }
     full.fields = d->fields;
+    /* Rows and episodes name their inputs and units differently. */
+    full.fields.input = il_field_of_role(h->data, IL_FIELD_INPUT);
+    full.fields.unit = il_field_of_role(h->data, IL_FIELD_UNIT);
     full.sites = d->sites;
     full.site_count = d->site_count;
     full.gathered = il_detector_reads_rows(d);

@@ -30,7 +30,7 @@ static const il_tensor *shown_find(const il_batch *b, const char *name)
 
     if (field != NULL &&
         (field->role == IL_FIELD_TARGET || field->role == IL_FIELD_WEIGHT ||
-         field->role == IL_FIELD_LABEL)) {
+         field->role == IL_FIELD_LABEL || field->role == IL_FIELD_REWARD)) {
         return NULL;
     }
     return il_batch_find(s->whole, name);
@@ -315,8 +315,9 @@ static il_status harvest_open(harvest *v, il_arena *arena, il_error *err)
     for (size_t i = 0; i < h->model->output_count; i++) {
         v->logits = v->logits || strcmp(h->model->outputs[i].name, "logits") == 0;
     }
-    v->logits =
-        v->logits && h->tally != NULL && IL_HAS(il_instance_dataset(h->data), metrics);
+    v->logits = v->logits && h->tally != NULL &&
+                h->data->offer->component->kind == IL_KIND_DATASET &&
+                IL_HAS(il_instance_dataset(h->data), metrics);
     return IL_OK;
 }
 

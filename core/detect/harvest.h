@@ -53,8 +53,8 @@ void il_acts_destroy(il_acts *acts); /* takes NULL */
 /* The place of a model's site among those kept, or -1. */
 int64_t il_acts_site(const il_acts *acts, int64_t site);
 
-/* What a model is shown of a batch: no targets, weights or labels. So it spends nothing
- * on losses that nobody asked for, and no label can reach it. */
+/* What a model is shown of a batch: no targets, weights, labels or rewards. So it
+ * spends nothing on losses that nobody asked for, and no label can reach it. */
 typedef struct il_shown {
     il_batch batch; /* first: what forward is handed */
     il_batch *whole;

@@ -1,5 +1,6 @@
 #include "episode/recorded.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "pipeline/batch.h"
@@ -123,6 +124,45 @@ il_status il_recorded_play(il_recorded **out, const il_rollout *rollout,
     }
     *out = r;
     return IL_OK;
+}
+
+il_status il_recorded_draw(il_recorded **out, const il_rollout_spec *spec,
+                           const il_rollout *key, const il_blas *blas, il_pool *pool,
+                           il_error *err)
+{
+    il_rollout r = *key;
+    int64_t episodes = spec->episodes;
+    char at[64];
+
+    (void)snprintf(at, sizeof at, "%d:%d", spec->place.line, spec->place.column);
+    if (r.environment == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, at,
+                            "rollouts are asked for, and there is no `environment`");
+    }
+    r.policy = -1;
+    r.sampled_site = -1;
+    r.group = 1;
+    if (strcmp(spec->policy, "own") != 0) {
+        r.policy = il_rollout_policy(r.environment, spec->policy);
+        r.model = NULL;
+        r.values = NULL;
+        if (r.policy < 0) {
+            return il_error_set(err, IL_ERR_INPUT, at,
+                                "%s has no policy '%s', expected own or one that it "
+                                "names",
+                                r.environment->offer->id, spec->policy);
+        }
+    }
+    if (spec->prompts > 0) {
+        r.group = spec->samples > 0 ? spec->samples : 1;
+        episodes = spec->prompts * r.group;
+    }
+    if (episodes < 1) {
+        return il_error_set(err, IL_ERR_INPUT, at,
+                            "rollouts say neither how many `episodes` nor how many "
+                            "`prompts`");
+    }
+    return il_recorded_play(out, &r, episodes, blas, pool, err);
 }
 
 il_status il_recorded_append(il_recorded *r, il_recorded *more, il_error *err)

@@ -17,6 +17,13 @@ typedef struct il_recorded il_recorded;
 /* Plays `episodes` episodes of a rollout, from number 0 on. */
 il_status il_recorded_play(il_recorded **out, const il_rollout *r, int64_t episodes,
                            const il_blas *blas, il_pool *pool, il_error *err);
+/* Plays what a pipeline asks for: `episodes` of a policy (`own` is the model's), or
+ * `samples` answers to each of `prompts` prompts. `key` gives environment, model,
+ * values, prompt, seed, depth, draw, lot and step. A policy that the environment does
+ * not name is IL_ERR_INPUT. */
+il_status il_recorded_draw(il_recorded **out, const il_rollout_spec *spec,
+                           const il_rollout *key, const il_blas *blas, il_pool *pool,
+                           il_error *err);
 /* Adds the episodes of `more` behind those of r, and destroys `more`, which may be
  * NULL. Both are of one environment. On failure both are as they were. */
 il_status il_recorded_append(il_recorded *r, il_recorded *more, il_error *err);

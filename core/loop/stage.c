@@ -320,7 +320,7 @@ static il_status refit(il_stage_work *s, il_trainer *t, il_error *err)
         }
         if ((r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
             t->step % r->every == 0) {
-            IL_TRY(il__stage_fit(s, det->spec, r->kind == IL_REFIT_FRESH, err));
+            IL_TRY(il__stage_refit(s, det, t->step, err));
         } else if (r->kind == IL_REFIT_ONLINE) {
             il_acts *acts = NULL;
             il_status status;

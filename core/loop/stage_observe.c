@@ -1,62 +1,9 @@
-/* Stages observed: fits, refits and audits. See stage.h. */
+/* Stages observed: audits. See stage.h. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit.h"
 #include "loop/stage_private.h"
-
-/* ---- fitting -------------------------------------------------------------------- */
-
-static il_harvest harvest_of(const il_world *w)
-{
-    il_harvest h = {.model = w->model,
-                    .values = w->values,
-                    .data = w->data,
-                    .blas = w->host.blas,
-                    .pool = w->host.pool};
-
-    return h;
-}
-
-static void model_hash(const il_world *w, char hex[IL_HASH_HEX])
-{
-    il_hash_bytes(w->model->store->values,
-                  (size_t)w->model->store->total * sizeof(float), hex);
-}
-
-il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
-                        il_error *err)
-{
-    il_world *w = s->world;
-    il_detector *d = il_world_detector(w, spec->name);
-    il_harvest h = harvest_of(w);
-    char hash[IL_HASH_HEX];
-    il_fit fit = {.blas = w->host.blas,
-                  .start = fresh || !d->fitted ? IL_FIT_FRESH : IL_FIT_WARM,
-                  .seed = w->seed,
-                  .model_hash = hash};
-    il_acts *acts = NULL;
-    il_acts *calibration = NULL;
-    il_status status;
-    bool first = !d->fitted;
-
-    model_hash(w, hash);
-    status = il_detector_harvest(&acts, d, &h, first ? NULL : spec->refit.split, err);
-    if (status == IL_OK) {
-        status = il_detector_fit(d, acts, &fit, err);
-    }
-    /* The threshold is t0's: a refit leaves it. */
-    if (status == IL_OK && first && spec->threshold.kind == IL_THRESHOLD_RATE) {
-        status =
-            il_detector_harvest(&calibration, d, &h, spec->threshold.draw.split, err);
-    }
-    if (status == IL_OK && first && spec->threshold.kind != IL_THRESHOLD_NONE) {
-        status = il_detector_calibrate(d, w->host.blas, calibration, err);
-    }
-    il_acts_destroy(acts);
-    il_acts_destroy(calibration);
-    return status;
-}
 
 /* ---- auditing ------------------------------------------------------------------- */
 
@@ -226,7 +173,10 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
             audited[in.detector_count++].now = w->detectors[d];
         }
     }
-    status = il_audit_run(&audit, &in, err);
+    status = il__stage_rezero(s, err);
+    if (status == IL_OK) {
+        status = il_audit_run(&audit, &in, err);
+    }
     if (status == IL_OK) {
         status = keep_metrics(s, audit, err);
     }

@@ -45,7 +45,15 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
 il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *err);
 /* Lets go of what audits looked up. */
 void il__stage_then_close(il_stage_work *s);
+/* Fits a detector on the rows that its spec names, and the first time sets its
+ * threshold on others. */
 il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
                         il_error *err);
+/* Fits it again after `step`, as its `refit` says. One that names episodes sets the
+ * threshold anew, on as many further ones. */
+il_status il__stage_refit(il_stage_work *s, il_detector *d, int64_t step,
+                          il_error *err);
+/* Moves every re-zeroed detector's zero to the weights of now. */
+il_status il__stage_rezero(il_stage_work *s, il_error *err);
 
 #endif

@@ -1,0 +1,199 @@
+/* Stages that fit: detectors fitted, calibrated and refitted, on splits or on episodes.
+ * See stage.h. */
+#include <stdlib.h>
+#include <string.h>
+#include "detect/fit.h"
+#include "detect/rezero.h"
+#include "episode/recorded.h"
+#include "loop/stage_private.h"
+
+/* Refits tell the episodes that set the threshold from those that fit by this. */
+enum { LOT_CALIBRATES = 128 };
+
+static il_harvest harvest_of(const il_world *w, const il_instance *rows)
+{
+    il_harvest h = {.model = w->model,
+                    .values = w->values,
+                    .data = rows,
+                    .blas = w->host.blas,
+                    .pool = w->host.pool};
+
+    return h;
+}
+
+/* Draws for a fit or a threshold are the same wherever they are named: depth 0. */
+static il_rollout rollout_of(const il_world *w, il_draw draw)
+{
+    il_rollout r = {.environment = w->environment,
+                    .model = w->model,
+                    .values = w->values,
+                    .seed = w->seed,
+                    .draw = draw};
+
+    return r;
+}
+
+static void model_hash(const il_world *w, char hex[IL_HASH_HEX])
+{
+    il_hash_bytes(w->model->store->values,
+                  (size_t)w->model->store->total * sizeof(float), hex);
+}
+
+/* What a detector reads of recorded episodes, which it takes over. */
+static il_status harvest_recorded(il_acts **out, const il_world *w,
+                                  const il_detector *d, il_recorded *episodes,
+                                  il_error *err)
+{
+    il_harvest h = harvest_of(w, w->environment);
+    il_status status;
+
+    h.fetch = il_recorded_fetch;
+    h.user = episodes;
+    h.rows = il_recorded_count(episodes);
+    status = il_detector_harvest(out, d, &h, "episodes", err);
+    il_recorded_destroy(episodes);
+    return status;
+}
+
+/* Rows of a split or of episodes, labelled; `rows` 0: all of the split. */
+static il_status harvest_draw(il_acts **out, const il_world *w, const il_detector *d,
+                              const il_draw_spec *draw, il_draw purpose, int64_t rows,
+                              il_error *err)
+{
+    il_rollout key = rollout_of(w, purpose);
+    il_harvest h = harvest_of(w, w->data);
+    il_recorded *episodes = NULL;
+
+    if (draw->rollouts.policy != NULL) {
+        IL_TRY(il_recorded_draw(&episodes, &draw->rollouts, &key, w->host.blas,
+                                w->host.pool, err));
+        return harvest_recorded(out, w, d, episodes, err);
+    }
+    if (w->data == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "it is fitted on a split, and there is no `data`");
+    }
+    h.rows = rows;
+    return il_detector_harvest(out, d, &h, draw->split, err);
+}
+
+/* The episodes of a refit: of each policy as many as it says, `lot` telling the two
+ * purposes apart. */
+static il_status harvest_shares(il_acts **out, const il_stage_work *s,
+                                const il_detector *d, int64_t step, uint32_t lot,
+                                il_error *err)
+{
+    const il_world *w = s->world;
+    const il_refit_spec *refit = &d->spec->refit;
+    il_recorded *all = NULL;
+    il_status status = IL_OK;
+
+    for (size_t i = 0; status == IL_OK && i < refit->rollout_count; i++) {
+        il_rollout_spec spec = {.policy = refit->rollouts[i].policy,
+                                .episodes = refit->rollouts[i].episodes,
+                                .place = refit->place};
+        il_rollout key = rollout_of(w, IL_DRAW_REFIT);
+        il_recorded *part = NULL;
+
+        key.depth = (uint32_t)s->at;
+        key.step = (uint64_t)step;
+        key.lot = lot + (uint32_t)i;
+        status = il_recorded_draw(&part, &spec, &key, w->host.blas, w->host.pool, err);
+        if (status == IL_OK && all == NULL) {
+            all = part;
+        } else if (status == IL_OK) {
+            status = il_recorded_append(all, part, err);
+        }
+    }
+    if (status != IL_OK) {
+        il_recorded_destroy(all);
+        return status;
+    }
+    return harvest_recorded(out, w, d, all, err);
+}
+
+/* Fits d to the rows and, where it is re-zeroed, takes the zero of these weights. */
+static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts,
+                          il_fit_start start, il_error *err)
+{
+    char hash[IL_HASH_HEX];
+    il_fit fit = {
+        .blas = w->host.blas, .start = start, .seed = w->seed, .model_hash = hash};
+
+    model_hash(w, hash);
+    d->offset = 0; /* what is fitted is the logit itself */
+    IL_TRY(il_detector_fit(d, acts, &fit, err));
+    IL_TRY(il_detector_trust(d, w->data, w->host.blas, err));
+    return il_detector_rezero(d, w->values, true, err);
+}
+
+il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
+                        il_error *err)
+{
+    const il_world *w = s->world;
+    il_detector *d = il_world_detector(w, spec->name);
+    bool first = !d->fitted;
+    il_draw_spec draw = spec->fit.draw;
+    il_acts *acts = NULL;
+    il_status status;
+
+    if (!first && spec->refit.split != NULL) {
+        draw = (il_draw_spec){.split = spec->refit.split};
+    }
+    status = harvest_draw(&acts, w, d, &draw, IL_DRAW_FIT, first ? 0 : spec->refit.rows,
+                          err);
+    if (status == IL_OK) {
+        status = fit_rows(w, d, acts, fresh || first ? IL_FIT_FRESH : IL_FIT_WARM, err);
+    }
+    il_acts_destroy(acts);
+    acts = NULL;
+    /* The threshold is t0's: a refit on a split leaves it. */
+    if (status == IL_OK && first && spec->threshold.kind == IL_THRESHOLD_RATE) {
+        status =
+            harvest_draw(&acts, w, d, &spec->threshold.draw, IL_DRAW_CALIBRATE, 0, err);
+    }
+    if (status == IL_OK && first && spec->threshold.kind != IL_THRESHOLD_NONE) {
+        status = il_detector_calibrate(d, w->host.blas, acts, err);
+    }
+    il_acts_destroy(acts);
+    return status;
+}
+
+il_status il__stage_refit(il_stage_work *s, il_detector *d, int64_t step, il_error *err)
+{
+    const il_refit_spec *refit = &d->spec->refit;
+    bool fresh = refit->kind == IL_REFIT_FRESH;
+    il_acts *acts = NULL;
+    il_status status;
+
+    if (refit->rollout_count == 0) {
+        return il__stage_fit(s, d->spec, fresh, err);
+    }
+    status = harvest_shares(&acts, s, d, step, 0, err);
+    if (status == IL_OK) {
+        status = fit_rows(s->world, d, acts, fresh ? IL_FIT_FRESH : IL_FIT_WARM, err);
+    }
+    il_acts_destroy(acts);
+    acts = NULL;
+    if (status == IL_OK && d->spec->threshold.kind == IL_THRESHOLD_RATE) {
+        status = harvest_shares(&acts, s, d, step, LOT_CALIBRATES, err);
+    }
+    if (status == IL_OK && d->spec->threshold.kind == IL_THRESHOLD_RATE) {
+        status = il_detector_calibrate(d, s->world->host.blas, acts, err);
+    }
+    il_acts_destroy(acts);
+    return status;
+}
+
+il_status il__stage_rezero(il_stage_work *s, il_error *err)
+{
+    const il_world *w = s->world;
+
+    for (size_t i = 0; i < w->detector_count; i++) {
+        if (w->detectors[i]->fitted) {
+            IL_TRY(il_detector_trust(w->detectors[i], w->data, w->host.blas, err));
+            IL_TRY(il_detector_rezero(w->detectors[i], w->values, false, err));
+        }
+    }
+    return IL_OK;
+}
