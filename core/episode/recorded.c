@@ -132,9 +132,11 @@ il_status il_recorded_draw(il_recorded **out, const il_rollout_spec *spec,
 {
     il_rollout r = *key;
     int64_t episodes = spec->episodes;
-    char at[64];
+    char at[IL_ERROR_WHERE_MAX];
 
-    (void)snprintf(at, sizeof at, "%d:%d", spec->place.line, spec->place.column);
+    (void)snprintf(at, sizeof at, "%s:%d:%d",
+                   spec->place.file != NULL ? spec->place.file : "rollouts",
+                   spec->place.line, spec->place.column);
     if (r.environment == NULL) {
         return il_error_set(err, IL_ERR_INPUT, at,
                             "rollouts are asked for, and there is no `environment`");
