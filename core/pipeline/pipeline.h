@@ -34,6 +34,8 @@ typedef struct il_component_spec {
     il_place use_place;
 } il_component_spec;
 
+enum { IL_ROLLOUTS_MAX = 16 }; /* named ones of a stage */
+
 /* Episodes (or answers to prompts) drawn with a policy. */
 typedef struct il_rollout_spec {
     const char *name;   /* under `train.rollouts`; NULL elsewhere */
@@ -230,6 +232,7 @@ typedef struct il_signal_spec {
     il_route_spec route;
     /* names under `train.rollouts`, filled in; none without rollouts */
     il_names_spec on;
+    bool credit_sample; /* reinforces the sampled site instead of the action */
     il_place place;
 } il_signal_spec;
 
@@ -281,7 +284,8 @@ typedef struct il_clip_spec {
 typedef enum il_algorithm_kind {
     IL_ALGORITHM_NONE,
     IL_ALGORITHM_A2C,
-    IL_ALGORITHM_GROUP_RELATIVE
+    IL_ALGORITHM_GROUP_RELATIVE,
+    IL_ALGORITHM_PPO
 } il_algorithm_kind;
 
 typedef struct il_algorithm_spec {
@@ -292,8 +296,17 @@ typedef struct il_algorithm_spec {
     double value_weight;
     bool normalize_batch; /* advantages over the batch */
     bool divide_by_std;   /* GROUP_RELATIVE */
+    double clip;          /* PPO: how far a ratio may count from 1 */
+    int64_t epochs;       /* steps on one update's episodes; 1 but for PPO */
     il_place place;
 } il_algorithm_spec;
+
+/* A site whose value the model's own policy draws anew around what it computes. */
+typedef struct il_sample_spec {
+    const char *site; /* NULL: none */
+    double std;
+    il_place place;
+} il_sample_spec;
 
 typedef struct il_train_spec {
     bool given;
@@ -310,8 +323,15 @@ typedef struct il_train_spec {
     il_rollout_spec *rollouts;
     size_t rollout_count;
     il_algorithm_spec algorithm;
+    il_sample_spec sample;
     il_place place;
 } il_train_spec;
+
+/* Steps of supervised training, or updates. */
+static inline int64_t il_train_length(const il_train_spec *t)
+{
+    return t->steps > 0 ? t->steps : t->updates;
+}
 
 /* What `firewall` asks to be closed: bits, in the order of the verdict's row. */
 enum {

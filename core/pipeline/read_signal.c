@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+static const char *const credits[] = {"action", "sample", NULL};
 static const char *const channels[] = {"loss", "reward",  "edit", "data",
                                        "halt", "monitor", NULL};
 
@@ -211,6 +212,35 @@ static void choose_rollouts(il__reader *r, const il_stage_spec *stage,
     }
 }
 
+/* Credit for a sampled site needs a site that is sampled and a detector that reads it.
+ */
+static void check_credit(il__reader *r, const il_stage_spec *stage,
+                         const il_signal_spec *s, const il_node *node)
+{
+    const char *site = stage->train.sample.site;
+    il_place place = il__read_place(node, "credit");
+    const il_detector_spec *d = s->source.kind == IL_SOURCE_DETECTOR
+                                    ? il_pipeline_detector(r->pipeline, s->source.name)
+                                    : NULL;
+
+    if (!s->credit_sample || s->channel == IL_CHANNEL_MONITOR) {
+        return;
+    }
+    if (s->channel != IL_CHANNEL_REWARD || s->source.kind != IL_SOURCE_DETECTOR) {
+        il_problem_add(r->problems, place,
+                       "credit for a sample is for a detector on channel reward");
+    } else if (site == NULL) {
+        il_problem_add(r->problems, place,
+                       "credit for a sample needs `sample` in the stage's `train`");
+    } else if (d != NULL &&
+               (d->sites.count != 1 || strcmp(d->sites.items[0], site) != 0)) {
+        il_problem_add(r->problems, place,
+                       "detector '%s' does not read '%s' alone, which is what is "
+                       "sampled",
+                       d->name, site);
+    }
+}
+
 static void check_signal(il__reader *r, const il_stage_spec *stage,
                          const il_signal_spec *s, const il_node *node)
 {
@@ -248,6 +278,17 @@ static void check_signal(il__reader *r, const il_stage_spec *stage,
         il_problem_add(r->problems, channel,
                        "a label has no gradient: channel reward or monitor");
     }
+    if (s->channel == IL_CHANNEL_REWARD &&
+        (s->source.kind == IL_SOURCE_LOSS || s->source.kind == IL_SOURCE_KL)) {
+        il_problem_add(r->problems, channel,
+                       "this source gives no reward: expected a detector, a reward or "
+                       "a label");
+    }
+    if (s->channel == IL_CHANNEL_REWARD && s->gate.kind != IL_GATE_NONE) {
+        il_problem_add(r->problems, s->gate.place,
+                       "a gate multiplies losses; a reward takes a trigger");
+    }
+    check_credit(r, stage, s, node);
     if (s->has_trigger && !scores) {
         il_problem_add(r->problems, il__read_place(node, "trigger"),
                        "a trigger needs a score: a detector or a label as source");
@@ -282,6 +323,7 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->tokens = il__read_text(node, "tokens", NULL);
         s->route = read_route(r, il_node_get(node, "route"));
         s->on = il__read_names(r, il_node_get(node, "on"));
+        s->credit_sample = il__read_choice(node, "credit", credits, 0) == 1;
         choose_rollouts(r, stage, s);
         check_signal(r, stage, s, node);
     }

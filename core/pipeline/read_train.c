@@ -97,7 +97,7 @@ static void read_clips(il__reader *r, il_train_spec *t, const il_node *list)
 
 static il_algorithm_spec read_algorithm(const il_node *node)
 {
-    static const char *const words[] = {"a2c", "group_relative", NULL};
+    static const char *const words[] = {"a2c", "group_relative", "ppo", NULL};
     static const char *const normalizers[] = {"none", "batch", NULL};
     il_algorithm_spec a = {0};
 
@@ -113,7 +113,21 @@ static il_algorithm_spec read_algorithm(const il_node *node)
     a.value_weight = il__read_real(node, "value_weight", 0.5);
     a.normalize_batch = il__read_choice(node, "normalize", normalizers, 0) == 1;
     a.divide_by_std = il__read_flag(node, "divide_by_std", true);
+    a.clip = il__read_real(node, "clip", 0.2);
+    a.epochs = a.kind == IL_ALGORITHM_PPO ? il__read_int(node, "epochs", 4) : 1;
     return a;
+}
+
+static il_sample_spec read_sample(const il_node *node)
+{
+    il_sample_spec s = {0};
+
+    if (node != NULL && node->kind == IL_NODE_MAP) {
+        s.place = node->place;
+        s.site = il__read_text(node, "site", NULL);
+        s.std = il__read_real(node, "std", 0);
+    }
+    return s;
 }
 
 static void read_rollouts(il__reader *r, il_train_spec *t, const il_node *map)
@@ -140,6 +154,11 @@ static void check_train(il__reader *r, const il_train_spec *t, const il_node *no
         il_problem_add(r->problems, t->place,
                        "training by `updates` needs `rollouts`, a map of named ones");
     }
+    if (t->rollout_count > IL_ROLLOUTS_MAX) {
+        il_problem_add(r->problems, il__read_place(node, "rollouts"),
+                       "%d rollouts in one stage, at most %d are possible",
+                       (int)t->rollout_count, IL_ROLLOUTS_MAX);
+    }
     if (t->batch > 0 && t->batch < t->lanes) {
         il_problem_add(r->problems, il__read_place(node, "batch"),
                        "a batch of %lld for %lld lanes: each lane needs an example",
@@ -149,6 +168,14 @@ static void check_train(il__reader *r, const il_train_spec *t, const il_node *no
         il_problem_add(r->problems, il__read_place(node, "micro_batch"),
                        "a micro-batch of %lld from a batch of %lld",
                        (long long)t->micro_batch, (long long)t->batch);
+    }
+    if (t->updates > 0 && t->shadow != NULL) {
+        il_problem_add(r->problems, il__read_place(node, "shadow"),
+                       "a shadow is for training by `steps`");
+    }
+    if (t->sample.site != NULL && t->rollout_count == 0) {
+        il_problem_add(r->problems, t->sample.place,
+                       "only rollouts draw a site: there is no `rollouts`");
     }
     if (t->shadow != NULL) {
         (void)il__read_detector_named(r, t->shadow, il__read_place(node, "shadow"));
@@ -175,5 +202,6 @@ void il__read_train(il__reader *r, il_train_spec *t, const il_node *node)
     t->shadow = il__read_text(node, "shadow", NULL);
     read_rollouts(r, t, il_node_get(node, "rollouts"));
     t->algorithm = read_algorithm(il_node_get(node, "algorithm"));
+    t->sample = read_sample(il_node_get(node, "sample"));
     check_train(r, t, node);
 }

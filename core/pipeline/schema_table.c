@@ -346,6 +346,10 @@ static const il_schema route = {
     .what = "all, none, a list of groups, {downstream: X} or {upstream: X}",
     .options = route_options};
 
+static const char *const credits[] = {"action", "sample", NULL};
+static const il_schema credit = {
+    .kind = IL_SCHEMA_CHOICE, .what = "action or sample", .choices = credits};
+
 static const il_schema_field signal_fields[] = {
     {"source", &source, IL_FIELD_REQUIRED | IL_FIELD_WHOLE, "what presses"},
     {"channel", &channel, IL_FIELD_REQUIRED, "how it enters training"},
@@ -356,6 +360,8 @@ static const il_schema_field signal_fields[] = {
     {"tokens", &text, 0, "positions; those of the detector by default"},
     {"route", &route, IL_FIELD_WHOLE, "the parameters that it may update"},
     {"on", &names, 0, "the rollouts that it reads; own by default"},
+    {"credit", &credit, 0,
+     "what a reward reinforces: the action, or the sampled site; action by default"},
 };
 static const il_schema signal_ = {
     .kind = IL_SCHEMA_MAP, .what = "a signal", FIELDS(signal_fields)};
@@ -446,6 +452,15 @@ static const il_schema_field a2c_fields[] = {
     {"normalize", &normalizer, 0, "of advantages; none by default"},
     {"value_weight", &not_negative, 0, "of the value's loss; 0.5 by default"},
 };
+static const il_schema_field ppo_fields[] = {
+    {"gamma", &share, 0, "discount; 0.99 by default"},
+    {"lambda", &share, 0, "of the advantage estimate; 0.95 by default"},
+    {"reward_scale", &positive, 0, "multiplies rewards; 1 by default"},
+    {"normalize", &normalizer, 0, "of advantages; none by default"},
+    {"value_weight", &not_negative, 0, "of the value's loss; 0.5 by default"},
+    {"clip", &open_share, 0, "how far a ratio may count from 1; 0.2 by default"},
+    {"epochs", &at_least_one, 0, "steps taken on one update's episodes; 4 by default"},
+};
 static const il_schema_field group_relative_fields[] = {
     {"divide_by_std", &flag, 0, "whether a group's spread divides; true by default"},
     {"reward_scale", &positive, 0, "multiplies rewards; 1 by default"},
@@ -453,6 +468,7 @@ static const il_schema_field group_relative_fields[] = {
 static const il_schema_case algorithm_cases[] = {
     CASE("a2c", a2c_fields),
     CASE("group_relative", group_relative_fields),
+    CASE("ppo", ppo_fields),
 };
 static const il_schema algorithm = {.kind = IL_SCHEMA_USE,
                                     .what = "an algorithm",
@@ -463,6 +479,12 @@ static const il_schema rollouts = {.kind = IL_SCHEMA_NAMED,
                                    .what = "a map of named rollouts",
                                    .whole = true,
                                    .element = &rollout};
+static const il_schema_field sample_fields[] = {
+    {"site", &text, IL_FIELD_REQUIRED, "the site whose value is drawn"},
+    {"std", &positive, IL_FIELD_REQUIRED, "standard deviation of the draw"},
+};
+static const il_schema sample = {
+    .kind = IL_SCHEMA_MAP, .what = "a sampled site", FIELDS(sample_fields)};
 static const char *const states[] = {"fresh", "continue", NULL};
 static const il_schema optimizer_state = {
     .kind = IL_SCHEMA_CHOICE, .what = "fresh or continue", .choices = states};
@@ -479,6 +501,7 @@ static const il_schema_field train_fields[] = {
     {"shadow", &name, 0, "a detector: train above it through a copy of what is below"},
     {"rollouts", &rollouts, 0, "named ways of gathering episodes"},
     {"algorithm", &algorithm, 0, "how rewards become gradients"},
+    {"sample", &sample, IL_FIELD_WHOLE, "a site that the model's own policy draws"},
 };
 static const il_schema train = {
     .kind = IL_SCHEMA_MAP, .what = "a train block", FIELDS(train_fields)};

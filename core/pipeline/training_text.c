@@ -336,17 +336,23 @@ static void put_optimizer(writer *w, const il_optimizer_spec *o)
 
 static void put_algorithm(writer *w, const il_algorithm_spec *a)
 {
+    static const char *const kinds[] = {"none", "a2c", "group_relative", "ppo"};
+
     if (a->kind == IL_ALGORITHM_NONE) {
         return;
     }
     open_map(w, "algorithm");
-    put_text(w, "use", a->kind == IL_ALGORITHM_A2C ? "a2c" : "group_relative");
+    put_text(w, "use", kinds[a->kind]);
     put_real(w, "gamma", a->gamma);
     put_real(w, "lambda", a->lambda);
     put_real(w, "reward_scale", a->reward_scale);
     put_real(w, "value_weight", a->value_weight);
     put_int(w, "normalize_batch", a->normalize_batch);
     put_int(w, "divide_by_std", a->divide_by_std);
+    if (a->kind == IL_ALGORITHM_PPO) {
+        put_real(w, "clip", a->clip);
+        put_int(w, "epochs", a->epochs);
+    }
     close_map(w);
 }
 
@@ -379,6 +385,10 @@ static void put_train(writer *w, const il_train_spec *t)
     }
     close_list(w);
     put_algorithm(w, &t->algorithm);
+    if (t->sample.site != NULL) {
+        put_text(w, "sample", t->sample.site);
+        put_real(w, "std", t->sample.std);
+    }
     close_map(w);
 }
 
@@ -426,6 +436,9 @@ static void put_signal(writer *w, const il_signal_spec *s)
     put_text(w, "target", s->route.target);
     put_set(w, "groups", &s->route.groups);
     put_set(w, "on", &s->on);
+    if (s->credit_sample) {
+        put_int(w, "credit_sample", 1);
+    }
     close_map(w);
 }
 
