@@ -215,7 +215,7 @@ static il_status load_parent(il_stage_work *s, il_trainer *t, il_error *err)
     status = il__stage_read(s, folder, IL_STATE_RESULT,
                             s->spec->train.continue_optimizer ? t : NULL, true, err);
     free(folder);
-    return status;
+    return status == IL_OK ? il__stage_references(s, (int64_t)s->at - 1, err) : status;
 }
 
 il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *job,
@@ -230,6 +230,9 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     status = work_open(&s, host, w, job, (size_t)at, err);
     if (status == IL_OK) {
         status = il__stage_read(&s, s.folder, IL_STATE_RESULT, NULL, false, err);
+    }
+    if (status == IL_OK) {
+        status = il__stage_references(&s, at, err);
     }
     if (status == IL_OK && pressed != NULL) {
         memcpy(pressed->bits, s.pressed.bits,
@@ -267,14 +270,18 @@ static il_status audit_now(il_stage_work *s, int64_t step, bool last, il_error *
 static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
 {
     size_t count = t->terms->count;
-    il_metric *metrics = calloc(3 * count + 2, sizeof *metrics);
+    il_tally notes;
+    il_metric *metrics;
     double *norms = calloc(2 * count + 1, sizeof *norms);
     bool ledger = s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0;
     size_t n = 0;
     il_status status = IL_OK;
     char name[128];
 
-    if (metrics == NULL || norms == NULL) {
+    il_tally_open(&notes);
+    status = il_trainer_notes(t, &notes, err);
+    metrics = calloc(3 * count + notes.count + 2, sizeof *metrics);
+    if (status == IL_OK && (metrics == NULL || norms == NULL)) {
         status = no_memory(s->label, err);
     }
     if (status == IL_OK && ledger) {
@@ -295,11 +302,16 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
             metrics[n++].value = norms[2 * i + 1];
         }
     }
+    for (size_t i = 0; status == IL_OK && i < notes.count; i++) {
+        metrics[n].name = il_arena_strdup(s->arena, notes.items[i].name);
+        metrics[n++].value = il_tally_value(&notes, notes.items[i].name);
+    }
     if (status == IL_OK) {
         metrics[n].name = "grad_norm";
         metrics[n++].value = t->norm;
         status = note(s, t->step, metrics, n, err);
     }
+    il_tally_close(&notes);
     free(metrics);
     free(norms);
     return status;
@@ -357,8 +369,8 @@ static void progress(const il_stage_work *s, const il_trainer *t, double since,
     }
     il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label,
                  "step %lld/%lld  %.1f/s  %.0f s left%s", (long long)t->step,
-                 (long long)s->spec->train.steps, rate,
-                 (double)(s->spec->train.steps - t->step) / rate,
+                 (long long)il_train_length(&s->spec->train), rate,
+                 (double)(il_train_length(&s->spec->train) - t->step) / rate,
                  line.data != NULL ? line.data : "");
     il_text_free(&line);
 }
@@ -366,7 +378,7 @@ static void progress(const il_stage_work *s, const il_trainer *t, double since,
 static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
 {
     const il_audit_spec *audit = &s->spec->audit;
-    int64_t steps = s->spec->train.steps;
+    int64_t steps = il_train_length(&s->spec->train);
     int64_t every =
         s->host->checkpoint_every > 0 ? s->host->checkpoint_every : CHECKPOINT_EVERY;
     int64_t from = t->step;
@@ -403,6 +415,25 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
     return IL_OK;
 }
 
+/* Whether every reference that a term compares with is there. */
+static il_status check_references(const il_stage_work *s, const il_trainer *t,
+                                  il_error *err)
+{
+    for (size_t i = 0; i < t->terms->count; i++) {
+        const il_term *term = &t->terms->items[i];
+        const il_reference *r =
+            term->kind == IL_TERM_KL ? &s->world->references[term->reference] : NULL;
+
+        if (r != NULL && !r->filled) {
+            return il_error_set(err, IL_ERR_INPUT, term->spec->name,
+                                "reference '%s' is of stage '%s', which is no ancestor "
+                                "of '%s'",
+                                r->spec->name, r->spec->of_stage, s->spec->name);
+        }
+    }
+    return IL_OK;
+}
+
 static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
 {
     il_trainer *t = NULL;
@@ -410,10 +441,6 @@ static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
     bool resumes = il_state_exists(s->folder, IL_STATE_CHECKPOINT);
     il_status status = load_parent(s, NULL, err);
 
-    if (status == IL_OK && s->spec->train.updates > 0) {
-        status = il_error_set(err, IL_ERR_UNSUPPORTED, s->label,
-                              "this version trains by `steps`, not by `updates`");
-    }
     if (status == IL_OK) {
         status =
             il_trainer_create(&t, s->world, s->spec, (uint32_t)s->at, problems, err);
@@ -429,6 +456,9 @@ static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
     }
     if (status == IL_OK) {
         il_trainer_start(t);
+        status = check_references(s, t, err);
+    }
+    if (status == IL_OK) {
         if (resumes) {
             status = il__stage_read(s, s->folder, IL_STATE_CHECKPOINT, t, false, err);
             if (status == IL_OK) {

@@ -35,7 +35,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
                            const il_job *job, size_t at, char hex[IL_HASH_HEX],
                            il_error *err);
 /* Loads the state of chain[at] into the world: weights, detectors, what pressure has
- * changed. at -1: the start. */
+ * changed, references to stages so far. at -1: the start. */
 il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *job,
                         int64_t at, il_pressed *pressed, il_error *err);
 /* Brings chain[at] about, its parents first. `folder` of the job may be NULL. */

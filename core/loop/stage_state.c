@@ -36,6 +36,39 @@ static il_status take_block(const il_state *state, const il_store *store,
     return IL_OK;
 }
 
+static il_status add_averages(il_state_list *list, const il_world *w, il_error *err)
+{
+    for (size_t i = 0; i < w->reference_count; i++) {
+        const il_reference *r = &w->references[i];
+
+        if (il_reference_moves(r)) {
+            const char *prefix =
+                il_arena_printf(list->arena, "reference.%s.", r->spec->name);
+
+            if (prefix == NULL) {
+                return il_error_set(err, IL_ERR_MEMORY, r->spec->name, "out of memory");
+            }
+            IL_TRY(add_block(list, w->model->store, prefix, r->block, err));
+        }
+    }
+    return IL_OK;
+}
+
+static il_status take_averages(const il_state *state, il_world *w, il_error *err)
+{
+    for (size_t i = 0; i < w->reference_count; i++) {
+        il_reference *r = &w->references[i];
+        char prefix[256];
+
+        if (il_reference_moves(r)) {
+            (void)snprintf(prefix, sizeof prefix, "reference.%s.", r->spec->name);
+            IL_TRY(take_block(state, w->model->store, prefix, r->block, err));
+            il_reference_filled(r, w->model->store);
+        }
+    }
+    return IL_OK;
+}
+
 static il_status add_trainer(il_state_list *list, const il_trainer *t, il_error *err)
 {
     const il_store *store = t->world->model->store;
@@ -81,6 +114,9 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         json_object_set_new(contracts, w->detectors[d]->spec->name,
                             il_detector_contract(w->detectors[d]));
     }
+    if (status == IL_OK && trainer != NULL && checkpoint) {
+        status = add_averages(&list, w, err);
+    }
     if (status == IL_OK && trainer != NULL) {
         /* The shadow is dropped with its stage; moments stay, for a stage that
          * continues them. */
@@ -99,7 +135,8 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
                             json_integer(trainer != NULL ? trainer->step : 0));
         json_object_set_new(
             json, "optimizer_steps",
-            json_integer(trainer != NULL ? trainer->before + trainer->step : 0));
+            json_integer(trainer != NULL ? trainer->before + il_trainer_taken(trainer)
+                                         : 0));
         json_object_set_new(json, "looks", json_integer(s->looks));
         status = il_state_write(s->folder, name, list.items, list.count, json, err);
     }
@@ -136,9 +173,10 @@ static il_status read_trainer(const il_state *state, il_trainer *t, bool moments
     }
     IL_TRY(il_state_int(state, "step", &t->step, err));
     IL_TRY(il_state_int(state, "optimizer_steps", &t->before, err));
-    t->before -= t->step;
+    t->before -= il_trainer_taken(t);
     IL_TRY(take_block(state, store, "moment1.", t->m, err));
     IL_TRY(take_block(state, store, "moment2.", t->v, err));
+    IL_TRY(take_averages(state, t->world, err));
     if (t->shadow != NULL) {
         IL_TRY(take_block(state, store, "shadow.", t->shadow, err));
         IL_TRY(take_block(state, store, "shadow_moment1.", t->shadow_m, err));
@@ -174,4 +212,50 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
     }
     il_state_destroy(state);
     return status;
+}
+
+/* The weights that a stage of the chain left, into a reference. */
+static il_status read_reference(il_stage_work *s, size_t of, il_reference *r,
+                                il_error *err)
+{
+    const il_store *store = s->world->model->store;
+    char address[IL_HASH_HEX];
+    il_state *state = NULL;
+    char *folder;
+    il_status status;
+
+    IL_TRY(il_stage_address(s->host, s->world, s->job, of, address, err));
+    folder = il_state_folder(s->host->runs, address);
+    if (folder == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, r->spec->name, "out of memory");
+    }
+    status = il_state_read(&state, folder, IL_STATE_RESULT, err);
+    if (status == IL_OK) {
+        status = take_block(state, store, "model.", r->block, err);
+    }
+    if (status == IL_OK) {
+        il_reference_filled(r, store);
+    }
+    il_state_destroy(state);
+    free(folder);
+    return status;
+}
+
+il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err)
+{
+    for (size_t i = 0; i < s->world->reference_count; i++) {
+        il_reference *r = &s->world->references[i];
+
+        for (int64_t k = 0; k <= at && !il_reference_moves(r); k++) {
+            const il_job_step *step = &s->job->chain[k];
+            const char *variant =
+                r->spec->of_variant != NULL ? r->spec->of_variant : step->variant;
+
+            if (strcmp(step->stage, r->spec->of_stage) == 0 &&
+                strcmp(step->variant, variant) == 0) {
+                IL_TRY(read_reference(s, (size_t)k, r, err));
+            }
+        }
+    }
+    return IL_OK;
 }

@@ -1,4 +1,5 @@
-/* Terms, resolved: see terms.h. */
+/* Terms, resolved: names of losses, outputs, fields, detectors and rollouts; and the
+ * terms that an algorithm adds. See terms.h. */
 #include "loop/terms.h"
 
 #include <stdlib.h>
@@ -27,19 +28,20 @@ int il__terms_detector(const il_world *w, const char *name)
     return -1;
 }
 
+/* Whether the rows have a field of that name and role; if not, a problem says so. */
 static bool field_is(const il_terms *t, const char *name, il_field_role role,
                      il_place place, il_problems *problems)
 {
-    const il_field *f = il_field_find(t->world->data, name);
     static const char *const roles[] = {"",       "an input", "a target", "a weight",
-                                        "a mask", "a label",  "a unit"};
+                                        "a mask", "a label",  "a unit",   "a reward"};
+    const il_field *f = il_field_find(t->rows, name);
+    const char *whose = t->rows == t->world->data ? "data" : "environment";
 
     if (f == NULL) {
         const char *known[64];
         size_t n = 0;
         int32_t count = 0;
-        const il_dataset_api *api = il_instance_dataset(t->world->data);
-        const il_field *all = api->fields(t->world->data->self, &count);
+        const il_field *all = il_instance_fields(t->rows, &count);
 
         for (int32_t i = 0; i < count && n < 64; i++) {
             if (all[i].role == role) {
@@ -47,66 +49,162 @@ static bool field_is(const il_terms *t, const char *name, il_field_role role,
             }
         }
         il_problem_add_nearest(problems, place, name, known, n,
-                               "the data has no field '%s'", name);
+                               "the %s has no field '%s'", whose, name);
         return false;
     }
     if (f->role != role) {
         il_problem_add(
-            problems, place, "field '%s' of the data is %s, expected %s", name,
-            f->role >= 1 && f->role <= 6 ? roles[f->role] : "of another kind",
+            problems, place, "field '%s' of the %s is %s, expected %s", name, whose,
+            f->role >= 1 && f->role <= 7 ? roles[f->role] : "of another kind",
             roles[role]);
         return false;
     }
     return true;
 }
 
-static void resolve_source(il_terms *t, il_term *term, il_problems *problems)
+/* Whether the model declares an output; if not, a problem says so. */
+static bool output_is(const il_terms *t, const char *name, il_place place,
+                      il_problems *problems)
+{
+    const char *known[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->world->model->output_count && n < 64; i++) {
+        known[n++] = t->world->model->outputs[i].name;
+        if (strcmp(known[n - 1], name) == 0) {
+            return true;
+        }
+    }
+    il_problem_add_nearest(problems, place, name, known, n,
+                           "the model has no output '%s'", name);
+    return false;
+}
+
+static il_term_kind kind_of(const il_signal_spec *s)
+{
+    switch (s->source.kind) {
+    case IL_SOURCE_LOSS:
+        return IL_TERM_LOSS;
+    case IL_SOURCE_DETECTOR:
+        return s->channel != IL_CHANNEL_REWARD ? IL_TERM_DETECTOR
+               : s->credit_sample              ? IL_TERM_LATENT
+                                               : IL_TERM_REWARD;
+    case IL_SOURCE_CROSS_ENTROPY:
+        return IL_TERM_CROSS_ENTROPY;
+    case IL_SOURCE_REWARD:
+    case IL_SOURCE_LABEL:
+        return IL_TERM_REWARD;
+    case IL_SOURCE_ENTROPY:
+        return IL_TERM_ENTROPY;
+    default:
+        return IL_TERM_KL;
+    }
+}
+
+static void resolve_loss(const il_terms *t, il_term *term, il_problems *problems)
 {
     const il_source_spec *s = &term->spec->source;
     const char *known[64];
     size_t n = 0;
 
-    switch (s->kind) {
-    case IL_SOURCE_LOSS:
-        term->loss = il_world_loss(t->world, s->name);
-        if (term->loss == NULL) {
-            for (size_t i = 0; i < t->world->model->loss_count && n < 64; i++) {
-                known[n++] = t->world->model->losses[i].name;
-            }
-            il_problem_add_nearest(
-                problems, s->place, s->name, known, n,
-                "'%s' is neither a detector nor a loss that the model gives", s->name);
+    term->loss = il_world_loss(t->world, s->name);
+    if (term->loss == NULL) {
+        for (size_t i = 0; i < t->world->model->loss_count && n < 64; i++) {
+            known[n++] = t->world->model->losses[i].name;
         }
-        break;
-    case IL_SOURCE_DETECTOR:
-        term->detector = il__terms_detector(t->world, s->name);
-        break;
-    case IL_SOURCE_CROSS_ENTROPY:
-        for (size_t i = 0; i < t->world->model->output_count && n < 64; i++) {
-            known[n++] = t->world->model->outputs[i].name;
-        }
-        for (size_t i = 0; i < n; i++) {
-            if (strcmp(known[i], s->name) == 0) {
-                n = 0;
-            }
-        }
-        if (n > 0 || t->world->model->output_count == 0) {
-            il_problem_add_nearest(problems, s->place, s->name, known, n,
-                                   "the model has no output '%s'", s->name);
-        }
-        (void)field_is(t, s->targets, IL_FIELD_TARGET, s->place,
-                       problems); /* reported */
-        if (s->mask != NULL) {
-            (void)field_is(t, s->mask, IL_FIELD_MASK, s->place,
-                           problems); /* reported */
-        }
-        break;
-    default:
+        il_problem_add_nearest(
+            problems, s->place, s->name, known, n,
+            "'%s' is neither a detector nor a loss that the model gives", s->name);
+    }
+}
+
+static void resolve_source(il_terms *t, il_term *term, il_problems *problems)
+{
+    const il_source_spec *s = &term->spec->source;
+
+    if (s->kind >= IL_SOURCE_REWARD && t->stage->train.rollout_count == 0) {
         il_problem_add(
             problems, s->place,
             "this source needs an environment or a reference, which supervised "
             "training does not have; expected a loss of the model's, a detector or "
             "a cross_entropy");
+        return;
+    }
+    switch (s->kind) {
+    case IL_SOURCE_LOSS:
+        resolve_loss(t, term, problems);
+        break;
+    case IL_SOURCE_DETECTOR:
+        term->detector = il__terms_detector(t->world, s->name);
+        break;
+    case IL_SOURCE_CROSS_ENTROPY:
+        /* What is wrong is reported. */
+        (void)output_is(t, s->name, s->place, problems);
+        (void)field_is(t, s->targets, IL_FIELD_TARGET, s->place, problems);
+        if (s->mask != NULL) {
+            (void)field_is(t, s->mask, IL_FIELD_MASK, s->place, problems);
+        }
+        break;
+    case IL_SOURCE_REWARD:
+    case IL_SOURCE_LABEL:
+        if (field_is(t, s->name,
+                     s->kind == IL_SOURCE_REWARD ? IL_FIELD_REWARD : IL_FIELD_LABEL,
+                     s->place, problems)) {
+            term->field = s->name;
+        }
+        break;
+    case IL_SOURCE_ENTROPY:
+        break;
+    case IL_SOURCE_KL:
+        term->reference = il_world_reference(t->world, s->name);
+        break;
+    }
+}
+
+/* Which rollouts a term runs on. */
+static void resolve_lots(const il_terms *t, il_term *term, il_problems *problems)
+{
+    const il_train_spec *train = &t->stage->train;
+
+    for (size_t i = 0; i < term->spec->on.count; i++) {
+        for (size_t j = 0; j < train->rollout_count; j++) {
+            if (strcmp(train->rollouts[j].name, term->spec->on.items[i]) == 0) {
+                term->lots |= (uint64_t)1 << j;
+            }
+        }
+    }
+    term->own = (term->lots & t->own) != 0;
+    if ((term->kind == IL_TERM_REWARD || term->kind == IL_TERM_LATENT) &&
+        term->trains && (term->lots & ~t->own) != 0) {
+        il_problem_add(
+            problems, term->spec->place,
+            "a reward teaches the policy that acted: signal '%s' can only be "
+            "on rollouts with `policy: own`",
+            term->spec->name);
+    }
+}
+
+static void check_channel(const il_terms *t, const il_term *term, il_problems *problems)
+{
+    const il_signal_spec *spec = term->spec;
+    bool rollouts = t->stage->train.rollout_count > 0;
+
+    if (spec->channel != IL_CHANNEL_LOSS && spec->channel != IL_CHANNEL_MONITOR &&
+        (!rollouts || spec->channel != IL_CHANNEL_REWARD)) {
+        il_problem_add(problems, spec->place,
+                       "channel '%s' is not offered in %s, expected loss%s or "
+                       "monitor",
+                       il_channel_name(spec->channel),
+                       rollouts ? "reinforcement" : "supervised training",
+                       rollouts ? ", reward" : "");
+    }
+    if (spec->tokens != NULL &&
+        (term->detector < 0 ||
+         strcmp(spec->tokens, t->world->detectors[term->detector]->spec->tokens) !=
+             0)) {
+        il_problem_add(problems, spec->place,
+                       "a signal's `tokens` can only repeat those of its detector, "
+                       "which scores its own; a cross_entropy has a mask");
     }
 }
 
@@ -114,35 +212,162 @@ static void resolve_term(il_terms *t, il_term *term, const il_signal_spec *spec,
                          il_problems *problems)
 {
     term->spec = spec;
+    term->kind = kind_of(spec);
+    term->channel = spec->channel;
     term->detector = -1;
     term->gate = -1;
-    term->trains = spec->channel == IL_CHANNEL_LOSS;
-    if (spec->channel != IL_CHANNEL_LOSS && spec->channel != IL_CHANNEL_MONITOR) {
-        il_problem_add(
-            problems, spec->place,
-            "channel '%s' is not offered in supervised training, expected loss or "
-            "monitor",
-            il_channel_name(spec->channel));
-    }
+    term->reference = -1;
+    term->trains =
+        spec->channel == IL_CHANNEL_LOSS || spec->channel == IL_CHANNEL_REWARD;
     resolve_source(t, term, problems);
+    check_channel(t, term, problems);
+    resolve_lots(t, term, problems);
     if (spec->gate.kind == IL_GATE_DETECTOR) {
         term->gate = il__terms_detector(t->world, spec->gate.name);
     } else if (spec->gate.kind == IL_GATE_LABEL) {
         (void)field_is(t, spec->gate.name, IL_FIELD_LABEL, spec->gate.place,
                        problems); /* reported */
     }
-    if (spec->tokens != NULL) {
-        il_problem_add(problems, spec->place,
-                       "'tokens' of a signal is not offered in supervised training; a "
-                       "detector scores its own tokens, a cross_entropy has a mask");
+}
+
+/* ---- reinforcement -------------------------------------------------------------- */
+
+bool il__terms_rewarded(const il_term *term)
+{
+    return term->kind == IL_TERM_REWARD && term->trains;
+}
+
+/* A term that no signal of the pipeline's names, with the lots of those it serves. */
+static il_status add_implicit(il_terms *t, il_term_kind kind, const char *name,
+                              double weight, uint64_t lots, il_problems *problems,
+                              il_error *err)
+{
+    il_signal_spec *spec = il_arena_calloc(t->arena, 1, sizeof *spec);
+    il_term *term = &t->items[t->count];
+
+    if (spec == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        if (strcmp(t->items[i].spec->name, name) == 0) {
+            il_problem_add(problems, t->items[i].spec->place,
+                           "'%s' is what the algorithm's own term is called; give the "
+                           "signal another name",
+                           name);
+        }
+    }
+    spec->name = name;
+    spec->source.name = name;
+    spec->source.place = t->stage->train.algorithm.place;
+    spec->place = t->stage->train.algorithm.place;
+    spec->channel = IL_CHANNEL_REWARD;
+    spec->weight.from = weight;
+    spec->weight.to = weight;
+    spec->scale = 1;
+    term->spec = spec;
+    term->kind = kind;
+    term->channel = IL_CHANNEL_REWARD;
+    term->implicit = true;
+    term->detector = -1;
+    term->gate = -1;
+    term->reference = -1;
+    term->lots = lots;
+    term->own = true;
+    term->trains = true;
+    t->count++;
+    return IL_OK;
+}
+
+/* The policy's output, who acts, and what may be drawn. */
+static il_status resolve_policy(il_terms *t, il_error *err)
+{
+    const il_train_spec *train = &t->stage->train;
+    const il_instance *env = t->world->environment;
+
+    t->policy = "policy";
+    for (size_t i = 0; i < train->rollout_count; i++) {
+        if (strcmp(train->rollouts[i].policy, "own") == 0) {
+            t->own |= (uint64_t)1 << i;
+        }
+    }
+    if (train->rollout_count > 0 &&
+        il_instance_environment(env)->form == IL_ENVIRONMENT_TEXT) {
+        uint8_t *allowed =
+            il_arena_calloc(t->arena, (size_t)env->shape.vocabulary + 1, 1);
+
+        if (allowed == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "terms", "out of memory");
+        }
+        t->policy = "logits";
+        il_instance_environment(env)->allowed(env->self, allowed);
+        t->allowed = allowed;
+    }
+    return IL_OK;
+}
+
+static void check_groups_of(const il_terms *t, uint64_t lots, il_problems *problems)
+{
+    const il_train_spec *train = &t->stage->train;
+
+    for (size_t i = 0; i < train->rollout_count; i++) {
+        if ((lots >> i & 1u) != 0 && train->rollouts[i].samples < 2) {
+            il_problem_add(problems, train->rollouts[i].place,
+                           "group_relative compares answers to one prompt: give "
+                           "`prompts` and at least 2 `samples`");
+        }
     }
 }
+
+/* What rewards need: outputs, and rollouts in common; and the terms that go with them.
+ */
+static il_status add_rewards(il_terms *t, il_problems *problems, il_error *err)
+{
+    const il_algorithm_spec *a = &t->stage->train.algorithm;
+    const il_term *first = NULL;
+    bool acts = false;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const il_term *term = &t->items[i];
+
+        acts = acts || term->kind == IL_TERM_REWARD || term->kind == IL_TERM_ENTROPY ||
+               term->kind == IL_TERM_KL;
+        if (!il__terms_rewarded(term)) {
+            continue;
+        }
+        first = first != NULL ? first : term;
+        if (term->lots != first->lots) {
+            il_problem_add(
+                problems, term->spec->place,
+                "signals '%s' and '%s' are parts of one return: they must be "
+                "`on` the same rollouts",
+                first->spec->name, term->spec->name);
+        }
+    }
+    if (acts) {
+        (void)output_is(t, t->policy, t->stage->train.place, problems); /* reported */
+    }
+    if (first == NULL) {
+        return IL_OK;
+    }
+    if (a->kind == IL_ALGORITHM_GROUP_RELATIVE) {
+        check_groups_of(t, first->lots, problems);
+        return IL_OK;
+    }
+    (void)output_is(t, "value", a->place, problems); /* reported */
+    IL_TRY(
+        add_implicit(t, IL_TERM_BASELINE, "baseline", 1.0, first->lots, problems, err));
+    return add_implicit(t, IL_TERM_VALUE, "value", a->value_weight, first->lots,
+                        problems, err);
+}
+
+/* ---- making them ---------------------------------------------------------------- */
 
 il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
                           uint32_t depth, il_problems *problems, il_error *err)
 {
     il_arena *arena = il_arena_create(16384);
     il_terms *t = arena != NULL ? il_arena_calloc(arena, 1, sizeof *t) : NULL;
+    il_status status;
 
     if (t == NULL) {
         il_arena_destroy(arena);
@@ -155,20 +380,27 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     t->words = il_bits_words(world->model->store->count);
     t->scrambled = -1;
     t->shadow = il__terms_detector(world, stage->train.shadow);
-    t->count = stage->signal_count;
-    t->items = il_arena_calloc(arena, t->count + 1, sizeof *t->items);
+    t->rows = il_world_rows(world, stage);
+    t->items = il_arena_calloc(arena, stage->signal_count + 3, sizeof *t->items);
     t->below = il_arena_calloc(arena, t->words, sizeof *t->below);
     t->reads = il_arena_calloc(arena, world->detector_count + 1, sizeof *t->reads);
     if (t->items == NULL || t->below == NULL || t->reads == NULL) {
         il_terms_destroy(t);
         return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
     }
-    for (size_t i = 0; i < t->count; i++) {
-        resolve_term(t, &t->items[i], &stage->signals[i], problems);
+    status = resolve_policy(t, err);
+    if (status == IL_OK) {
+        for (size_t i = 0; i < stage->signal_count; i++) {
+            resolve_term(t, &t->items[t->count++], &stage->signals[i], problems);
+        }
+        status = add_rewards(t, problems, err);
     }
-    if (il_problems_any(problems)) {
+    if (status == IL_OK) {
+        status = il_problems_status(problems, err);
+    }
+    if (status != IL_OK) {
         il_terms_destroy(t);
-        return il_problems_status(problems, err);
+        return status;
     }
     *out = t;
     return IL_OK;

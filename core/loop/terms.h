@@ -3,24 +3,53 @@
  * A term turns a signal into a tensor of rows and a coefficient for each, so that its
  * loss is their product's sum. Coefficients hold weight, row weights and the batch's
  * normalizer; the last is computed from data alone before any lane runs, and a gate
- * never enters it. Terms that update the same parameters share one backward. */
+ * never enters it. Terms that update the same parameters share one backward.
+ *
+ * Where a stage trains on rollouts, the episodes are assessed first: what the policy's
+ * actions brought, signal by signal. Rewards enter as coefficients of -log pi(action).
+ * With equal routes the reward terms and the implicit `baseline` add up to exactly the
+ * policy gradient of the summed rewards. */
 #ifndef IL_LOOP_TERMS_H
 #define IL_LOOP_TERMS_H
 
 #include "detect/harvest.h"
 #include "loop/world.h"
+#include "pipeline/fields.h"
 
 /* The passes of a step. Without a shadow there is the first alone. With one, the first
  * binds the shadow downstream of the detector and trains what no detector enters; the
  * second binds the real downstream half behind a stop at the detector's sites. */
 enum { IL_PASS_FIRST = 0, IL_PASS_SECOND = 1, IL_PASS_KINDS = 2 };
 
+/* What a term is made of. */
+typedef enum il_term_kind {
+    IL_TERM_LOSS,          /* a loss the model gives */
+    IL_TERM_DETECTOR,      /* softplus of a detector's logits */
+    IL_TERM_CROSS_ENTROPY, /* of a named output */
+    IL_TERM_REWARD,        /* -log pi(action), times what the signal's own reward (the
+                              environment's, a detector's, a label's) made of it */
+    IL_TERM_BASELINE,      /* -log pi(action), times the rest of the advantage: values
+                              and mean. Implicit */
+    IL_TERM_VALUE,         /* the value's squared error. Implicit */
+    IL_TERM_ENTROPY,       /* minus the policy's entropy */
+    IL_TERM_KL,            /* the policy's divergence from a reference */
+    IL_TERM_LATENT         /* -log density of a sampled site, times what the sample made
+                              of a detector's probability */
+} il_term_kind;
+
 typedef struct il_term {
-    const il_signal_spec *spec;
-    const il_declared *loss;  /* source: a loss of the model's */
-    int detector;             /* source: a detector's number, or -1 */
+    const il_signal_spec *spec; /* of an implicit term: made up, with its name */
+    il_term_kind kind;
+    il_channel channel;       /* of an implicit term: reward, as of those it serves */
+    bool implicit;            /* counts as a part of every reward term that trains */
+    const il_declared *loss;  /* LOSS */
+    int detector;             /* whose score it reads, in whatever channel, or -1 */
     int gate;                 /* gate: a detector's number, or -1 */
-    bool trains;              /* on channel loss; else watched */
+    const char *field;        /* REWARD: the reward or label it reads, or NULL */
+    int reference;            /* KL: the reference's number in the world, or -1 */
+    uint64_t lots;            /* the rollouts it runs on, a bit each; 0: rows of data */
+    bool own;                 /* some of those were played by the model's own policy */
+    bool trains;              /* on channel loss or reward; else watched */
     bool runs[IL_PASS_KINDS]; /* whether it trains in that pass */
     il_word *route;           /* parameters its route names */
     /* by pass, once planned: */
@@ -28,6 +57,8 @@ typedef struct il_term {
     il_word *v[IL_PASS_KINDS];
     il_word *updates[IL_PASS_KINDS]; /* route and G */
     il_word *score_g; /* of the detector's score where it is differentiated */
+    il_word *weigh_v; /* what the rows' coefficients depend on, where no derivative
+                         flows: advantages, value targets, ratios */
     bool planned[IL_PASS_KINDS];
     /* of the step: */
     double normalizer;
@@ -35,32 +66,87 @@ typedef struct il_term {
     const int64_t *order; /* and who gets whose */
 } il_term;
 
+/* What one mean and one spread make of an update's advantages. */
+typedef struct il_moments {
+    double mean;
+    double scale;
+    int64_t rows;
+} il_moments;
+
 typedef struct il_terms {
     il_world *world;
     const il_stage_spec *stage;
+    const il_instance *rows; /* whose fields are named: data's or environment's */
     uint32_t depth;
-    size_t words; /* of a bitset over the model's parameters */
-    il_term *items;
+    size_t words;   /* of a bitset over the model's parameters */
+    il_term *items; /* the stage's signals in their order, then implicit ones */
     size_t count;
-    int shadow;      /* the detector's number, or -1 */
-    il_word *below;  /* parameters downstream of the shadow's detector */
-    il_word **reads; /* [detector]: V at its sites */
-    int scrambled;   /* certificate: whose score is replaced, or -1 */
+    int shadow;         /* the detector's number, or -1 */
+    il_word *below;     /* parameters downstream of the shadow's detector */
+    il_word **reads;    /* [detector]: V at its sites */
+    uint64_t own;       /* the rollouts that the model's own policy plays, a bit each */
+    il_word *acts_v;    /* V of the policy: what chooses the actions of those */
+    const char *policy; /* the output that acts: "policy" or "logits" */
+    const uint8_t *allowed; /* tokens an answer may hold; NULL: every action */
+    int scrambled;          /* certificate: whose score is replaced, or -1 */
+    bool planning;          /* ancestries are being learned: every site is read */
     il_arena *arena;
 } il_terms;
 
+/* What was made of the episodes of a micro-batch, before any gradient. Rows are those
+ * where an action was taken, N of them. In the micro-batch's arena. */
+typedef struct il_play {
+    bool assessed;
+    int64_t episodes;
+    int64_t length;     /* positions of an episode */
+    int64_t count;      /* N */
+    int32_t *rows;      /* (N) flat positions, ascending */
+    int32_t *actions;   /* (N) */
+    int64_t *first;     /* [episodes+1]: an episode's rows */
+    double **advantage; /* [term]: (N) the part a reward term owns, before its scale;
+                           NULL for other terms */
+    double *returns;    /* [term]: its source summed over rows, as it was read */
+    double *baseline;   /* (N) the part of the values; NULL without them */
+    double *total;      /* (N) the sum of all parts that train */
+    double *scale;      /* (N) what divides by the spread, group by group; NULL: the
+                           whole batch has one */
+    float *target;      /* (N) for the values */
+    float *surprise;    /* (N) -log pi when it was played */
+} il_play;
+
+/* What a forward pass left for the terms. */
+typedef struct il_forward {
+    il_pass *pass;
+    il_arena *arena;
+    struct il_micro_scores *scores; /* [detector] */
+    il_tensor *policy;              /* (N,A) at the acted rows, once asked for */
+    il_tensor *surprise;            /* (N) -log pi(action), likewise */
+} il_forward;
+
 /* A micro-batch on its way. */
 typedef struct il_micro {
-    il_batch *batch;
-    int64_t first;   /* its first example's place in the batch */
+    il_batch *batch; /* its own, or that of a trainer that is followed */
+    il_batch *own;
+    int64_t first;   /* its first example's place in the batch, or in its rollout */
+    int64_t count;   /* examples */
+    uint32_t lot;    /* the rollout its episodes belong to */
+    int64_t place;   /* its first example's place among those of all rollouts */
     double *weights; /* [term]: its part of the normalizer */
     int64_t *rows;   /* [term]: rows of the term */
     int64_t *offset; /* [term]: rows of the term in the micro-batches before */
+    /* of rollouts alone: */
+    il_arena *arena; /* for one update */
+    il_pass *pass;   /* keeps the tape between assessment and backward; NULL: redone */
+    bool alive;      /* it holds the tape of the present weights */
+    il_forward forward;
+    il_play play;
+    double *readings; /* [2*detector]: sum of its probabilities, and rows */
 } il_micro;
 
 /* What a worker brings. */
 typedef struct il_worker {
     il_pass *pass;
+    il_pass *aside; /* for references; NULL where there is none */
     il_arena *scratch;
 } il_worker;
 
@@ -71,9 +157,10 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
                           uint32_t depth, il_problems *problems, il_error *err);
 void il_terms_destroy(il_terms *t); /* takes NULL */
 
-/* Runs one micro-batch to learn the ancestries: routes, updates, what detectors read.
- */
-il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *micro, il_error *err);
+/* Learns the ancestries from one micro-batch of each rollout, or of the data: routes,
+ * updates, what detectors read. */
+il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *const *micros,
+                        size_t count, il_error *err);
 
 /* Fills the micro-batch's weights and rows from its data. */
 il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
@@ -87,14 +174,29 @@ typedef struct il_terms_run {
     double *sums;               /* [term]: its loss, added to */
     bool watch;                 /* also the terms that are only watched */
     bool prologue;              /* only fill the scrambled gates */
+    const il_moments *moments;  /* of the update's advantages; NULL: they stand raw */
 } il_terms_run;
 
-/* One forward and the backwards it asks for. Checks that the ancestries are those
- * planned. [work] */
-il_status il_terms_step(il_terms *t, il_worker *worker, const il_micro *micro,
+/* A forward over episodes just played, and what it makes of them: micro->play. The tape
+ * stays where the micro-batch has a pass of its own. [work] */
+il_status il_terms_assess(il_terms *t, il_worker *worker, il_micro *micro,
+                          const il_terms_run *run, il_error *err);
+/* Mean and spread of the whole batch's advantages, in the order of the micro-batches.
+ * An advantage that is no number is IL_ERR_NUMERIC. */
+il_status il_terms_settle(const il_terms *t, const il_micro *micros, size_t count,
+                          il_moments *out, il_error *err);
+
+/* One forward, unless its tape was kept, and the backwards it asks for. Checks that the
+ * ancestries are those planned. [work] */
+il_status il_terms_step(il_terms *t, il_worker *worker, il_micro *micro,
                         const il_terms_run *run, il_error *err);
 
 /* The weight of a term at a step, scale included. */
 double il_term_weight(const il_signal_spec *s, int64_t step, int64_t steps);
+/* Whether a term reads the episodes of a rollout (or the data, for lot 0 of that). */
+static inline bool il_term_on(const il_term *term, uint32_t lot)
+{
+    return term->lots == 0 || (term->lots >> lot & 1u) != 0;
+}
 
 #endif

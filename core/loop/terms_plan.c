@@ -70,6 +70,16 @@ static il_status check_groups(const il_terms *t, const il_names_spec *groups,
     return IL_OK;
 }
 
+/* An implicit term may update what any of the reward terms may. */
+static void fill_union(const il_terms *t, il_term *term)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (il__terms_rewarded(&t->items[i])) {
+            il_bits_or(term->route, t->items[i].route, t->words);
+        }
+    }
+}
+
 static il_status fill_route(il_terms *t, const il_pass *pass, il_term *term,
                             il_error *err)
 {
@@ -79,6 +89,10 @@ static il_status fill_route(il_terms *t, const il_pass *pass, il_term *term,
 
     if (reads == NULL || term->route == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, term->spec->name, "out of memory");
+    }
+    if (term->implicit) {
+        fill_union(t, term);
+        return IL_OK;
     }
     if (r->kind == IL_ROUTE_DOWNSTREAM || r->kind == IL_ROUTE_UPSTREAM) {
         IL_TRY(target_reads(t, pass, r, reads, err));
@@ -105,6 +119,7 @@ static il_status allocate_plan(il_terms *t, il_error *err)
 
         term->route = words_new(t);
         term->score_g = words_new(t);
+        term->weigh_v = words_new(t);
         for (int k = 0; k < IL_PASS_KINDS; k++) {
             term->g[k] = words_new(t);
             term->v[k] = words_new(t);
@@ -113,9 +128,13 @@ static il_status allocate_plan(il_terms *t, il_error *err)
                 return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
             }
         }
-        if (term->route == NULL || term->score_g == NULL) {
+        if (term->route == NULL || term->score_g == NULL || term->weigh_v == NULL) {
             return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
         }
+    }
+    t->acts_v = words_new(t);
+    if (t->acts_v == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
     }
     for (size_t d = 0; d < t->world->detector_count; d++) {
         t->reads[d] = words_new(t);
@@ -147,70 +166,119 @@ static il_status plan_reads(il_terms *t, const il_pass *pass, il_error *err)
     return IL_OK;
 }
 
-static il_status plan_pass(il_terms *t, il_worker *worker, il_micro *micro, int kind,
-                           il_error *err)
+/* What the coefficients of a term's rows depend on without a derivative. */
+static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
 {
-    il_terms_run run = {.kind = kind, .values = t->world->values, .watch = true};
-    il_tensor **roots = NULL;
-    il_micro_scores *scores = NULL;
+    const il_algorithm_spec *a = &t->stage->train.algorithm;
+    bool shared = term->kind == IL_TERM_VALUE || a->normalize_batch ||
+                  a->divide_by_std || a->kind == IL_ALGORITHM_PPO;
+    bool rewards = term->kind == IL_TERM_REWARD || term->implicit;
 
-    IL_TRY(il__terms_forward(t, worker, micro, &run, &scores, err));
-    if (kind == IL_PASS_FIRST) {
-        IL_TRY(plan_reads(t, worker->pass, err));
-        if (t->shadow >= 0) {
-            for (size_t p = 0; p < t->world->model->store->count; p++) {
-                if (!il_bits_has(t->reads[t->shadow], p)) {
-                    il_bits_set(t->below, p);
-                }
+    if (term->kind == IL_TERM_LATENT || (rewards && !shared)) {
+        if (term->detector >= 0) {
+            il_bits_or(term->weigh_v, t->reads[term->detector], t->words);
+        }
+    }
+    if (rewards && shared) {
+        for (size_t i = 0; i < t->count; i++) {
+            const il_term *other = &t->items[i];
+
+            if (il__terms_rewarded(other) && other->detector >= 0) {
+                il_bits_or(term->weigh_v, t->reads[other->detector], t->words);
             }
         }
     }
-    roots = il_arena_calloc(worker->scratch, t->count + 1, sizeof *roots);
-    if (roots == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
+    if (term->implicit ||
+        (rewards && shared && a->kind != IL_ALGORITHM_GROUP_RELATIVE)) {
+        il_bits_or(term->weigh_v, il_tensor_v(il_pass_output(f->pass, "value")),
+                   t->words);
     }
-    for (size_t i = 0; i < t->count; i++) {
-        il_term *term = &t->items[i];
-        float *seeds = NULL;
-
-        if (kind == IL_PASS_FIRST) {
-            IL_TRY(fill_route(t, worker->pass, term, err));
-        }
-        term->normalizer = term->normalizer > 0 ? term->normalizer : 1.0;
-        IL_TRY(il__term_root(t, (size_t)i, worker, micro, &run, scores, &roots[i],
-                             &seeds, err));
-        IL_TRY(il_pass_status(worker->pass, err));
-        if (roots[i] == NULL) {
-            return il_error_set(err, IL_ERR_INPUT, term->spec->name,
-                                "the first micro-batch has no row for this signal");
-        }
-        il_bits_copy(term->g[kind], il_tensor_g(roots[i]), t->words);
-        il_bits_copy(term->v[kind], il_tensor_v(roots[i]), t->words);
-        il_bits_copy(term->updates[kind], term->g[kind], t->words);
-        il_bits_and(term->updates[kind], term->route, t->words);
-        if (kind == IL_PASS_FIRST) {
-            int d = term->detector >= 0 ? term->detector : term->gate;
-
-            if (d >= 0 && (term->detector >= 0 || term->spec->gate.through)) {
-                il_bits_copy(term->score_g, il_tensor_g(scores[d].logits), t->words);
-            }
-        } else {
-            il_bits_and(term->updates[kind], t->below, t->words);
-        }
-        term->planned[kind] = true;
+    if (rewards && a->kind == IL_ALGORITHM_PPO) {
+        il_bits_or(term->weigh_v, il_tensor_v(f->surprise), t->words);
     }
+    if (term->gate >= 0) {
+        il_bits_or(term->weigh_v, t->reads[term->gate], t->words);
+    }
+    if (f->policy != NULL) {
+        il_bits_or(t->acts_v, il_tensor_v(f->policy), t->words);
+    }
+}
+
+static il_status plan_term(il_terms *t, size_t i, il_worker *worker,
+                           const il_micro *micro, const il_terms_run *run,
+                           il_forward *f, il_error *err)
+{
+    il_term *term = &t->items[i];
+    il_tensor *root = NULL;
+    float *seeds = NULL;
+    int d = term->detector >= 0 ? term->detector : term->gate;
+
+    term->normalizer = term->normalizer > 0 ? term->normalizer : 1.0;
+    IL_TRY(il__term_root(t, i, worker, micro, run, f, &root, &seeds, err));
+    IL_TRY(il_pass_status(f->pass, err));
+    if (root == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, term->spec->name,
+                            "the first micro-batch has no row for this signal");
+    }
+    il_bits_copy(term->g[run->kind], il_tensor_g(root), t->words);
+    il_bits_copy(term->v[run->kind], il_tensor_v(root), t->words);
+    il_bits_copy(term->updates[run->kind], il_tensor_g(root), t->words);
+    il_bits_and(term->updates[run->kind], term->route, t->words);
+    if (run->kind == IL_PASS_FIRST) {
+        plan_weights(t, term, f);
+        if (d >= 0 && (term->kind == IL_TERM_DETECTOR || term->spec->gate.through)) {
+            il_bits_copy(term->score_g, il_tensor_g(f->scores[d].logits), t->words);
+        }
+    } else {
+        il_bits_and(term->updates[run->kind], t->below, t->words);
+    }
+    term->planned[run->kind] = true;
     return IL_OK;
 }
 
-il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *micro, il_error *err)
+/* Plans the terms that read this micro-batch and are not planned yet; the first comes
+ * with what is the same for all: routes, and what detectors read. */
+static il_status plan_pass(il_terms *t, il_worker *worker, il_micro *micro, int kind,
+                           bool first, il_error *err)
+{
+    il_terms_run run = {.kind = kind, .values = t->world->values, .watch = true};
+    il_forward *f = NULL;
+
+    IL_TRY(il__terms_open(t, worker, micro, &run, &f, err));
+    if (first && kind == IL_PASS_FIRST) {
+        IL_TRY(plan_reads(t, f->pass, err));
+        for (size_t p = 0; t->shadow >= 0 && p < t->world->model->store->count; p++) {
+            if (!il_bits_has(t->reads[t->shadow], p)) {
+                il_bits_set(t->below, p);
+            }
+        }
+        for (size_t i = 0; i < t->count; i++) {
+            IL_TRY(fill_route(t, f->pass, &t->items[i], err));
+        }
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        if (il_term_on(&t->items[i], micro->lot) && !t->items[i].planned[kind]) {
+            IL_TRY(plan_term(t, i, worker, micro, &run, f, err));
+        }
+    }
+    micro->alive = false;
+    return IL_OK;
+}
+
+il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *const *micros,
+                        size_t count, il_error *err)
 {
     IL_TRY(allocate_plan(t, err));
-    il_arena_reset(worker->scratch);
-    IL_TRY(il_terms_measure(t, micro, worker->scratch, err));
-    IL_TRY(plan_pass(t, worker, micro, IL_PASS_FIRST, err));
-    if (t->shadow >= 0) {
-        IL_TRY(plan_pass(t, worker, micro, IL_PASS_SECOND, err));
+    t->planning = true;
+    for (size_t m = 0; m < count; m++) {
+        il_arena_reset(worker->scratch);
+        IL_TRY(il_terms_measure(t, micros[m], worker->scratch, err));
+        IL_TRY(plan_pass(t, worker, micros[m], IL_PASS_FIRST, m == 0, err));
+        if (t->shadow >= 0) {
+            IL_TRY(plan_pass(t, worker, micros[m], IL_PASS_SECOND, m == 0, err));
+        }
     }
+    t->planning = false;
     for (size_t i = 0; i < t->count; i++) {
         il_term *term = &t->items[i];
         bool entered = term->detector >= 0 || term->gate >= 0;

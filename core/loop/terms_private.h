@@ -11,18 +11,42 @@ typedef struct il_micro_scores {
     bool found;
 } il_micro_scores;
 
+/* Rows of a term in a batch, from its data alone: flat positions, ascending, with their
+ * weights. */
+typedef struct il_term_rows {
+    int64_t count;
+    int32_t *rows;
+    float *weights;
+    int64_t length;
+} il_term_rows;
+
 /* A detector's number by its name, or -1; the name may be NULL. */
 int il__terms_detector(const il_world *w, const char *name);
-/* Runs the model's forward; *scores is one record a detector, in the worker's scratch.
- */
-il_status il__terms_forward(const il_terms *t, il_worker *worker, const il_micro *micro,
-                            const il_terms_run *run, il_micro_scores **scores,
-                            il_error *err);
+/* Whether a term is a reward that trains the policy's actions. */
+bool il__terms_rewarded(const il_term *term);
+il_status il__term_rows(const il_terms *t, const il_term *term, const il_batch *batch,
+                        il_arena *arena, il_term_rows *out, il_error *err);
+
+/* Runs the model's forward on f->pass. */
+il_status il__terms_forward(const il_terms *t, const il_micro *micro,
+                            const il_terms_run *run, il_forward *f, il_error *err);
+/* The forward of a micro-batch: the one that was kept, or a new one on the worker's
+ * pass. Episodes that were not assessed yet are. */
+il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
+                         const il_terms_run *run, il_forward **out, il_error *err);
+/* Fills f->scores[d]. */
+il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
+                          const il_terms_run *run, il_forward *f, il_error *err);
+
 /* The rows of a term and their coefficients; NULL in *root when the micro-batch has
  * none. */
 il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
-                        const il_micro *micro, const il_terms_run *run,
-                        il_micro_scores *scores, il_tensor **root, float **seeds,
-                        il_error *err);
+                        const il_micro *micro, const il_terms_run *run, il_forward *f,
+                        il_tensor **root, float **seeds, il_error *err);
+/* The same for the kinds from IL_TERM_REWARD on. */
+il_status il__reinforce_root(const il_terms *t, size_t i, il_worker *worker,
+                             const il_micro *micro, const il_terms_run *run,
+                             il_forward *f, il_tensor **root, float **seeds,
+                             il_error *err);
 
 #endif

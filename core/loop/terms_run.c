@@ -10,11 +10,9 @@ static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run
                             il_error *err)
 {
     const il_world *w = t->world;
-    bool planning = !t->count || !t->items[0].planned[run->kind];
-
     il_pass_sites_clear(pass);
     for (size_t d = 0; d < w->detector_count; d++) {
-        bool used = planning;
+        bool used = t->planning;
 
         for (size_t i = 0; i < t->count && !used; i++) {
             const il_term *term = &t->items[i];
@@ -34,7 +32,7 @@ static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run
             }
         }
     }
-    for (size_t i = 0; planning && i < t->count; i++) {
+    for (size_t i = 0; t->planning && i < t->count; i++) {
         const il_route_spec *r = &t->items[i].spec->route;
         int64_t site = r->target != NULL && !r->target_is_detector
                            ? il_instance_site(w->model, r->target)
@@ -47,27 +45,60 @@ static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run
     return IL_OK;
 }
 
-il_status il__terms_forward(const il_terms *t, il_worker *worker, const il_micro *micro,
-                            const il_terms_run *run, il_micro_scores **scores,
-                            il_error *err)
+il_status il__terms_forward(const il_terms *t, const il_micro *micro,
+                            const il_terms_run *run, il_forward *f, il_error *err)
 {
     const il_world *w = t->world;
-    il_pass *pass = worker->pass;
     il_scope scope = {.label = "model",
                       .store = w->model->store,
                       .values = run->values,
                       .first_bit = 0};
 
-    il_pass_begin(pass);
-    IL_TRY(flag_sites(t, pass, run, err));
-    *scores = il_arena_calloc(worker->scratch, w->detector_count + 1, sizeof **scores);
-    if (*scores == NULL) {
+    il_pass_begin(f->pass);
+    IL_TRY(flag_sites(t, f->pass, run, err));
+    f->scores = il_arena_calloc(f->arena, w->detector_count + 1, sizeof *f->scores);
+    if (f->scores == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "pass", "out of memory");
     }
-    il_pass_enter(pass, &scope);
-    il_instance_model(w->model)->forward(w->model->self, pass, micro->batch);
-    il_pass_leave(pass);
-    return il_pass_status(pass, err);
+    il_pass_enter(f->pass, &scope);
+    il_instance_model(w->model)->forward(w->model->self, f->pass, micro->batch);
+    il_pass_leave(f->pass);
+    return il_pass_status(f->pass, err);
+}
+
+il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
+                         const il_terms_run *run, il_forward **out, il_error *err)
+{
+    il_forward *f;
+
+    if (t->stage->train.rollout_count > 0 && !micro->play.assessed) {
+        IL_TRY(il_terms_assess(t, worker, micro, run, err));
+    }
+    if (micro->alive) {
+        *out = &micro->forward;
+        return IL_OK;
+    }
+    f = il_arena_calloc(worker->scratch, 1, sizeof *f);
+    if (f == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "pass", "out of memory");
+    }
+    f->pass = worker->pass;
+    f->arena = worker->scratch;
+    *out = f;
+    return il__terms_forward(t, micro, run, f, err);
+}
+
+/* A detector's rows of a batch; while planning at least one, since some rollouts hold
+ * none of its tokens. */
+static il_status detector_rows(const il_terms *t, int d, const il_batch *batch,
+                               il_arena *arena, il_scored *out, il_error *err)
+{
+    IL_TRY(il_detector_rows(t->world->detectors[d], batch, false, arena, out, err));
+    if (t->planning && out->count == 0 && out->batch > 0) {
+        out->count = 1;
+        out->rows[0] = 0;
+    }
+    return IL_OK;
 }
 
 /* Keyed noise on a score: what a certificate puts in place of T's information. */
@@ -81,7 +112,7 @@ static il_tensor *scrambled_score(const il_terms *t, il_pass *pass,
         return logits;
     }
     for (int64_t i = 0; i < rows->count; i++) {
-        int64_t row = micro->first * rows->length + rows->rows[i];
+        int64_t row = micro->place * rows->length + rows->rows[i];
         il_rng r;
 
         il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)run->step,
@@ -91,46 +122,36 @@ static il_tensor *scrambled_score(const il_terms *t, il_pass *pass,
     return il_add(pass, logits, il_constant(pass, IL_SHAPE(rows->count), noise));
 }
 
-static il_status score_of(const il_terms *t, int d, il_worker *worker,
-                          const il_micro *micro, const il_terms_run *run,
-                          il_micro_scores *scores, il_error *err)
+il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
+                          const il_terms_run *run, il_forward *f, il_error *err)
 {
     const il_detector *det = t->world->detectors[d];
-    il_micro_scores *s = &scores[d];
+    il_micro_scores *s = &f->scores[d];
     il_tensor **acts;
 
     if (s->found) {
         return IL_OK;
     }
-    IL_TRY(il_detector_rows(det, micro->batch, false, worker->scratch, &s->rows, err));
+    IL_TRY(detector_rows(t, d, micro->batch, f->arena, &s->rows, err));
     s->found = true;
     if (s->rows.count == 0) {
         return IL_OK;
     }
-    acts = il_arena_calloc(worker->scratch, det->site_count + 1, sizeof *acts);
+    acts = il_arena_calloc(f->arena, det->site_count + 1, sizeof *acts);
     if (acts == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, det->spec->name, "out of memory");
     }
     for (size_t i = 0; i < det->site_count; i++) {
-        acts[i] = il_pass_site(worker->pass, (int32_t)det->sites[i]);
+        acts[i] = il_pass_site(f->pass, (int32_t)det->sites[i]);
     }
-    s->logits = il_detector_score(det, worker->pass, &s->rows, acts, false, -1);
+    s->logits = il_detector_score(det, f->pass, &s->rows, acts, false, -1);
     if (t->scrambled == d && s->logits != NULL) {
-        s->logits = scrambled_score(t, worker->pass, micro, run, &s->rows, s->logits);
+        s->logits = scrambled_score(t, f->pass, micro, run, &s->rows, s->logits);
     }
-    return il_pass_status(worker->pass, err);
+    return il_pass_status(f->pass, err);
 }
 
 /* ---- rows ----------------------------------------------------------------------- */
-
-/* Rows of a term in a batch, from its data alone: flat positions, ascending, with their
- * weights. */
-typedef struct term_rows {
-    int64_t count;
-    int32_t *rows;
-    float *weights;
-    int64_t length;
-} term_rows;
 
 static il_status shape_of(const il_terms *t, const il_batch *batch, const char *name,
                           const il_tensor **out, il_error *err)
@@ -144,76 +165,122 @@ static il_status shape_of(const il_terms *t, const il_batch *batch, const char *
     return IL_OK;
 }
 
-static il_status rows_of(const il_terms *t, const il_term *term, const il_batch *batch,
-                         il_arena *arena, term_rows *out, il_error *err)
+static il_status room_for(il_term_rows *out, int64_t n, il_arena *arena, il_error *err)
 {
-    const il_source_spec *s = &term->spec->source;
-    const il_tensor *weights = NULL;
-    const il_tensor *targets = NULL;
-    const il_tensor *mask = NULL;
-    const il_tensor *shape = NULL;
-    int64_t n;
-
-    if (term->detector >= 0) {
-        il_scored scored = {0};
-
-        IL_TRY(il_detector_rows(t->world->detectors[term->detector], batch, false,
-                                arena, &scored, err));
-        out->count = scored.count;
-        out->rows = scored.rows;
-        out->length = scored.length;
-        out->weights =
-            il_arena_alloc(arena, ((size_t)scored.count + 1) * sizeof(float));
-        for (int64_t i = 0; out->weights != NULL && i < scored.count; i++) {
-            out->weights[i] = 1.0f;
-        }
-        return out->weights != NULL
-                   ? IL_OK
-                   : il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
-    }
-    if (s->kind == IL_SOURCE_LOSS) {
-        if (term->loss->weights != NULL) {
-            IL_TRY(shape_of(t, batch, term->loss->weights, &weights, err));
-        }
-        IL_TRY(shape_of(t, batch, il_field_of_role(t->world->data, IL_FIELD_INPUT),
-                        &shape, err));
-    } else {
-        IL_TRY(shape_of(t, batch, s->targets, &targets, err));
-        if (s->mask != NULL) {
-            IL_TRY(shape_of(t, batch, s->mask, &mask, err));
-        }
-        shape = targets;
-    }
-    n = il_count(shape);
-    out->length = shape->shape[1];
+    out->count = 0;
     out->rows = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->rows);
     out->weights = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->weights);
-    if (out->rows == NULL || out->weights == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
-    }
-    out->count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        bool in = targets == NULL ||
-                  (il_i32(targets)[i] >= 0 && (mask == NULL || il_u8(mask)[i] != 0));
+    return out->rows != NULL && out->weights != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
+}
 
-        if (in) {
+static il_status detector_term_rows(const il_terms *t, const il_term *term,
+                                    const il_batch *batch, il_arena *arena,
+                                    il_term_rows *out, il_error *err)
+{
+    il_scored scored = {0};
+
+    IL_TRY(detector_rows(t, term->detector, batch, arena, &scored, err));
+    IL_TRY(room_for(out, scored.count, arena, err));
+    out->count = scored.count;
+    out->rows = scored.rows;
+    out->length = scored.length;
+    for (int64_t i = 0; i < scored.count; i++) {
+        out->weights[i] = 1.0f;
+    }
+    return IL_OK;
+}
+
+/* One row a position, those of padding included: the model's own count. */
+static il_status loss_rows(const il_terms *t, const il_term *term,
+                           const il_batch *batch, il_arena *arena, il_term_rows *out,
+                           il_error *err)
+{
+    const il_tensor *weights = NULL;
+    const il_tensor *shape = NULL;
+    bool rollouts = t->stage->train.rollout_count > 0;
+    const il_tensor *lengths = rollouts ? il_batch_find(batch, "lengths") : NULL;
+    const char *input = rollouts ? "moves" : il_field_of_role(t->rows, IL_FIELD_INPUT);
+
+    if (term->loss->weights != NULL) {
+        IL_TRY(shape_of(t, batch, term->loss->weights, &weights, err));
+    }
+    IL_TRY(shape_of(t, batch, input, &shape, err));
+    IL_TRY(room_for(out, il_count(shape), arena, err));
+    out->length = shape->shape[1];
+    for (int64_t i = 0; i < il_count(shape); i++) {
+        bool padding =
+            lengths != NULL && i % out->length >= il_i32(lengths)[i / out->length];
+
+        out->rows[i] = (int32_t)i;
+        out->weights[i] = padding ? 0.0f : weights != NULL ? il_f32(weights)[i] : 1.0f;
+    }
+    out->count = il_count(shape);
+    return IL_OK;
+}
+
+/* Rows where a named field is set: targets that are there and pass the mask, or the
+ * policy's actions. */
+static il_status marked_rows(const il_terms *t, const char *targets, const char *mask,
+                             const il_batch *batch, il_arena *arena, il_term_rows *out,
+                             il_error *err)
+{
+    const il_tensor *target = NULL;
+    const il_tensor *marks = NULL;
+
+    IL_TRY(shape_of(t, batch, targets, &target, err));
+    if (mask != NULL) {
+        IL_TRY(shape_of(t, batch, mask, &marks, err));
+    }
+    IL_TRY(room_for(out, il_count(target), arena, err));
+    out->length = target->shape[1];
+    for (int64_t i = 0; i < il_count(target); i++) {
+        if (il_i32(target)[i] >= 0 && (marks == NULL || il_u8(marks)[i] != 0)) {
             out->rows[out->count] = (int32_t)i;
-            out->weights[out->count++] = weights != NULL ? il_f32(weights)[i] : 1.0f;
+            out->weights[out->count++] = 1.0f;
         }
     }
     return IL_OK;
 }
 
+il_status il__term_rows(const il_terms *t, const il_term *term, const il_batch *batch,
+                        il_arena *arena, il_term_rows *out, il_error *err)
+{
+    switch (term->kind) {
+    case IL_TERM_LOSS:
+        return loss_rows(t, term, batch, arena, out, err);
+    case IL_TERM_DETECTOR:
+    case IL_TERM_LATENT:
+        return detector_term_rows(t, term, batch, arena, out, err);
+    case IL_TERM_CROSS_ENTROPY:
+        return marked_rows(t, term->spec->source.targets, term->spec->source.mask,
+                           batch, arena, out, err);
+    default:
+        return marked_rows(t, "action", "acted", batch, arena, out, err);
+    }
+}
+
 il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
                            il_error *err)
 {
+    bool group = t->stage->train.algorithm.kind == IL_ALGORITHM_GROUP_RELATIVE;
+
     for (size_t i = 0; i < t->count; i++) {
-        term_rows rows = {0};
+        const il_term *term = &t->items[i];
+        il_term_rows rows = {0};
         double sum = 0;
 
-        IL_TRY(rows_of(t, &t->items[i], micro->batch, scratch, &rows, err));
+        if (il_term_on(term, micro->lot)) {
+            IL_TRY(il__term_rows(t, term, micro->batch, scratch, &rows, err));
+        }
         for (int64_t r = 0; r < rows.count; r++) {
             sum += rows.weights[r];
+        }
+        if (term->kind == IL_TERM_KL || (group && term->kind == IL_TERM_REWARD)) {
+            /* These are sums over an episode, and means over episodes. */
+            sum = il_term_on(term, micro->lot) ? (double)il_batch_rows(micro->batch)
+                                               : 0.0;
         }
         micro->weights[i] = sum;
         micro->rows[i] = rows.count;
@@ -222,7 +289,7 @@ il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch
 }
 
 /* Where each of the term's rows stands among the detector's scored rows. */
-static il_status match_rows(const il_term *term, const term_rows *rows,
+static il_status match_rows(const il_term *term, const il_term_rows *rows,
                             const il_scored *scored, il_arena *arena, int32_t **out,
                             bool *same, il_error *err)
 {
@@ -255,16 +322,17 @@ static il_status match_rows(const il_term *term, const term_rows *rows,
 /* The gate's probabilities at the term's rows, (N). */
 static il_status gate_of(const il_terms *t, size_t i, il_worker *worker,
                          const il_micro *micro, const il_terms_run *run,
-                         const term_rows *rows, il_micro_scores *scores,
-                         il_tensor **gate, il_error *err)
+                         const il_term_rows *rows, il_forward *f, il_tensor **gate,
+                         il_error *err)
 {
     const il_term *term = &t->items[i];
-    il_pass *pass = worker->pass;
+    il_pass *pass = f->pass;
+    const il_micro_scores *scores = f->scores;
     int32_t *at = NULL;
     bool same = false;
     il_tensor *p;
 
-    IL_TRY(score_of(t, term->gate, worker, micro, run, scores, err));
+    IL_TRY(il__terms_score(t, term->gate, micro, run, f, err));
     IL_TRY(match_rows(term, rows, &scores[term->gate].rows, worker->scratch, &at, &same,
                       err));
     p = il_sigmoid(pass, scores[term->gate].logits);
@@ -302,7 +370,7 @@ static il_status gate_of(const il_terms *t, size_t i, il_worker *worker,
 
 /* Cross-entropy of a named output at the rows, (N). */
 static il_tensor *cross_entropy(const il_term *term, il_pass *pass,
-                                const il_batch *batch, const term_rows *rows,
+                                const il_batch *batch, const il_term_rows *rows,
                                 il_arena *arena)
 {
     const il_tensor *targets = il_batch_find(batch, term->spec->source.targets);
@@ -349,45 +417,66 @@ static float label_at(const il_batch *batch, const char *name, int32_t row,
     return (float)il_u8(label)[label->ndim == 2 ? row : row / length];
 }
 
-il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
-                        const il_micro *micro, const il_terms_run *run,
-                        il_micro_scores *scores, il_tensor **root, float **seeds,
-                        il_error *err)
+static il_status loss_root(const il_term *term, il_pass *pass, const il_term_rows *rows,
+                           il_tensor **out, il_error *err)
+{
+    il_tensor *x = il_pass_loss(pass, term->loss->name);
+
+    if (x == NULL || il_count(x) != rows->count) {
+        return il_error_set(
+            err, IL_ERR_INPUT, term->spec->name,
+            "the model gave %lld rows of loss '%s', expected %lld, one a position",
+            (long long)il_count(x), term->loss->name, (long long)rows->count);
+    }
+    *out = il_reshape(pass, x, IL_SHAPE(rows->count));
+    return IL_OK;
+}
+
+/* The rows' tensor of a term that has no part in reinforcement. */
+static il_status plain_root(const il_terms *t, size_t i, il_worker *worker,
+                            const il_micro *micro, const il_terms_run *run,
+                            const il_term_rows *rows, il_forward *f, il_tensor **root,
+                            il_error *err)
 {
     const il_term *term = &t->items[i];
-    const il_gate_spec *gate = &term->spec->gate;
-    il_pass *pass = worker->pass;
-    term_rows rows = {0};
-    il_tensor *x;
-    double scale;
+    il_tensor *x = NULL;
 
-    *root = NULL;
-    IL_TRY(rows_of(t, term, micro->batch, worker->scratch, &rows, err));
-    if (rows.count == 0) {
-        return IL_OK;
-    }
-    if (term->detector >= 0) {
-        IL_TRY(score_of(t, term->detector, worker, micro, run, scores, err));
-        x = il_softplus(pass, scores[term->detector].logits);
-    } else if (term->loss != NULL) {
-        x = il_pass_loss(pass, term->loss->name);
-        if (x == NULL || il_count(x) != rows.count) {
-            return il_error_set(
-                err, IL_ERR_INPUT, term->spec->name,
-                "the model gave %lld rows of loss '%s', expected %lld, one a "
-                "position",
-                (long long)il_count(x), term->loss->name, (long long)rows.count);
-        }
-        x = il_reshape(pass, x, IL_SHAPE(rows.count));
+    if (term->kind == IL_TERM_DETECTOR) {
+        IL_TRY(il__terms_score(t, term->detector, micro, run, f, err));
+        x = il_softplus(f->pass, f->scores[term->detector].logits);
+    } else if (term->kind == IL_TERM_LOSS) {
+        IL_TRY(loss_root(term, f->pass, rows, &x, err));
     } else {
-        x = cross_entropy(term, pass, micro->batch, &rows, worker->scratch);
+        x = cross_entropy(term, f->pass, micro->batch, rows, worker->scratch);
     }
     if (term->gate >= 0) {
         il_tensor *p = NULL;
 
-        IL_TRY(gate_of(t, i, worker, micro, run, &rows, scores, &p, err));
-        x = il_mul(pass, x, p);
+        IL_TRY(gate_of(t, i, worker, micro, run, rows, f, &p, err));
+        x = il_mul(f->pass, x, p);
     }
+    *root = x;
+    return IL_OK;
+}
+
+il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
+                        const il_micro *micro, const il_terms_run *run, il_forward *f,
+                        il_tensor **root, float **seeds, il_error *err)
+{
+    const il_term *term = &t->items[i];
+    const il_gate_spec *gate = &term->spec->gate;
+    il_term_rows rows = {0};
+    double scale;
+
+    *root = NULL;
+    if (term->kind >= IL_TERM_REWARD) {
+        return il__reinforce_root(t, i, worker, micro, run, f, root, seeds, err);
+    }
+    IL_TRY(il__term_rows(t, term, micro->batch, worker->scratch, &rows, err));
+    if (rows.count == 0) {
+        return IL_OK;
+    }
+    IL_TRY(plain_root(t, i, worker, micro, run, &rows, f, root, err));
     *seeds = il_arena_alloc(worker->scratch, ((size_t)rows.count + 1) * sizeof **seeds);
     if (*seeds == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "seeds", "out of memory");
@@ -400,7 +489,6 @@ il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
 
         (*seeds)[r] = (float)(rows.weights[r] * scale) * open;
     }
-    *root = x;
     return IL_OK;
 }
 
@@ -421,8 +509,9 @@ static il_status check_plan(const il_terms *t, const il_term *term,
 
 /* Backward for the terms that update what term i updates; marks them done. */
 static il_status backward_like(const il_terms *t, size_t i, il_worker *worker,
-                               const il_terms_run *run, il_tensor **roots,
-                               float **seeds, bool *done, il_error *err)
+                               il_pass *pass, const il_terms_run *run,
+                               il_tensor **roots, float **seeds, bool *done,
+                               il_error *err)
 {
     il_tensor **who = il_arena_calloc(worker->scratch, t->count, sizeof *who);
     const float **coefficients =
@@ -442,7 +531,7 @@ static il_status backward_like(const il_terms *t, size_t i, il_worker *worker,
         who[n] = roots[j];
         coefficients[n++] = seeds[j];
     }
-    return il_pass_backward(worker->pass, n, who, coefficients, route, run->grads, err);
+    return il_pass_backward(pass, n, who, coefficients, route, run->grads, err);
 }
 
 static double weighted_sum(const il_tensor *x, const float *seeds)
@@ -462,11 +551,67 @@ static void scale_seeds(float *seeds, int64_t n, double weight)
     }
 }
 
-il_status il_terms_step(il_terms *t, il_worker *worker, const il_micro *micro,
+/* Whether a term is evaluated on this micro-batch in this run. */
+static bool evaluated(const il_term *term, const il_micro *micro,
+                      const il_terms_run *run)
+{
+    if (!il_term_on(term, micro->lot)) {
+        return false;
+    }
+    return run->prologue ? term->gate >= 0 && term->spec->gate.scramble
+                         : term->runs[run->kind] || (run->watch && !term->trains);
+}
+
+/* Sums of the probabilities that detectors gave, for the record. */
+static void note_readings(const il_terms *t, il_micro *micro, const il_forward *f)
+{
+    for (size_t d = 0; d < t->world->detector_count; d++) {
+        const il_micro_scores *s = &f->scores[d];
+
+        if (s->logits == NULL) {
+            continue;
+        }
+        for (int64_t i = 0; i < il_count(s->logits); i++) {
+            micro->readings[2 * d] += 1.0 / (1.0 + exp(-(double)il_f32(s->logits)[i]));
+        }
+        micro->readings[2 * d + 1] += (double)il_count(s->logits);
+    }
+}
+
+static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
+                            const il_terms_run *run, il_forward *f, il_tensor **roots,
+                            float **seeds, il_error *err)
+{
+    int64_t steps = il_train_length(&t->stage->train);
+
+    for (size_t i = 0; i < t->count; i++) {
+        const il_term *term = &t->items[i];
+
+        if (!evaluated(term, micro, run)) {
+            continue;
+        }
+        IL_TRY(il__term_root(t, i, worker, micro, run, f, &roots[i], &seeds[i], err));
+        IL_TRY(il_pass_status(f->pass, err));
+        if (roots[i] == NULL || run->prologue) {
+            continue;
+        }
+        IL_TRY(check_plan(t, term, roots[i], run->kind, err));
+        if (run->sums != NULL) {
+            run->sums[i] += weighted_sum(roots[i], seeds[i]);
+        }
+        /* A reward's weight is in its advantage already. */
+        if (term->kind != IL_TERM_REWARD) {
+            scale_seeds(seeds[i], il_count(roots[i]),
+                        il_term_weight(term->spec, run->step, steps));
+        }
+    }
+    return IL_OK;
+}
+
+il_status il_terms_step(il_terms *t, il_worker *worker, il_micro *micro,
                         const il_terms_run *run, il_error *err)
 {
-    int64_t steps = t->stage->train.steps;
-    il_micro_scores *scores = NULL;
+    il_forward *f = NULL;
     il_tensor **roots;
     float **seeds;
     bool *done;
@@ -478,31 +623,14 @@ il_status il_terms_step(il_terms *t, il_worker *worker, const il_micro *micro,
     if (roots == NULL || seeds == NULL || done == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "step", "out of memory");
     }
-    IL_TRY(il__terms_forward(t, worker, micro, run, &scores, err));
-    for (size_t i = 0; i < t->count; i++) {
-        const il_term *term = &t->items[i];
-        bool scrambles = term->gate >= 0 && term->spec->gate.scramble;
-
-        if (run->prologue ? !scrambles
-                          : !term->runs[run->kind] && !(run->watch && !term->trains)) {
-            continue;
-        }
-        IL_TRY(
-            il__term_root(t, i, worker, micro, run, scores, &roots[i], &seeds[i], err));
-        IL_TRY(il_pass_status(worker->pass, err));
-        if (roots[i] == NULL || run->prologue) {
-            continue;
-        }
-        IL_TRY(check_plan(t, term, roots[i], run->kind, err));
-        if (run->sums != NULL) {
-            run->sums[i] += weighted_sum(roots[i], seeds[i]);
-        }
-        scale_seeds(seeds[i], il_count(roots[i]),
-                    il_term_weight(term->spec, run->step, steps));
+    IL_TRY(il__terms_open(t, worker, micro, run, &f, err));
+    IL_TRY(make_roots(t, worker, micro, run, f, roots, seeds, err));
+    if (run->watch && micro->readings != NULL) {
+        note_readings(t, micro, f);
     }
     for (size_t i = 0; i < t->count && !run->prologue; i++) {
         if (roots[i] != NULL && t->items[i].runs[run->kind] && !done[i]) {
-            IL_TRY(backward_like(t, i, worker, run, roots, seeds, done, err));
+            IL_TRY(backward_like(t, i, worker, f->pass, run, roots, seeds, done, err));
         }
     }
     return IL_OK;

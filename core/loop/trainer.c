@@ -20,6 +20,7 @@ void il_trainer_destroy(il_trainer *t)
     }
     for (int i = 0; t->workers != NULL && i < t->worker_count; i++) {
         il_pass_destroy(t->workers[i].pass);
+        il_pass_destroy(t->workers[i].aside);
         il_arena_destroy(t->workers[i].scratch);
     }
     for (size_t i = 0; t->terms != NULL && i < t->terms->count; i++) {
@@ -42,16 +43,32 @@ il_status il__trainer_no_memory(const il_trainer *t, il_error *err)
     return il_error_set(err, IL_ERR_MEMORY, t->stage->name, "out of memory");
 }
 
+static bool has_kind(const il_terms *terms, il_term_kind kind)
+{
+    for (size_t i = 0; i < terms->count; i++) {
+        if (terms->items[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static il_status make_workers(il_trainer *t, il_error *err)
 {
-    t->worker_count = il_pool_workers(t->world->host.pool);
+    const il_world *w = t->world;
+
+    t->worker_count = il_pool_workers(w->host.pool);
     t->workers = calloc((size_t)t->worker_count, sizeof *t->workers);
     if (t->workers == NULL) {
         return il__trainer_no_memory(t, err);
     }
     for (int i = 0; i < t->worker_count; i++) {
-        IL_TRY(il_pass_create(&t->workers[i].pass, t->world->host.blas,
-                              t->world->model->store->count, err));
+        IL_TRY(il_pass_create(&t->workers[i].pass, w->host.blas, w->model->store->count,
+                              err));
+        if (has_kind(t->terms, IL_TERM_KL)) {
+            IL_TRY(il_pass_create(&t->workers[i].aside, w->host.blas,
+                                  w->model->store->count, err));
+        }
         t->workers[i].scratch = il_arena_create(1 << 16);
         if (t->workers[i].scratch == NULL) {
             return il__trainer_no_memory(t, err);
@@ -108,15 +125,23 @@ static il_status make_blocks(il_trainer *t, il_error *err)
     return IL_OK;
 }
 
+/* Rows that a scrambled gate may have, over the whole batch. */
+static size_t most_rows(const il_trainer *t)
+{
+    const char *name = t->rollouts != NULL
+                           ? "moves"
+                           : il_field_of_role(t->terms->rows, IL_FIELD_INPUT);
+
+    return (size_t)(t->batch * il_width(il_batch_find(t->micros[0].batch, name)));
+}
+
 static il_status make_scrambles(il_trainer *t, il_error *err)
 {
     for (size_t i = 0; i < t->terms->count; i++) {
         il_term *term = &t->terms->items[i];
 
         if (term->gate >= 0 && term->spec->gate.scramble && term->trains) {
-            const il_tensor *tokens = il_batch_find(
-                t->micros[0].batch, il_field_of_role(t->world->data, IL_FIELD_INPUT));
-            size_t most = (size_t)(t->stage->train.batch * il_width(tokens));
+            size_t most = most_rows(t);
 
             term->scramble = calloc(most, sizeof *term->scramble);
             term->order = calloc(most, sizeof *term->order);
@@ -128,18 +153,40 @@ static il_status make_scrambles(il_trainer *t, il_error *err)
     return IL_OK;
 }
 
+/* Plans on the first micro-batch of the data, or of each rollout. */
+static il_status plan(il_trainer *t, il_error *err)
+{
+    il_micro *micros[IL_ROLLOUTS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < t->micro_count && count < IL_ROLLOUTS_MAX; i++) {
+        bool seen = false;
+
+        for (size_t j = 0; j < count; j++) {
+            seen = seen || micros[j]->lot == t->micros[i].lot;
+        }
+        if (!seen) {
+            il_arena_reset(t->workers[0].scratch);
+            IL_TRY(il__trainer_fetch(t, i, &t->workers[0], err));
+            micros[count++] = &t->micros[i];
+        }
+    }
+    return il_terms_plan(t->terms, &t->workers[0], micros, count, err);
+}
+
 static il_status make_all(il_trainer *t, il_problems *problems, il_error *err)
 {
     IL_TRY(il_terms_create(&t->terms, t->world, t->stage, t->depth, problems, err));
-    t->split = il_split_find(t->world->data, "train", &t->split_rows);
-    if (t->split < 0) {
-        return il_error_set(err, IL_ERR_INPUT, t->stage->name,
-                            "the data has no split 'train' to train on");
+    if (t->stage->train.rollout_count == 0) {
+        t->split = il_split_find(t->world->data, "train", &t->split_rows);
+        if (t->split < 0) {
+            return il_error_set(err, IL_ERR_INPUT, t->stage->name,
+                                "the data has no split 'train' to train on");
+        }
     }
     IL_TRY(make_workers(t, err));
     IL_TRY(il__trainer_cut(t, err));
-    IL_TRY(il__trainer_fetch(t, 0, err));
-    IL_TRY(il_terms_plan(t->terms, &t->workers[0], &t->micros[0], err));
+    IL_TRY(plan(t, err));
     IL_TRY(make_scrambles(t, err));
     return make_blocks(t, err);
 }
@@ -172,6 +219,18 @@ void il_trainer_start(il_trainer *t)
         memcpy(t->shadow, t->world->model->store->values,
                (size_t)t->world->model->store->total * sizeof *t->shadow);
     }
+    for (size_t i = 0; i < t->world->reference_count; i++) {
+        if (il_reference_moves(&t->world->references[i])) {
+            il_reference_start(&t->world->references[i], t->world->model->store);
+        }
+    }
+}
+
+int64_t il_trainer_taken(const il_trainer *t)
+{
+    const il_algorithm_spec *a = &t->stage->train.algorithm;
+
+    return t->step * (a->epochs > 1 ? a->epochs : 1) + t->epoch;
 }
 
 const il_micro *il_trainer_micros(const il_trainer *t, size_t *count)
@@ -194,13 +253,24 @@ static void fetch_task(void *user, int lane, int worker)
     step_job *job = user;
     il_trainer *t = job->t;
     il_error *err = &job->errors[lane];
+    il_terms_run run = {.kind = IL_PASS_FIRST,
+                        .step = t->step,
+                        .values = t->bound[IL_PASS_FIRST],
+                        .watch = job->watch};
 
     il_arena_reset(t->workers[worker].scratch);
     for (size_t i = t->lane_first[lane]; i < t->lane_first[lane + 1]; i++) {
-        if (il__trainer_fetch(t, i, err) != IL_OK ||
+        if (il__trainer_fetch(t, i, &t->workers[worker], err) != IL_OK ||
             il_terms_measure(t->terms, &t->micros[i], t->workers[worker].scratch,
                              err) != IL_OK) {
             return;
+        }
+        if (t->rollouts != NULL) {
+            il_arena_reset(t->workers[worker].scratch);
+            if (il_terms_assess(t->terms, &t->workers[worker], &t->micros[i], &run,
+                                err) != IL_OK) {
+                return;
+            }
         }
     }
 }
@@ -217,7 +287,8 @@ static void run_lane(step_job *job, int lane, int worker, int kind, il_lane_sum 
                         .grads = grads,
                         .sums = sum != NULL ? sum->sums : NULL,
                         .watch = job->watch && kind == IL_PASS_FIRST,
-                        .prologue = job->prologue};
+                        .prologue = job->prologue,
+                        .moments = t->rollouts != NULL ? &t->moments : NULL};
 
     if (grads == NULL) {
         (void)il__trainer_no_memory(t, err); /* kept in the lane's record */
@@ -313,22 +384,11 @@ static il_status run_prologue(il_trainer *t, step_job *job, il_error *err)
     return IL_OK;
 }
 
-il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
+/* The gradients of the whole batch, and a step along them. */
+static il_status run_epoch(il_trainer *t, step_job *job, il_error *err)
 {
-    step_job *job = calloc(1, sizeof *job);
-    il_status status;
+    il_status status = run_prologue(t, job, err);
 
-    if (job == NULL) {
-        return il__trainer_no_memory(t, err);
-    }
-    job->t = t;
-    job->watch = watch;
-    il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
-    status = first_error(job, err);
-    if (status == IL_OK) {
-        il__trainer_measure(t);
-        status = run_prologue(t, job, err);
-    }
     if (status == IL_OK) {
         il_pool_run(t->world->host.pool, t->lane_count, lane_task, job);
         status = first_error(job, err);
@@ -342,8 +402,49 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
         il_lanes_reset(&t->lanes[k]);
     }
+    for (size_t i = 0; i < t->micro_count; i++) {
+        t->micros[i].alive = false;
+    }
+    return status;
+}
+
+static void follow_model(il_trainer *t)
+{
+    for (size_t i = 0; i < t->world->reference_count; i++) {
+        if (il_reference_moves(&t->world->references[i])) {
+            il_reference_follow(&t->world->references[i], t->world->model->store);
+        }
+    }
+}
+
+il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
+{
+    int64_t epochs = t->stage->train.algorithm.epochs;
+    step_job *job = calloc(1, sizeof *job);
+    il_status status;
+
+    if (job == NULL) {
+        return il__trainer_no_memory(t, err);
+    }
+    job->t = t;
+    job->watch = watch;
+    il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
+    status = first_error(job, err);
+    if (status == IL_OK) {
+        il__trainer_measure(t);
+        status = t->rollouts != NULL ? il_terms_settle(t->terms, t->micros,
+                                                       t->micro_count, &t->moments, err)
+                                     : IL_OK;
+    }
+    do {
+        status = status == IL_OK ? run_epoch(t, job, err) : status;
+        job->watch = false; /* what is only watched is watched once */
+        t->epoch++;
+    } while (status == IL_OK && t->epoch < epochs);
+    t->epoch = 0;
     free(job);
     if (status == IL_OK) {
+        follow_model(t);
         t->step++;
     }
     return status;

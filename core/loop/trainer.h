@@ -1,13 +1,17 @@
-/* The trainer: supervised steps of one stage, lane by lane, with the same bits for any
- * number of workers.
+/* The trainer: the steps of one stage, lane by lane, with the same bits for any number
+ * of workers.
  *
  * A step draws the batch, measures it (normalizers from data alone), runs the lanes,
  * adds their gradients in a fixed tree, clips and steps the parameters that some signal
- * may update, and leaves every other bit as it was. */
+ * may update, and leaves every other bit as it was. An update of reinforcement is such
+ * a step: its batch are episodes that each lane plays and assesses, and their
+ * advantages are settled over the whole of it before the gradients. */
 #ifndef IL_LOOP_TRAINER_H
 #define IL_LOOP_TRAINER_H
 
 #include "loop/lanes.h"
+#include "detect/tally.h"
+#include "episode/episodes.h"
 #include "loop/terms.h"
 
 typedef struct il_trainer {
@@ -20,7 +24,15 @@ typedef struct il_trainer {
     int lane_count;
     il_micro *micros; /* in the order of the batch */
     size_t micro_count;
-    size_t *lane_first; /* [lanes + 1]: its micro-batches */
+    size_t *lane_first;   /* [lanes + 1]: its micro-batches */
+    int64_t batch;        /* examples of a step: rows, or episodes of all rollouts */
+    il_rollout *rollouts; /* in the order of the stage's; NULL for rows of data */
+    int64_t *lot_first;   /* [rollouts]: its first episode's place among all */
+    il_moments moments;   /* of the last update's advantages */
+    int epoch;            /* of the update, with an algorithm that takes several */
+    /* Not its own episodes: those of this trainer's last update, which has the same
+     * stage. For certificates on recorded episodes; borrowed. */
+    const struct il_trainer *follow;
     int32_t split;      /* of the data: "train" */
     int64_t split_rows; /* -1: a stream */
     il_lanes lanes[IL_PASS_KINDS];
@@ -45,6 +57,14 @@ void il_trainer_start(il_trainer *t);
 /* One step; with `watch` the watched signals are evaluated, too. A loss that is no
  * number is IL_ERR_NUMERIC, and nothing has been stepped. */
 il_status il_trainer_step(il_trainer *t, bool watch, il_error *err);
+/* Optimizer steps that the stage has taken. */
+int64_t il_trainer_taken(const il_trainer *t);
+/* What the update just made is on record for, beside its losses: of each rollout that
+ * the model's own policy played the environment's metrics (`own.task`), of each reward
+ * its mean over episodes (`return.NAME`), of each detector that was read its mean
+ * probability (`reading.NAME`), and the policy's `entropy` where a signal names it. A
+ * step without `watch` leaves out what only watched signals read. */
+il_status il_trainer_notes(const il_trainer *t, il_tally *out, il_error *err);
 /* The batch of the step just made, for online refits. */
 const il_micro *il_trainer_micros(const il_trainer *t, size_t *count);
 /* What a detector reads in the batch of the step just made, labelled, under the present

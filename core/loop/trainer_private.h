@@ -7,10 +7,11 @@
 il_status il__trainer_no_memory(const il_trainer *t, il_error *err);
 
 /* Cuts the batch into lanes and lanes into micro-batches, by the pipeline's numbers
- * alone. */
+ * alone. Of rollouts every lane gets its share of each, and groups stay whole. */
 il_status il__trainer_cut(il_trainer *t, il_error *err);
 /* Fills a micro-batch for the present step. */
-il_status il__trainer_fetch(il_trainer *t, size_t micro, il_error *err);
+il_status il__trainer_fetch(il_trainer *t, size_t micro, il_worker *worker,
+                            il_error *err);
 /* Normalizers and offsets over the whole batch, in its order. */
 void il__trainer_measure(il_trainer *t);
 void il__trainer_drop_batch(il_trainer *t);

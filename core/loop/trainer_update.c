@@ -89,7 +89,7 @@ static void update_task(void *user, int p, int worker)
     (void)worker; /* parameters are disjoint; nobody needs scratch */
     if (t->stepped[job->kind][p]) {
         il_optim_step(
-            &job->optim, t->before + t->step + 1,
+            &job->optim, t->before + il_trainer_taken(t) + 1,
             (float)(rate_of(&t->stage->train.optimizer, item->group) * job->schedule),
             item->count, w, job->grads + item->offset, job->factor[p], m, v);
     }
@@ -121,7 +121,7 @@ static double schedule_of(const il_trainer *t)
                     .at = s->at,
                     .factor = s->factor};
 
-    return il_rate_at(&rate, t->step, t->stage->train.steps);
+    return il_rate_at(&rate, t->step, il_train_length(&t->stage->train));
 }
 
 il_status il__trainer_check(il_trainer *t, il_error *err)
@@ -131,7 +131,9 @@ il_status il__trainer_check(il_trainer *t, il_error *err)
             const il_term *term = &t->terms->items[i];
             double value = t->lanes[k].total->sums[i];
 
-            if (term->runs[k] || (k == IL_PASS_FIRST && !term->trains)) {
+            /* Of several epochs the first is on record. */
+            if (t->epoch == 0 &&
+                (term->runs[k] || (k == IL_PASS_FIRST && !term->trains))) {
                 t->values[i] = value;
             }
             if (!isfinite(value)) {

@@ -33,6 +33,16 @@ const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage)
                                                                    : w->data;
 }
 
+int il_world_reference(const il_world *w, const char *name)
+{
+    for (size_t i = 0; i < w->reference_count; i++) {
+        if (strcmp(w->references[i].spec->name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 void il_world_destroy(il_world *w)
 {
     if (w == NULL) {
@@ -42,6 +52,10 @@ void il_world_destroy(il_world *w)
         il_detector_destroy(w->detectors[i]);
     }
     free(w->detectors);
+    for (size_t i = 0; i < w->reference_count; i++) {
+        il_reference_close(&w->references[i]);
+    }
+    free(w->references);
     free(w->values);
     il_instance_destroy(w->model);
     il_instance_destroy(w->environment);
@@ -67,6 +81,22 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
 
         IL_TRY(il_detector_create(&w->detectors[i], &in, problems, err));
         w->detector_count++;
+    }
+    return IL_OK;
+}
+
+static il_status make_references(il_world *w, il_error *err)
+{
+    const il_pipeline *p = w->pipeline;
+
+    w->references = calloc(p->reference_count + 1, sizeof *w->references);
+    if (w->references == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "references", "out of memory");
+    }
+    for (size_t i = 0; i < p->reference_count; i++) {
+        IL_TRY(il_reference_open(&w->references[i], &p->references[i], w->model->store,
+                                 err));
+        w->reference_count++;
     }
     return IL_OK;
 }
@@ -121,6 +151,7 @@ static il_status make_all(il_world *w, il_problems *problems, il_error *err)
     for (size_t i = 0; i < w->model->store->count; i++) {
         w->values[i] = w->model->store->values + w->model->store->items[i].offset;
     }
+    IL_TRY(make_references(w, err));
     IL_TRY(make_detectors(w, problems, err));
     for (size_t i = 0; i < p->stage_count; i++) {
         if (p->stages[i].audit.given) {

@@ -7,6 +7,7 @@
 
 #include "base/threads.h"
 #include "detect/detector.h"
+#include "loop/reference.h"
 #include "pipeline/jobs.h"
 
 /* What all jobs of a run share. */
@@ -28,6 +29,8 @@ typedef struct il_world {
     const float **values; /* the model's live weights, by parameter number */
     il_detector **detectors;
     size_t detector_count;
+    il_reference *references; /* in the pipeline's order */
+    size_t reference_count;
 } il_world;
 
 /* Makes the data, the environment, the model and every declared detector, unfitted.
@@ -42,6 +45,9 @@ il_detector *il_world_detector(const il_world *w, const char *name); /* or NULL 
 /* Whose fields a stage's signals and detectors name: the environment's where the stage
  * trains on rollouts or there is no data, else the data's. */
 const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage);
+
+/* A reference's number, or -1. */
+int il_world_reference(const il_world *w, const char *name);
 
 /* The declared loss of that name, or NULL. */
 const il_declared *il_world_loss(const il_world *w, const char *name);
