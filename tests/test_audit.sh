@@ -69,6 +69,12 @@ check "an audit's unknown site is refused before anything runs" exits 2 run --no
     --stage loop --set stages.loop.audit.sites=[blocks.2.hook_resid_pots]
 check "with the nearest" says "did you mean 'blocks.2.hook_resid_post'"
 
+check "the detector to compare with is scored beside the other" \
+    same loop/monitor probe.against.auroc loop/monitor auditor.auroc
+check "one that is not there is refused" exits 2 run --no-report --stage loop \
+    --set stages.loop.audit.against=auditer
+check "with the nearest" says "did you mean 'auditor'"
+
 check "a stage without pressure after a pressed one is explained" exits 0 explain --stage after
 check "by the variant that it starts from" says "stage after, from loop/frozen"
 check "it shows what the pressure of before has changed" \

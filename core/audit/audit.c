@@ -149,8 +149,26 @@ static il_status audit_split(il_audit_work *w, const char *split, bool first,
                : IL_OK;
 }
 
+static il_status find_against(il_audit_work *w, il_error *err)
+{
+    const char *name = w->in->spec->against;
+
+    for (size_t i = 0; name != NULL && i < w->in->detector_count; i++) {
+        if (strcmp(w->in->detectors[i].now->spec->name, name) == 0) {
+            w->against = w->in->detectors[i].now;
+        }
+    }
+    return name == NULL || w->against != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_INPUT, "audit",
+                              "detector '%s', which the others are compared with, has "
+                              "not been fitted yet",
+                              name);
+}
+
 static il_status run(il_audit_work *w, il_error *err)
 {
+    IL_TRY(find_against(w, err));
     for (size_t i = 0; i < w->in->spec->splits.count; i++) {
         IL_TRY(audit_split(w, w->in->spec->splits.items[i], i == 0, err));
     }

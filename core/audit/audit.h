@@ -57,8 +57,9 @@ typedef struct il_audit {
  * and whether its fresh readers are offered. `data` may be NULL. */
 void il_audit_check(const il_audit_spec *spec, const il_instance *model,
                     const il_instance *data, il_problems *problems);
-/* Runs an audit. Splits that share documents with a fit, a calibration or the anchors
- * are refused. Same bits for any pool. */
+/* Runs an audit. A detector to compare with that is not among the audited, and splits
+ * that share documents with a fit, a calibration or the anchors, are refused. Same bits
+ * for any pool. */
 il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err);
 void il_audit_destroy(il_audit *a); /* takes NULL */
 /* A metric by name; NaN when it was not computed. */

@@ -12,6 +12,7 @@ typedef struct il_audit_work {
     size_t room; /* for metrics */
     json_t *metrics;
     json_t *floors;
+    const il_detector *against; /* what the others are compared with, or NULL */
 } il_audit_work;
 
 il_status il__audit_no_memory(il_error *err);

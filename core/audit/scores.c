@@ -28,22 +28,30 @@ static il_status check_apart(const il_detector *d, const il_acts *acts,
     return IL_OK;
 }
 
+/* A detector's scores of rows; what they borrow lives as long as the rows, their logits
+ * are the caller's to free. */
+static il_status score(const il_audit_work *w, const il_detector *d,
+                       const il_acts *acts, float **logits, il_scores *out,
+                       il_error *err)
+{
+    *logits = malloc(((size_t)acts->rows.count + 1) * sizeof **logits);
+    *out = (il_scores){.count = acts->rows.count,
+                       .logits = *logits,
+                       .labels = acts->rows.labels,
+                       .documents = acts->rows.documents,
+                       .has_threshold = d->has_threshold,
+                       .threshold = d->threshold};
+    return *logits != NULL ? il_detector_logits(d, w->in->blas, acts, *logits, err)
+                           : il__audit_no_memory(err);
+}
+
 il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
                             const il_acts *acts, il_measured *m, il_error *err)
 {
-    float *logits = malloc(((size_t)acts->rows.count + 1) * sizeof *logits);
-    il_scores scores = {.count = acts->rows.count,
-                        .logits = logits,
-                        .labels = acts->rows.labels,
-                        .documents = acts->rows.documents,
-                        .has_threshold = d->has_threshold,
-                        .threshold = d->threshold};
-    il_status status;
+    float *logits = NULL;
+    il_scores scores;
+    il_status status = score(w, d, acts, &logits, &scores, err);
 
-    if (logits == NULL) {
-        return il__audit_no_memory(err);
-    }
-    status = il_detector_logits(d, w->in->blas, acts, logits, err);
     if (status == IL_OK) {
         status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth, m, err);
     }
@@ -81,6 +89,91 @@ static il_status put_shift(il_audit_work *w, const il_audited *a, const char *na
         now->value[IL_MEASURE_NEGATIVE] - before.value[IL_MEASURE_NEGATIVE], NULL, err);
 }
 
+/* ---- against -------------------------------------------------------------------- */
+
+/* How far a reader's AUROC lies above the named one's, on rows of both. */
+static il_status put_gap(il_audit_work *w, const char *name, const il_scores *own,
+                         const il_scores *named, il_error *err)
+{
+    il_difference gap;
+    json_t *more;
+
+    IL_TRY(il_scores_compare(own, named, IL_MEASURE_AUROC, DRAWS, w->in->seed,
+                             w->in->depth, &gap, err));
+    more = json_object();
+    if (more == NULL) {
+        return il__audit_no_memory(err);
+    }
+    il__audit_set(more, "low", gap.low);
+    il__audit_set(more, "high", gap.high);
+    return il__audit_put(w, il_arena_printf(w->out->arena, "%s.gap.auroc", name),
+                         gap.value, more, err);
+}
+
+/* The rows that `like` scores, with what `d` reads there. */
+static il_status harvest_as(const il_audit_work *w, const il_detector *d,
+                            const il_detector *like, const char *split, il_acts **out,
+                            il_error *err)
+{
+    il_harvest h = il__audit_harvest(w, w->in->values);
+
+    h.split = split;
+    h.fields = like->fields;
+    h.sites = d->sites;
+    h.site_count = d->site_count;
+    h.gathered = il_detector_reads_rows(d);
+    return il_acts_harvest(out, &h, err);
+}
+
+/* The named detector on the same rows: what one might hope for there. */
+static il_status put_against(il_audit_work *w, const il_audited *a, const char *name,
+                             const char *split, const il_acts *acts, il_error *err)
+{
+    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR,
+                                       IL_MEASURE_TPR_AT_1};
+    const il_detector *d = w->against;
+    const char *beside = il_arena_printf(w->out->arena, "%s.against", name);
+    il_acts *same = NULL;
+    float *logits[2] = {NULL, NULL};
+    il_scores scores[2];
+    il_measured m;
+    il_status status;
+
+    if (d == NULL || d == a->now) {
+        return IL_OK;
+    }
+    if (beside == NULL) {
+        return il__audit_no_memory(err);
+    }
+    status = harvest_as(w, d, a->now, split, &same, err);
+    if (status == IL_OK) {
+        status = check_apart(d, same, split, w->out->arena, err);
+    }
+    if (status == IL_OK) {
+        status = score(w, a->now, acts, &logits[0], &scores[0], err);
+    }
+    if (status == IL_OK) {
+        status = score(w, d, same, &logits[1], &scores[1], err);
+    }
+    if (status == IL_OK) {
+        status =
+            il_scores_measure(&scores[1], DRAWS, w->in->seed, w->in->depth, &m, err);
+    }
+    for (size_t i = 0; status == IL_OK && i < sizeof shown / sizeof *shown; i++) {
+        status = il__audit_put_measure(w, beside, &m, shown[i], err);
+    }
+    if (status == IL_OK) {
+        status = put_gap(w, name, &scores[0], &scores[1], err);
+    }
+    free(logits[0]);
+    free(logits[1]);
+    il_acts_destroy(same);
+    w->out->looks += d->spec->vault;
+    return status;
+}
+
+/* ---- one detector --------------------------------------------------------------- */
+
 il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
                           bool first, il_error *err)
 {
@@ -107,6 +200,9 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
     }
     if (status == IL_OK) {
         status = put_shift(w, a, name, split, &m, err);
+    }
+    if (status == IL_OK) {
+        status = put_against(w, a, name, split, acts, err);
     }
     il_acts_destroy(acts);
     w->out->looks += a->now->spec->vault;

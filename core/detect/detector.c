@@ -164,6 +164,12 @@ il_status il_detector_create(il_detector **out, const il_detector_input *in,
     return IL_OK;
 }
 
+bool il_detector_ready(const il_detector *d)
+{
+    return d->fitted ||
+           (!d->spec->fit.given && il_instance_detector(d->instance)->recipe == NULL);
+}
+
 bool il_detector_reads_rows(const il_detector *d)
 {
     return il_instance_detector(d->instance)->reads == IL_READS_ROWS;

@@ -70,6 +70,8 @@ il_status il_detector_create(il_detector **out, const il_detector_input *in,
                              il_problems *problems, il_error *err);
 void il_detector_destroy(il_detector *d); /* takes NULL */
 
+/* Whether it can be asked: it has been fitted, or there is nothing to fit. */
+bool il_detector_ready(const il_detector *d);
 /* Its scored rows of a batch. With `labelled`, rows carry the label that its fit names,
  * or its own `label` when that is not NULL. */
 il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,

@@ -296,6 +296,20 @@ static il_status work_open(work *w, const il_scores *s, il_error *err)
     return IL_OK;
 }
 
+static void work_close(work *w)
+{
+    free(w->times);
+    free(w->document);
+    free(w->order);
+}
+
+static void work_all_once(work *w)
+{
+    for (int64_t i = 0; i < w->documents; i++) {
+        w->times[i] = 1;
+    }
+}
+
 il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
                             uint32_t depth, il_measured *out, il_error *err)
 {
@@ -309,9 +323,7 @@ il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
     if (status != IL_OK) {
         goto out;
     }
-    for (int64_t i = 0; i < w.documents; i++) {
-        w.times[i] = 1;
-    }
+    work_all_once(&w);
     measured.rows = s->count;
     measured.documents = w.documents;
     for (int64_t i = 0; s->labels != NULL && i < s->count; i++) {
@@ -334,8 +346,56 @@ il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
     *out = measured;
 out:
     free(drawn);
-    free(w.times);
-    free(w.document);
-    free(w.order);
+    work_close(&w);
+    return status;
+}
+
+il_status il_scores_compare(const il_scores *a, const il_scores *b, il_measure which,
+                            int draws, uint64_t seed, uint32_t depth,
+                            il_difference *out, il_error *err)
+{
+    double *drawn = malloc(((size_t)draws + 1) * sizeof *drawn);
+    il_difference d = {NAN, NAN, NAN};
+    double value[2][IL_MEASURES];
+    work w[2] = {{.s = NULL}};
+    int64_t have = 0;
+    il_status status =
+        drawn != NULL ? work_open(&w[0], a, err)
+                      : il_error_set(err, IL_ERR_MEMORY, "metrics", "out of memory");
+
+    if (status == IL_OK) {
+        status = work_open(&w[1], b, err);
+    }
+    if (status == IL_OK && (a->count != b->count || w[0].documents != w[1].documents)) {
+        status = il_error_set(err, IL_ERR_INTERNAL, "metrics",
+                              "two readers are compared on different rows");
+    }
+    if (status != IL_OK) {
+        goto out;
+    }
+    for (int i = 0; i < 2; i++) {
+        work_all_once(&w[i]);
+        work_measure(&w[i], value[i]);
+    }
+    d.value = value[0][which] - value[1][which];
+    for (int draw = 0; draw < draws && w[0].documents > 0; draw++) {
+        for (int i = 0; i < 2; i++) {
+            work_draw(&w[i], seed, depth, draw);
+            work_measure(&w[i], value[i]);
+        }
+        if (!isnan(value[0][which] - value[1][which])) {
+            drawn[have++] = value[0][which] - value[1][which];
+        }
+    }
+    if (have > 0 && !isnan(d.value)) {
+        qsort(drawn, (size_t)have, sizeof *drawn, compare_double);
+        d.low = quantile(have, drawn, 0.025);
+        d.high = quantile(have, drawn, 0.975);
+    }
+    *out = d;
+out:
+    free(drawn);
+    work_close(&w[0]);
+    work_close(&w[1]);
     return status;
 }

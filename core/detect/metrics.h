@@ -48,6 +48,17 @@ const char *il_measure_name(il_measure m);
 il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
                             uint32_t depth, il_measured *out, il_error *err);
 
+/* A difference of two numbers with its 95% percentile interval; NaN where a part is. */
+typedef struct il_difference {
+    double value, low, high;
+} il_difference;
+
+/* One measure of `a` minus that of `b`, two readers' scores of the same rows: the
+ * interval comes from resamples that both share. */
+il_status il_scores_compare(const il_scores *a, const il_scores *b, il_measure which,
+                            int draws, uint64_t seed, uint32_t depth,
+                            il_difference *out, il_error *err);
+
 /* The smallest of the values that at most floor(rate n) of the n values lie above; n >=
  * 1, 0 <= rate <= 1. Sorts `values`. */
 float il_rate_threshold(int64_t n, float *values, double rate);

@@ -168,7 +168,7 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
             0; /* fresh readers of the parent's weights stand in its own audit */
     }
     for (size_t d = 0; d < w->detector_count; d++) {
-        if (w->detectors[d]->fitted) {
+        if (il_detector_ready(w->detectors[d])) {
             IL_TRY(then_of(s, d, &audited[in.detector_count], err));
             audited[in.detector_count++].now = w->detectors[d];
         }

@@ -116,8 +116,9 @@ static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
     a->anchors = il__read_text(node, "anchors", NULL);
     a->anchors_place = il__read_place(node, "anchors");
     a->against = il__read_text(node, "against", NULL);
+    a->against_place = il__read_place(node, "against");
     if (a->against != NULL) {
-        (void)il__read_detector_named(r, a->against, il__read_place(node, "against"));
+        (void)il__read_detector_named(r, a->against, a->against_place);
     }
 }
 
@@ -230,6 +231,30 @@ static void read_stages(il__reader *r, const il_node *map, const il_node *firewa
     }
 }
 
+/* A detector to compare with that has a fit must have had it when the audit comes. */
+static void check_against(const il__reader *r, const il_stage_spec *s)
+{
+    const il_detector_spec *d =
+        s->audit.against != NULL ? il_pipeline_detector(r->pipeline, s->audit.against)
+                                 : NULL;
+    const il_stage_spec *at = s;
+
+    /* A `from` that goes in a circle is somebody else's problem; it ends here too. */
+    for (size_t i = 0; at != NULL && i <= r->pipeline->stage_count; i++) {
+        for (size_t f = 0; d != NULL && f < at->fit.count; f++) {
+            if (strcmp(at->fit.items[f], d->name) == 0) {
+                return;
+            }
+        }
+        at = at->from != NULL ? il_pipeline_stage(r->pipeline, at->from) : NULL;
+    }
+    if (d != NULL && d->fit.given) {
+        il_problem_add(r->problems, s->audit.against_place,
+                       "detector '%s' is fitted neither by stage '%s' nor before it",
+                       d->name, s->name);
+    }
+}
+
 il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
                               const il_node *stages_known, il_problems *problems)
 {
@@ -256,5 +281,8 @@ il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
     read_references(&r, il_node_get(document, "references"));
     read_detectors(&r, il_node_get(document, "detectors"));
     read_stages(&r, il_node_get(document, "stages"), il_node_get(document, "firewall"));
+    for (size_t i = 0; i < p->stage_count; i++) {
+        check_against(&r, &p->stages[i]);
+    }
     return p;
 }

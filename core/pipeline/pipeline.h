@@ -368,6 +368,7 @@ typedef struct il_audit_spec {
     const char *anchors;
     il_place anchors_place;
     const char *against; /* a detector's name */
+    il_place against_place;
     il_place place;
 } il_audit_spec;
 

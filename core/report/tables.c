@@ -68,8 +68,11 @@ static const char *own_part(const il__results *r, const char *metric)
 
 size_t il__columns(const il__results *r, il__column *columns, size_t room)
 {
-    static const char *const own[][2] = {
-        {"auroc", "det"}, {"tpr", "tpr"}, {"fpr", "fpr"}};
+    static const char *const own[][2] = {{"auroc", "det"},
+                                         {"tpr", "tpr"},
+                                         {"fpr", "fpr"},
+                                         {"against.auroc", "against"},
+                                         {"gap.auroc", "gap"}};
     static const char *const drift[][2] = {{"flag_now", "ff"}, {"flag_then", "f0"}};
     const char *behaviour[TEXT_BEHAVIOUR];
     size_t behaviours = il__behaviour_metrics(r, behaviour, TEXT_BEHAVIOUR);
@@ -108,7 +111,8 @@ size_t il__columns(const il__results *r, il__column *columns, size_t room)
 
         if (strncmp(r->metrics[i], "fresh.", 6) != 0 &&
             strncmp(r->metrics[i], "floor.", 6) != 0 &&
-            own_part(r, r->metrics[i]) == NULL && end != NULL && end[6] == '\0') {
+            own_part(r, r->metrics[i]) == NULL && end != NULL && end[6] == '\0' &&
+            strcspn(r->metrics[i], ".") == (size_t)(end - r->metrics[i])) {
             int size = (int)(end - r->metrics[i]);
 
             add_column(columns, &count, room, r->metrics[i], r->metrics[i],

@@ -499,6 +499,66 @@ START_TEST(what_an_audit_names_is_checked_before_it_runs)
 }
 END_TEST
 
+START_TEST(a_named_detector_is_scored_on_the_rows_of_the_others)
+{
+    il_detector ideal;
+    il_detector_spec named = w.spec;
+    il_audited judged[2] = {{.now = &w.detector}, {.now = &ideal}};
+    il_audit_input in = {.spec = &spec,
+                         .model = &w.model,
+                         .values = w.values,
+                         .data = &w.data,
+                         .detectors = judged,
+                         .detector_count = 2,
+                         .blas = w.blas,
+                         .pool = w.pool,
+                         .seed = 1};
+    il_audit *audit = NULL;
+    float blind[WIDTH] = {0};
+    const float *values[2];
+
+    fit_and_calibrate(&w);
+    named.name = "ideal";
+    named.vault = true;
+    ideal = w.detector;
+    ideal.spec = &named;
+    ideal.fields.tokens = "all"; /* of its own it scores other rows */
+    spec.against = "ideal";
+    ck_assert_msg(il_audit_run(&audit, &in, &w.err) == IL_OK, "%s", w.err.message);
+    ck_assert(il_audit_value(audit, "ideal.auroc") !=
+              il_audit_value(audit, "probe.auroc"));
+    ck_assert(il_audit_value(audit, "probe.against.auroc") ==
+              il_audit_value(audit, "probe.auroc"));
+    ck_assert(il_audit_value(audit, "probe.against.tpr") ==
+              il_audit_value(audit, "probe.tpr"));
+    ck_assert(il_audit_value(audit, "probe.gap.auroc") == 0);
+    ck_assert(isnan(il_audit_value(audit, "ideal.against.auroc")));
+    ck_assert_int_eq(audit->looks, 2); /* once for itself, once beside probe */
+    il_audit_destroy(audit);
+    /* Another that tells nothing apart. */
+    values[0] = blind;
+    values[1] = w.probe_values[1];
+    ideal.values = values;
+    ck_assert_int_eq(il_audit_run(&audit, &in, &w.err), IL_OK);
+    ck_assert(il_audit_value(audit, "probe.against.auroc") == 0.5);
+    ck_assert(il_audit_value(audit, "probe.gap.auroc") ==
+              il_audit_value(audit, "probe.auroc") - 0.5);
+    il_audit_destroy(audit);
+}
+END_TEST
+
+START_TEST(a_named_detector_that_is_not_there_is_refused)
+{
+    il_audit *audit = NULL;
+
+    fit_and_calibrate(&w);
+    spec.against = "ideal";
+    ck_assert_int_eq(audit_of(&w, NULL, &audit), IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(w.err.message, "'ideal'"));
+    ck_assert_ptr_null(audit);
+}
+END_TEST
+
 START_TEST(documents_that_were_fitted_on_cannot_judge)
 {
     static const char *const spent[] = {"fit", "again", "calib"};
@@ -573,6 +633,8 @@ int main(void)
     tcase_add_test(tc, a_whole_audit_reads_at_the_last_residual_stream_too);
     tcase_add_test(tc, anchors_cannot_judge);
     tcase_add_test(tc, what_an_audit_names_is_checked_before_it_runs);
+    tcase_add_test(tc, a_named_detector_is_scored_on_the_rows_of_the_others);
+    tcase_add_test(tc, a_named_detector_that_is_not_there_is_refused);
     tcase_add_test(tc, documents_that_were_fitted_on_cannot_judge);
     tcase_add_test(tc, a_look_at_a_vault_detector_is_counted);
     tcase_add_test(tc, two_workers_audit_to_the_bits_of_one);

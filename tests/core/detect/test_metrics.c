@@ -188,6 +188,48 @@ START_TEST(rows_of_one_document_count_as_one_draw)
 }
 END_TEST
 
+START_TEST(a_difference_is_paired_over_the_same_draws)
+{
+    float raised[ROWS];
+    float other[ROWS];
+    il_scores b = scores;
+    il_difference d;
+    il_measured m = measured_of(100);
+    il_measured n;
+
+    /* Another order-preserving scale: in every resample the same AUROC. */
+    for (int i = 0; i < ROWS; i++) {
+        raised[i] = 3 * logits[i] + 1;
+        other[i] = i % 3 ? logits[i] : 0.0f;
+    }
+    b.logits = raised;
+    ck_assert_int_eq(
+        il_scores_compare(&scores, &b, IL_MEASURE_AUROC, 100, 3, 0, &d, &err), IL_OK);
+    ck_assert(d.value == 0 && d.low == 0 && d.high == 0);
+    ck_assert_double_gt(m.high[IL_MEASURE_AUROC] - m.low[IL_MEASURE_AUROC], 0.01);
+    b.logits = other;
+    ck_assert_int_eq(il_scores_measure(&b, 0, 3, 0, &n, &err), IL_OK);
+    ck_assert_int_eq(
+        il_scores_compare(&scores, &b, IL_MEASURE_AUROC, 100, 3, 0, &d, &err), IL_OK);
+    ck_assert(d.value == m.value[IL_MEASURE_AUROC] - n.value[IL_MEASURE_AUROC]);
+    ck_assert_double_le(d.low, d.value);
+    ck_assert_double_ge(d.high, d.value);
+    ck_assert_double_gt(d.high, d.low);
+}
+END_TEST
+
+START_TEST(readers_of_different_rows_are_not_compared)
+{
+    il_scores b = scores;
+    il_difference d;
+
+    b.count--;
+    ck_assert_int_eq(
+        il_scores_compare(&scores, &b, IL_MEASURE_AUROC, 0, 3, 0, &d, &err),
+        IL_ERR_INTERNAL);
+}
+END_TEST
+
 START_TEST(a_logit_that_is_no_number_is_refused)
 {
     il_measured m;
@@ -251,6 +293,8 @@ int main(void)
     tcase_add_test(tc, a_missing_class_leaves_numbers_out);
     tcase_add_test(tc, intervals_enclose_and_come_again);
     tcase_add_test(tc, rows_of_one_document_count_as_one_draw);
+    tcase_add_test(tc, a_difference_is_paired_over_the_same_draws);
+    tcase_add_test(tc, readers_of_different_rows_are_not_compared);
     tcase_add_test(tc, a_logit_that_is_no_number_is_refused);
     tcase_add_test(tc, a_threshold_lets_through_the_share_it_promises);
     tcase_add_test(tc, tallies_pool_sums_over_weights);

@@ -129,6 +129,14 @@ static const edit edits[] = {
     {"from: fitted", "from: fitted/a", "no variant 'a' of stage 'fitted'"},
     {"fit: [probe]", "fit: [prob]",
      "p.yaml:20:31: error: no detector 'prob', did you mean 'probe'?"},
+    {"fresh: [linear]", "sites: [x.y], against: probe", NULL},
+    {"fresh: [linear]", "sites: []", NULL},
+    {"fresh: [linear]", "against: judge", NULL}, /* it has nothing to fit */
+    {"fresh: [linear]", "against: jugde", "no detector 'jugde', did you mean 'judge'?"},
+    {"  fitted: {from: first, fit: [probe]}",
+     "  fitted: {from: first, audit: {splits: [c], against: probe}}",
+     "p.yaml:20:55: error: detector 'probe' is fitted neither by stage 'fitted' nor "
+     "before it"},
     {"fit: [probe]", "fit: [judge]", "detector 'judge' has no `fit` that says on what"},
     {"fit: [probe]", "require: {}", "stage 'fitted' needs `train`, `fit` or `audit`"},
     {"fit: [probe]", "fit: [probe], signals: {x: {source: a, channel: monitor}}",

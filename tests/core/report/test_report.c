@@ -381,14 +381,15 @@ START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
     /* An empty variant is none. */
     put("summary.json",
         "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"variant\":\"\",\"seed\":7,"
-        "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5,"
+        "\"metrics\":{\"spy.auroc\":0.25,\"harm\":0.5,\"spy.gap.auroc\":-0.5,"
         "\"fresh.linear@blocks.3.hook_resid_post.auroc\":1}}]}");
     ck_assert_int_eq(il_report_table(folder, &table, &err), IL_OK);
-    ck_assert_str_eq(table.data,
-                     "          seed     det    harm   lin@3\n"
-                     "a            7   0.250   0.500   1.000\n"
-                     "det = spy.auroc, lin@3 = fresh.linear@blocks.3.hook_resid_post"
-                     ".auroc\n");
+    ck_assert_str_eq(
+        table.data,
+        "          seed     det     gap    harm   lin@3\n"
+        "a            7   0.250  -0.500   0.500   1.000\n"
+        "det = spy.auroc, gap = spy.gap.auroc, lin@3 = fresh.linear@blocks.3.hook_resid_post"
+        ".auroc\n");
     il_text_free(&table);
 }
 END_TEST
