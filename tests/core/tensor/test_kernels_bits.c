@@ -111,6 +111,33 @@ static uint64_t losses(data *d)
     return hash(hash(h, d->y, N), d->z, N);
 }
 
+static uint64_t policies(data *d)
+{
+    uint64_t h = START;
+    float scale[4 * ROWS];
+
+    memset(d->z, 0, sizeof d->z);
+    il_k_entropy_rows(d->mean, scale, d->x, ROWS, WIDE);
+    il_k_entropy_backward(d->z, d->dy, d->mean, scale, d->x, ROWS, WIDE);
+    h = hash(hash(h, d->mean, ROWS), d->z, N);
+    il_k_kl_rows(d->mean, scale, d->x, d->dy, ROWS, WIDE);
+    il_k_kl_backward(d->z, d->dy, d->mean, scale, d->x, d->dy, ROWS, WIDE);
+    return hash(hash(h, d->mean, ROWS), d->z, N);
+}
+
+/* x as the gates, dy as the hidden product of 47 channels. */
+static uint64_t recurrences(data *d)
+{
+    uint64_t h = START;
+
+    memcpy(d->y, d->x, sizeof d->y);
+    il_k_gru_forward(d->z, d->y, d->w, d->dy, d->x, ROWS, WIDE / 3, 1, 1);
+    h = hash(hash(h, d->y, N), d->z, N / 3);
+    il_k_gru_backward(d->w + N / 3, d->z, d->x, d->dy, d->y, d->w, NULL, ROWS / 2,
+                      WIDE / 3, 1, 1);
+    return hash(hash(h, d->w, N / 3 + N / 2), d->z, N / 2);
+}
+
 static uint64_t optimizers(data *d)
 {
     const il_optim kinds[] = {{IL_OPTIM_ADAMW, 0.9f, 0.999f, 1e-8f, 0.1f, 0},
@@ -140,6 +167,8 @@ static const struct {
     {"norms", norms, 0x98c4e34ed789a036},
     {"softmaxes", softmaxes, 0xb82fb82e11183fe6},
     {"losses", losses, 0x5e86f0d48e52ebe6},
+    {"policies", policies, 0x6d0d80d931e130df},
+    {"recurrences", recurrences, 0x1af5559b34e06931},
     {"optimizers", optimizers, 0x8f474c8efcb23fb5},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
