@@ -3,23 +3,6 @@
 #include "tensor/kernels_lanes.h"
 #include "tensor/kernels_sum_exp.h"
 
-/* y[j] = exp(scale (x[j] - max)) / sum; the difference comes first, so that the
- * greatest number gives exactly 1 and nothing overflows. */
-IL_INLINE void softmax_row(float *y, const float *x, float scale, int64_t w)
-{
-    float max = row_max(x, w);
-    float inverse;
-
-    IL_VECTOR
-    for (int64_t j = 0; j < w; j++) {
-        y[j] = float_exp(scale * (x[j] - max));
-    }
-    inverse = 1.0f / row_sum(y, w);
-    for (int64_t j = 0; j < w; j++) {
-        y[j] *= inverse;
-    }
-}
-
 IL_CLONES
 void il_k_softmax_rows(float *y, const float *x, int64_t rows, int64_t w)
 {

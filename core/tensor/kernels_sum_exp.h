@@ -1,4 +1,5 @@
-/* The sum of exponentials of a row, for what wants its logarithm alone. */
+/* The exponentials of a row: as a softmax, and as their sum alone for what wants its
+ * logarithm. */
 #ifndef IL_TENSOR_KERNELS_SUM_EXP_H
 #define IL_TENSOR_KERNELS_SUM_EXP_H
 
@@ -22,6 +23,23 @@ IL_INLINE float sum_exp(const float *x, float max, int64_t w)
         LANES_ADD(lanes, n, j, e[j]);
     }
     return lanes_sum(lanes);
+}
+
+/* y[j] = exp(scale (x[j] - max)) / sum; the difference comes first, so that the
+ * greatest number gives exactly 1 and nothing overflows. */
+IL_INLINE void softmax_row(float *y, const float *x, float scale, int64_t w)
+{
+    float max = row_max(x, w);
+    float inverse;
+
+    IL_VECTOR
+    for (int64_t j = 0; j < w; j++) {
+        y[j] = float_exp(scale * (x[j] - max));
+    }
+    inverse = 1.0f / row_sum(y, w);
+    for (int64_t j = 0; j < w; j++) {
+        y[j] *= inverse;
+    }
 }
 
 #endif

@@ -145,3 +145,48 @@ il_tensor *il__op_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,
     }
     return il__record(p, back_attention, s, out, prob, 1, &qkv);
 }
+
+/* ---- with a cache --------------------------------------------------------------- */
+
+il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
+                                   int64_t at, int64_t length, float *cache,
+                                   int64_t apart)
+{
+    il__tensor *out;
+    float *scores;
+    int64_t t;
+    int64_t c;
+
+    if (!il__ready(p, "cached_attention", 1, 1, &qkv)) {
+        return il__empty(p);
+    }
+    if (qkv->ndim != 3 || heads < 1 || qkv->shape[2] < 1 ||
+        qkv->shape[2] % (3 * (int64_t)heads) != 0) {
+        return il__refuse(
+            p, IL_ERR_SHAPE, "cached_attention", 1, (const il_tensor *const *)&qkv,
+            "expected qkv (B,T,3C) with C a multiple of the %d heads", (int)heads);
+    }
+    t = qkv->shape[1];
+    c = qkv->shape[2] / 3;
+    if (at < 0 || length < 0 || t > length - at || apart < 2 * c * length ||
+        cache == NULL) {
+        return il__refuse(
+            p, IL_ERR_SHAPE, "cached_attention", 1, (const il_tensor *const *)&qkv,
+            "positions from %lld do not fit a cache of %lld, %lld numbers "
+            "a row",
+            (long long)at, (long long)length, (long long)apart);
+    }
+    out = il__make(p, "cached_attention", 3, (const int64_t[]){qkv->shape[0], t, c}, 1,
+                   &qkv);
+    scores = out != NULL ? il__floats(p, length) : NULL;
+    if (scores == NULL) {
+        return il__empty(p);
+    }
+    out->g = il__of(p)->zeros; /* the cache is memory, not a tensor */
+    for (int64_t b = 0; b < qkv->shape[0]; b++) {
+        il_k_cached_attention(il_f32(&out->pub) + b * t * c, cache + b * apart, scores,
+                              il_f32(qkv) + b * t * 3 * c, t, c, heads, at, length,
+                              1.0f / sqrtf((float)(c / heads)));
+    }
+    return &out->pub;
+}

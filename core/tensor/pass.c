@@ -452,6 +452,7 @@ static const il_pass_api table = {
     .entropy_rows = il__op_entropy_rows,
     .kl_rows = il__op_kl_rows,
     .integers = api_integers,
+    .cached_attention = il__op_cached_attention,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

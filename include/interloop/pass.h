@@ -109,6 +109,9 @@ typedef struct il_pass_api {
     il_tensor *(*kl_rows)(il_pass *p, il_tensor *logits, il_tensor *reference);
     il_tensor *(*integers)(il_pass *p, int32_t ndim, const int64_t *shape,
                            const int32_t *data);
+    il_tensor *(*cached_attention)(il_pass *p, il_tensor *qkv, int32_t heads,
+                                   int64_t at, int64_t length, float *cache,
+                                   int64_t apart);
 } il_pass_api;
 
 struct il_pass {
@@ -385,6 +388,17 @@ static inline il_tensor *il_gru_cell(il_pass *p, il_tensor *x, il_tensor *before
                                      il_tensor *w_hidden, il_tensor *b_hidden)
 {
     return p->api->gru_cell(p, x, before, w_input, b_input, w_hidden, b_hidden);
+}
+/* Causal attention step by step: qkv (B,T,3C) as above holds positions [at,at+T) alone,
+ * and what came before stands in the cache, which is brought up to date -> (B,T,C),
+ * equal to il_causal_attention's at these positions up to rounding. A row's cache is
+ * 2*C*length numbers for at most `length` positions, `apart` numbers from one row to
+ * the next, in an order of the host's own. No gradient flows through it. */
+static inline il_tensor *il_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
+                                             int64_t at, int64_t length, float *cache,
+                                             int64_t apart)
+{
+    return p->api->cached_attention(p, qkv, heads, at, length, cache, apart);
 }
 /* logits (...,V) -> (...): the entropy of each row's softmax, in nats. Here and below a
  * logit of -inf is a choice that is forbidden: probability and gradient are 0 there. A

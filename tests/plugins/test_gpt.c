@@ -276,8 +276,6 @@ START_TEST(names_and_groups_are_those_of_transformerlens)
 }
 END_TEST
 
-/* ---- other forms ---------------------------------------------------------------- */
-
 /* Tokens 0, 3, 6, ... over a vocabulary of 7, each to be followed by the next. */
 static void tokens_make(host_batch *b, int64_t rows, int64_t length, bool targets)
 {
@@ -296,6 +294,128 @@ static void tokens_make(host_batch *b, int64_t rows, int64_t length, bool target
         }
     }
 }
+
+/* ---- step by step ---------------------------------------------------------------- */
+
+enum { LONG = 24, ACTORS = 5, WORDS = 7 };
+
+/* Positions [at,at+length) of the tokens, and what the model makes of them. */
+static void gpt_step(const host_batch *all, int64_t at, int64_t length, float *carry)
+{
+    const il_model_api *api = gpt.component->api;
+    host_batch some;
+    int32_t *tokens;
+
+    host_batch_open(&some, ACTORS);
+    tokens = il_batch_add(&some.batch, "tokens", IL_I32, IL_SHAPE(ACTORS, length));
+    for (int64_t i = 0; i < ACTORS * length; i++) {
+        tokens[i] = il_i32(&all->fields[0])[i / length * LONG + at + i % length];
+    }
+    il_pass_begin(run.pass);
+    il_pass_enter(run.pass, &model.scope);
+    api->step(gpt.self, run.pass, &some.batch, at, LONG, carry);
+    il_pass_leave(run.pass);
+    trial_check(&run);
+    host_batch_close(&some);
+}
+
+/* The largest difference between a step's (B,length,w) and positions from `at` of
+ * (B,LONG,w), in units of the latter's largest number. */
+static double step_apart(const il_tensor *x, const float *all, int64_t at, int64_t w)
+{
+    const int64_t length = x->shape[1];
+    double difference = 0.0;
+    double largest = 0.0;
+
+    for (int64_t i = 0; i < ACTORS * LONG * w; i++) {
+        largest = fmax(largest, fabs((double)all[i]));
+    }
+    for (int64_t i = 0; i < ACTORS * length * w; i++) {
+        int64_t position = i / w;
+        int64_t from = position / length * LONG + at + position % length;
+
+        difference = fmax(difference,
+                          fabs((double)il_f32(x)[i] - (double)all[from * w + i % w]));
+    }
+    return difference / largest;
+}
+
+START_TEST(stepping_with_a_cache_gives_what_a_whole_pass_gives)
+{
+    static const char *const values[][2] = {
+        {"layers", "3"}, {"width", "40"}, {"heads", "2"}, {"context", "30"}};
+    static const int64_t prompts[] = {0, 1, 2, 7, 17, LONG - 1, LONG};
+    const il_model_api *api;
+    const int64_t prompt = prompts[_i];
+    host_batch b;
+    float *logits;
+    float *state;
+    float *carry;
+    int32_t at;
+    double worst = 0.0;
+
+    gpt_open(values, 4, WORDS);
+    api = gpt.component->api;
+    for (size_t i = 0; i < model.store->count; i++) {
+        noise(model.values[i], (size_t)model.store->items[i].count, i, 0.3f);
+    }
+    tokens_make(&b, ACTORS, LONG, false);
+    at = host_find_site(&gpt, "blocks.2.hook_resid_post");
+    ck_assert_int_eq(il_pass_site_flag(run.pass, at, IL_SITE_READ, NULL), IL_OK);
+    gpt_forward(&b);
+    trial_check(&run);
+    logits = malloc(ACTORS * LONG * WORDS * sizeof *logits);
+    state = malloc(ACTORS * LONG * 40 * sizeof *state);
+    memcpy(logits, il_f32(il_pass_output(run.pass, "logits")),
+           ACTORS * LONG * WORDS * sizeof *logits);
+    memcpy(state, il_f32(il_pass_site(run.pass, at)),
+           ACTORS * LONG * 40 * sizeof *state);
+    ck_assert_int_eq(api->carry_width(gpt.self, LONG), 3 * 2 * 40 * LONG);
+    carry = calloc(ACTORS * 3 * 2 * 40 * LONG, sizeof *carry);
+    for (int64_t t = 0; t < LONG;) {
+        const int64_t length = t == 0 && prompt > 0 ? prompt : 1;
+
+        gpt_step(&b, t, length, carry);
+        worst = fmax(worst,
+                     step_apart(il_pass_output(run.pass, "logits"), logits, t, WORDS));
+        worst = fmax(worst, step_apart(il_pass_site(run.pass, at), state, t, 40));
+        t += length;
+    }
+    ck_assert_msg(worst <= 1e-5, "%g", worst);
+    free(logits);
+    free(state);
+    free(carry);
+    host_batch_close(&b);
+    gpt_close();
+}
+END_TEST
+
+START_TEST(a_step_past_the_context_or_the_cache_is_refused)
+{
+    static const char *const values[][2] = {
+        {"layers", "1"}, {"width", "8"}, {"heads", "2"}, {"context", "6"}};
+    const int64_t lengths[] = {8, 5};
+    const char *const words[] = {"params.context is 6", "a cache of 5"};
+    const il_model_api *api;
+    il_error err = {.code = IL_OK};
+    float carry[2 * 2 * 8 * 8] = {0};
+    host_batch b;
+
+    gpt_open(values, 4, 7);
+    api = gpt.component->api;
+    tokens_make(&b, 2, 2, false);
+    il_pass_begin(run.pass);
+    il_pass_enter(run.pass, &model.scope);
+    api->step(gpt.self, run.pass, &b.batch, 5 - _i, lengths[_i], carry);
+    il_pass_leave(run.pass);
+    ck_assert_int_eq(il_pass_status(run.pass, &err), IL_ERR_SHAPE);
+    ck_assert_msg(strstr(err.message, words[_i]) != NULL, "%s", err.message);
+    host_batch_close(&b);
+    gpt_close();
+}
+END_TEST
+
+/* ---- other forms ---------------------------------------------------------------- */
 
 static const float seed_rows[10] = {1, 1, 2, 1, 1, 1, 3, 1, 1, 1};
 
@@ -415,6 +535,9 @@ int main(void)
     tcase_add_test(torch, names_and_groups_are_those_of_transformerlens);
     tcase_add_loop_test(forms, gradients_are_slopes_for_each_activation_tied_and_untied,
                         0, 3);
+    tcase_add_loop_test(forms, stepping_with_a_cache_gives_what_a_whole_pass_gives, 0,
+                        7);
+    tcase_add_loop_test(forms, a_step_past_the_context_or_the_cache_is_refused, 0, 2);
     tcase_add_test(forms, without_targets_there_are_logits_and_no_loss);
     tcase_add_test(forms, a_longer_sequence_is_refused_with_both_lengths);
     tcase_add_test(forms, wrong_sizes_are_refused_with_their_numbers);

@@ -259,16 +259,40 @@ static il_tensor *qkv_hook(il_pass *pass, const block *b, int64_t c, il_tensor *
     return il_concat(pass, 3, parts);
 }
 
-/* (B,T,C) -> (B,T,C), what attention adds to the residual stream. */
+/* What earlier positions left when the model acts step by step: for each block their
+ * keys and values, `apart` numbers from one row's to the next. */
+typedef struct past {
+    float *cache;
+    int64_t apart;
+    int64_t at; /* how many positions there are */
+    int64_t length;
+} past;
+
+/* Numbers that a block keeps of a row. */
+static int64_t cache_size(const gpt *g, int64_t length)
+{
+    return 2 * g->width * length;
+}
+
+/* (B,T,C) -> (B,T,C), what attention adds to the residual stream. `before` is NULL
+ * where all positions are there. */
 static il_tensor *attention_forward(il_pass *pass, const gpt *g, const block *b,
-                                    il_tensor *x)
+                                    const past *before, il_tensor *x)
 {
     il_tensor *qkv = il_linear(pass, x, il_use(pass, b->w_qkv), il_use(pass, b->b_qkv));
     il_tensor *pattern = NULL;
-    bool wanted = il_hook_wanted(pass, b->pattern);
-    il_tensor *z = il_causal_attention(pass, qkv_hook(pass, b, g->width, qkv),
-                                       (int32_t)g->heads, wanted ? &pattern : NULL);
+    bool wanted = before == NULL && il_hook_wanted(pass, b->pattern);
+    il_tensor *z;
 
+    qkv = qkv_hook(pass, b, g->width, qkv);
+    if (before != NULL) {
+        z = il_cached_attention(
+            pass, qkv, (int32_t)g->heads, before->at, before->length,
+            before->cache + (b - g->blocks) * cache_size(g, before->length),
+            before->apart);
+    } else {
+        z = il_causal_attention(pass, qkv, (int32_t)g->heads, wanted ? &pattern : NULL);
+    }
     if (wanted) {
         (void)il_hook(pass, b->pattern, pattern); /* read, never put back */
     }
@@ -296,35 +320,37 @@ static il_tensor *mlp_forward(il_pass *pass, const gpt *g, const block *b, il_te
 }
 
 static il_tensor *block_forward(il_pass *pass, const gpt *g, const block *b,
-                                il_tensor *x)
+                                const past *before, il_tensor *x)
 {
     x = il_hook(pass, b->resid_pre, x);
-    x = il_add(
-        pass, x,
-        attention_forward(pass, g, b, norm_forward(pass, &b->ln1, b->normalized1, x)));
+    x = il_add(pass, x,
+               attention_forward(pass, g, b, before,
+                                 norm_forward(pass, &b->ln1, b->normalized1, x)));
     x = il_hook(pass, b->resid_mid, x);
     x = il_add(pass, x,
                mlp_forward(pass, g, b, norm_forward(pass, &b->ln2, b->normalized2, x)));
     return il_hook(pass, b->resid_post, x);
 }
 
-/* The positions' embeddings, (B,T,C): a row for every token, so that they are a site
- * like the others. */
-static il_tensor *positions(il_pass *pass, const gpt *g, int64_t rows, int64_t length)
+/* The embeddings of positions from `first`, (B,T,C): a row for every token, so that
+ * they are a site like the others. */
+static il_tensor *positions(il_pass *pass, const gpt *g, int64_t rows, int64_t length,
+                            int64_t first)
 {
     int32_t *at = il_pass_alloc(pass, (size_t)(rows * length) * sizeof *at);
 
     for (int64_t i = 0; at != NULL && i < rows * length; i++) {
-        at[i] = (int32_t)(i % length);
+        at[i] = (int32_t)(first + i % length);
     }
     return il_reshape(pass,
                       il_gather_rows(pass, il_use(pass, g->w_pos), rows * length, at),
                       IL_SHAPE(rows, length, g->width));
 }
 
-/* Whether the batch's tokens fit; the pass fails with what was expected when they do
- * not. */
-static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens)
+/* Whether the batch's tokens fit after the `at` that went before; the pass fails with
+ * what was expected when they do not. */
+static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens,
+                         int64_t at)
 {
     char message[160];
 
@@ -335,14 +361,38 @@ static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens)
                      "integers");
         return false;
     }
-    if (tokens->shape[1] > g->context) {
+    if (tokens->shape[1] > g->context - at) {
         (void)snprintf(message, sizeof message,
                        "gpt: sequences of %lld tokens, but params.context is %lld",
-                       (long long)tokens->shape[1], (long long)g->context);
+                       (long long)(at + tokens->shape[1]), (long long)g->context);
         il_pass_fail(pass, IL_ERR_SHAPE, message);
         return false;
     }
     return true;
+}
+
+/* tokens (B,T) -> the final norm's (B,T,C), logits handed over; NULL where the tokens
+ * do not fit. */
+static il_tensor *stream_forward(il_pass *pass, const gpt *g, const il_tensor *tokens,
+                                 const past *before)
+{
+    const int64_t at = before != NULL ? before->at : 0;
+    il_tensor *place;
+    il_tensor *x;
+
+    if (!tokens_check(pass, g, tokens, at)) {
+        return NULL;
+    }
+    x = il_hook(pass, g->embed, il_embedding(pass, il_use(pass, g->w_e), tokens));
+    place = il_hook(pass, g->pos_embed,
+                    positions(pass, g, tokens->shape[0], tokens->shape[1], at));
+    x = il_add(pass, x, place);
+    for (int64_t n = 0; n < g->layers; n++) {
+        x = block_forward(pass, g, &g->blocks[n], before, x);
+    }
+    x = norm_forward(pass, &g->ln_final, g->normalized, x);
+    il_output_linear(pass, "logits", x, il_use(pass, g->w_u), NULL);
+    return x;
 }
 
 /* tokens (B,T) -> logits (B,T,V), and the loss of each next token where the batch
@@ -350,32 +400,41 @@ static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens)
 static void gpt_forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     const gpt *g = self;
-    const il_tensor *tokens = il_batch_find(batch, "tokens");
     const il_tensor *next = il_batch_find(batch, "next");
-    il_tensor *place;
-    il_tensor *x;
-    il_tensor *w_u;
+    il_tensor *x = stream_forward(pass, g, il_batch_find(batch, "tokens"), NULL);
 
-    if (!tokens_check(pass, g, tokens)) {
-        return;
-    }
-    x = il_hook(pass, g->embed, il_embedding(pass, il_use(pass, g->w_e), tokens));
-    place = il_hook(pass, g->pos_embed,
-                    positions(pass, g, tokens->shape[0], tokens->shape[1]));
-    x = il_add(pass, x, place);
-    for (int64_t n = 0; n < g->layers; n++) {
-        x = block_forward(pass, g, &g->blocks[n], x);
-    }
-    x = norm_forward(pass, &g->ln_final, g->normalized, x);
-    w_u = il_use(pass, g->w_u);
-    il_output_linear(pass, "logits", x, w_u, NULL);
-    if (next != NULL) {
-        il_loss(pass, "next_token", il_cross_entropy_linear(pass, x, w_u, NULL, next));
+    if (x != NULL && next != NULL) {
+        il_loss(pass, "next_token",
+                il_cross_entropy_linear(pass, x, il_use(pass, g->w_u), NULL, next));
     }
 }
 
-static const il_model_api api = {
-    .struct_size = sizeof(il_model_api), .create = gpt_create, .forward = gpt_forward};
+/* Every block's keys and values. [any] */
+static int64_t gpt_carry_width(const void *self, int64_t length)
+{
+    const gpt *g = self;
+
+    return g->layers * cache_size(g, length);
+}
+
+/* [work] */
+static void gpt_step(const void *self, il_pass *pass, const il_batch *batch, int64_t at,
+                     int64_t length, float *carry)
+{
+    const gpt *g = self;
+    const past before = {.cache = carry,
+                         .apart = gpt_carry_width(g, length),
+                         .at = at,
+                         .length = length};
+
+    (void)stream_forward(pass, g, il_batch_find(batch, "tokens"), &before);
+}
+
+static const il_model_api api = {.struct_size = sizeof(il_model_api),
+                                 .create = gpt_create,
+                                 .forward = gpt_forward,
+                                 .carry_width = gpt_carry_width,
+                                 .step = gpt_step};
 
 IL_PLUGIN("interloop", "1.0.0", "MIT", "The Interloop authors",
           "a GPT whose every activation has a name",

@@ -98,6 +98,22 @@ static uint64_t softmaxes(data *d)
     return hash(hash(h, d->y, T * T), d->z, T * T);
 }
 
+/* x as 70 positions of 47 channels, one at a time and then the rest; y as the cache. */
+static uint64_t attention(data *d)
+{
+    const int64_t c = WIDE / 3;
+    float scores[ROWS];
+
+    memset(d->z, 0, sizeof d->z);
+    for (int64_t at = 0; at < 9; at++) {
+        il_k_cached_attention(d->z + at * c, d->y, scores, d->x + at * WIDE, 1, c, 1,
+                              at, ROWS, 0.3f);
+    }
+    il_k_cached_attention(d->z + 9 * c, d->y, scores, d->x + 9 * WIDE, ROWS - 9, c, 1,
+                          9, ROWS, 0.3f);
+    return hash(hash(START, d->z, ROWS * c), d->y, 2 * ROWS * c);
+}
+
 static uint64_t losses(data *d)
 {
     uint64_t h = START;
@@ -166,6 +182,7 @@ static const struct {
     {"sums", sums, 0x3ae17792bfa0ecf3},
     {"norms", norms, 0x98c4e34ed789a036},
     {"softmaxes", softmaxes, 0xb82fb82e11183fe6},
+    {"attention", attention, 0xc0d0654d4fc04c15},
     {"losses", losses, 0x5e86f0d48e52ebe6},
     {"policies", policies, 0x6d0d80d931e130df},
     {"recurrences", recurrences, 0x1af5559b34e06931},
