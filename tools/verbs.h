@@ -9,6 +9,7 @@ int il_verb_certify(int argc, char **argv);
 int il_verb_config(int argc, char **argv);
 int il_verb_gc(int argc, char **argv);
 int il_verb_plugin(int argc, char **argv);
+int il_verb_rollout(int argc, char **argv);
 int il_verb_report(int argc, char **argv);
 int il_verb_version(int argc, char **argv);
 
