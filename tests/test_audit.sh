@@ -65,6 +65,19 @@ done
 check "not at the first detector's site a second time" \
     [ -z "$(value fitted fresh.linear@blocks.1.hook_resid_post.auroc)" ]
 check "floors stand beside them" [ -n "$(value fitted floor.random.linear.auroc)" ]
+sum=$(find "$folder/runs/.stages" -name '*.safetensors' -exec sha256sum {} + | sort | sha256sum)
+before=$(value fitted probe.auroc)
+check "another audit of a stage that fits" exits 0 run --no-report --stage fitted \
+    --set stages.fitted.audit.fresh='[linear, mlp]'
+check "looks again" says "was there, looks again"
+check "and fits nothing" eval '! says "fits probe"'
+check "it has what it had" [ "$(value fitted probe.auroc)" = "$before" ]
+check "and what is asked for now" [ -n "$(value fitted fresh.mlp.auroc)" ]
+check "another detector" exits 0 run --no-report --stage pretrain \
+    --set detectors.auditor.tokens=all
+check "trains no stage again that shows none" says "pretrain: seed 1 was there"
+check "no state has changed by that" \
+    [ "$(find "$folder/runs/.stages" -name '*.safetensors' -exec sha256sum {} + | sort | sha256sum)" = "$sum" ]
 check "an audit's unknown site is refused before anything runs" exits 2 run --no-report \
     --stage loop --set stages.loop.audit.sites=[blocks.2.hook_resid_pots]
 check "with the nearest" says "did you mean 'blocks.2.hook_resid_post'"

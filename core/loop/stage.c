@@ -140,15 +140,28 @@ static void work_close(il_stage_work *s)
     il_arena_destroy(s->arena);
 }
 
+/* Whether detectors have a part in what a stage shows of itself: through an audit, or
+ * through a signal, be it only watched. */
+static bool shows_detectors(const il_stage_spec *stage)
+{
+    bool shows = stage->audit.given;
+
+    for (size_t i = 0; i < stage->signal_count && !shows; i++) {
+        shows = stage->signals[i].source.kind == IL_SOURCE_DETECTOR ||
+                stage->signals[i].gate.kind == IL_GATE_DETECTOR;
+    }
+    return shows;
+}
+
 /* The record's key is all that observes: the stage as it is written, which holds audit,
- * ledger and watched signals, and the detectors that an audit judges. */
+ * ledger and watched signals, and the detectors where they show. */
 static char *record_folder(const il_stage_work *s)
 {
     const il_node *document = s->job->document;
     const il_node *stages = il_node_get(document, "stages");
-    const il_node *parts[] = {stages != NULL ? il_node_get(stages, s->spec->name)
-                                             : NULL,
-                              il_node_get(document, "detectors")};
+    const il_node *parts[] = {
+        stages != NULL ? il_node_get(stages, s->spec->name) : NULL,
+        shows_detectors(s->spec) ? il_node_get(document, "detectors") : NULL};
     il_text key = {0};
     char *folder;
 
@@ -527,13 +540,32 @@ static il_status write_lineage(const il_stage_work *s, const char *parent,
     return il_state_lineage(s->folder, &key, s->host->run_name, s->label, err);
 }
 
+/* A stage that only fits or looks, whose result is there and was observed in another
+ * way: it is looked at again, and nothing is fitted. The look counts as one more. */
+static il_status look_again(il_stage_work *s, il_error *err)
+{
+    il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "was there, looks again");
+    IL_TRY(il__stage_read(s, s->folder, IL_STATE_RESULT, NULL, false, err));
+    IL_TRY(il_record_open(&s->record, s->record_folder, -1, err));
+    return s->spec->audit.given ? audit_now(s, 0, true, err) : IL_OK;
+}
+
 static il_status compute(il_stage_work *s, const char *parent, il_problems *problems,
                          il_error *err)
 {
+    bool there = il_state_exists(s->folder, IL_STATE_RESULT);
     il_status status;
 
-    IL_TRY(write_lineage(s, parent, err));
-    status = s->spec->train.given ? train(s, problems, err) : fit(s, err);
+    if (s->spec->train.given) {
+        /* What was seen on the way cannot be had from the end: trained once more. */
+        IL_TRY(write_lineage(s, parent, err));
+        status = train(s, problems, err);
+    } else if (there) {
+        status = look_again(s, err);
+    } else {
+        IL_TRY(write_lineage(s, parent, err));
+        status = fit(s, err);
+    }
     if (status != IL_OK) {
         return status;
     }
