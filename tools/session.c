@@ -86,6 +86,9 @@ static int take(il_cli *cli, int option, const char *usage)
     case 'q':
         cli->no_report = true;
         return -1;
+    case 'R':
+        cli->recorded = true;
+        return -1;
     case 'h':
         fputs(usage, stdout);
         fputs(il_cli_common, stdout);
@@ -108,6 +111,7 @@ int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage)
         {"name", required_argument, NULL, 'N'},
         {"workers", required_argument, NULL, 'w'},
         {"no-report", no_argument, NULL, 'q'},
+        {"recorded", no_argument, NULL, 'R'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

@@ -11,34 +11,56 @@
 #include "session.h"
 
 static const char usage[] =
-    "usage: interloop certify PIPELINE --stage NAME [--variant NAME]... [OPTION]...\n"
+    "usage: interloop certify PIPELINE --stage NAME [--variant NAME]... [--recorded]\n"
+    "       [OPTION]...\n"
     "\n"
-    "  Trains the stage twice from the same state on the same data, once as it is and once with\n"
-    "  noise added to the detector's score wherever it enters training, and compares, bit for\n"
-    "  bit and step by step, the parameters that the declared detectors read, with their\n"
-    "  moments. Exit code 1 when they differ though the verdict was closed, else 0.\n"
+    "  Trains the stage twice from the same state, once as it is and once with noise added to\n"
+    "  the detector's score wherever it enters training, rewards included, and compares, bit\n"
+    "  for bit and step by step, the parameters that the declared detectors read, with their\n"
+    "  moments. Rows of a dataset are the same for both runs. Episodes are each run's own, and\n"
+    "  the first update at which they differ is named; with --recorded both are given those\n"
+    "  of the run as it is, so that only gradients can differ. Exit code 1 when what is read\n"
+    "  differs though the verdict was closed, else 0.\n"
     "\n";
+
+/* "; the episodes differ from update 2 on (own, action)", where they do. */
+static void print_data(const il_certificate *c)
+{
+    if (c->data_step != 0) {
+        printf("; the episodes differ from update %lld on (%s)",
+               (long long)c->data_step, c->data);
+    }
+}
 
 static void print(const il_job *job, const il_certificate *c)
 {
+    const il_stage_spec *stage = job->chain[job->chain_count - 1].spec;
+    const char *word = stage->train.updates > 0 ? "update" : "step";
+
     printf("%s%s%s seed %llu: ", job->stage, job->variant[0] != '\0' ? "/" : "",
            job->variant, (unsigned long long)job->seed);
     if (c->held) {
         printf(
-            "certificate holds against %s: what the detectors read kept its bits over %lld "
-            "steps (verdict %s), sha256 %s\n",
-            c->source, (long long)c->steps, c->closed ? "closed" : "open", c->hash);
+            "certificate holds against %s%s: what the detectors read kept its bits over %lld "
+            "%ss (verdict %s)",
+            c->source, c->recorded ? " on recorded episodes" : "", (long long)c->steps,
+            word, c->closed ? "closed" : "open");
+        print_data(c);
+        printf(", sha256 %s\n", c->hash);
     } else {
         printf(
-            "certificate fails against %s: step %lld, tensor %s differs (verdict %s)\n",
-            c->source, (long long)c->step, c->tensor, c->closed ? "closed" : "open");
+            "certificate fails against %s%s: %s %lld, tensor %s differs (verdict %s)",
+            c->source, c->recorded ? " on recorded episodes" : "", word,
+            (long long)c->step, c->tensor, c->closed ? "closed" : "open");
+        print_data(c);
+        printf("\n");
     }
 }
 
 /* ---- certificates.json of the run, for its report ----------------------------------
  */
 
-static bool about(const json_t *entry, const il_job *job, const char *source)
+static bool about(const json_t *entry, const il_job *job, const il_certificate *c)
 {
     const char *stage = json_string_value(json_object_get(entry, "stage"));
     const char *variant = json_string_value(json_object_get(entry, "variant"));
@@ -46,21 +68,27 @@ static bool about(const json_t *entry, const il_job *job, const char *source)
 
     return stage != NULL && strcmp(stage, job->stage) == 0 &&
            strcmp(variant != NULL ? variant : "", job->variant) == 0 && of != NULL &&
-           strcmp(of, source) == 0 &&
+           strcmp(of, c->source) == 0 &&
+           json_is_true(json_object_get(entry, "recorded")) == c->recorded &&
            json_integer_value(json_object_get(entry, "seed")) == (json_int_t)job->seed;
 }
 
 static json_t *entry_of(const il_job *job, const il_certificate *c)
 {
     json_t *variant = job->variant[0] != '\0' ? json_string(job->variant) : json_null();
-    json_t *entry = json_pack(
-        "{s:s, s:o, s:s, s:I, s:b, s:b, s:I, s:s}", "stage", job->stage, "variant",
-        variant, "source", c->source, "seed", (json_int_t)job->seed, "held", c->held,
-        "closed", c->closed, "steps", (json_int_t)c->steps, "sha256", c->hash);
+    json_t *entry = json_pack("{s:s, s:o, s:s, s:I, s:b, s:b, s:b, s:I, s:s}", "stage",
+                              job->stage, "variant", variant, "source", c->source,
+                              "seed", (json_int_t)job->seed, "recorded", c->recorded,
+                              "held", c->held, "closed", c->closed, "steps",
+                              (json_int_t)c->steps, "sha256", c->hash);
 
     if (entry != NULL && !c->held) {
         json_object_set_new(entry, "step", json_integer(c->step));
         json_object_set_new(entry, "tensor", json_string(c->tensor));
+    }
+    if (entry != NULL && c->data_step != 0) {
+        json_object_set_new(entry, "data_step", json_integer(c->data_step));
+        json_object_set_new(entry, "data", json_string(c->data));
     }
     return entry;
 }
@@ -80,7 +108,7 @@ static il_status add_to(const char *path, const il_job *job, const il_certificat
         return il_error_set(err, IL_ERR_INPUT, path, "expected a list of certificates");
     }
     for (size_t i = json_array_size(all); i-- > 0;) {
-        if (about(json_array_get(all, i), job, c->source)) {
+        if (about(json_array_get(all, i), job, c)) {
             (void)json_array_remove(all, i); /* i is there */
         }
     }
@@ -132,8 +160,8 @@ static il_status certify_jobs(il_session *s, const il_cli *cli, bool *broken,
         size_t count = 0;
         il_status status =
             certificates != NULL
-                ? il_certify(&host, &shared, job, certificates, &count, &s->problems,
-                             err)
+                ? il_certify(&host, &shared, job, cli->recorded, certificates, &count,
+                             &s->problems, err)
                 : il_error_set(err, IL_ERR_MEMORY, job->stage, "out of memory");
 
         for (size_t c = 0; c < count; c++) {

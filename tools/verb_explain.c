@@ -58,14 +58,19 @@ static const char *readers_of(page *p, const il_world *w, int64_t site)
 static il_status add_parts(page *p, const il_world *w, il_error *err)
 {
     p->explain.components =
-        il_arena_calloc(p->arena, w->detector_count + 3, sizeof *p->explain.components);
+        il_arena_calloc(p->arena, w->detector_count + 4, sizeof *p->explain.components);
     p->explain.sites =
         il_arena_calloc(p->arena, w->model->site_count + 1, sizeof *p->explain.sites);
     if (p->explain.components == NULL || p->explain.sites == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "explain", "out of memory");
     }
     add_component(p, w->model);
-    add_component(p, w->data);
+    if (w->data != NULL) {
+        add_component(p, w->data);
+    }
+    if (w->environment != NULL) {
+        add_component(p, w->environment);
+    }
     for (size_t d = 0; d < w->detector_count; d++) {
         add_component(p, w->detectors[d]->instance);
     }
@@ -85,18 +90,38 @@ static il_status add_parts(page *p, const il_world *w, il_error *err)
     return IL_OK;
 }
 
+/* "64 episodes of own, 32 episodes of exploratory", or prompts and answers. */
+static void add_rollouts(il_text *out, const il_train_spec *train)
+{
+    for (size_t i = 0; i < train->rollout_count; i++) {
+        const il_rollout_spec *r = &train->rollouts[i];
+
+        il_text_add(out, i == 0 ? "" : " and ");
+        if (r->prompts > 0) {
+            il_text_addf(out, "%lld x %lld answers", (long long)r->prompts,
+                         (long long)(r->samples > 0 ? r->samples : 1));
+        } else {
+            il_text_addf(out, "%lld episodes", (long long)r->episodes);
+        }
+        il_text_addf(out, " (%s: %s)", r->name, r->policy);
+    }
+}
+
 static const char *what_it_does(page *p, const il_stage_spec *stage)
 {
+    const il_train_spec *train = &stage->train;
     il_text text = {0};
     const char *kept;
 
-    if (stage->train.given) {
-        il_text_addf(&text, "%lld steps of %lld rows in %lld lanes%s",
-                     (long long)stage->train.steps, (long long)stage->train.batch,
-                     (long long)stage->train.lanes,
-                     stage->train.shadow != NULL
-                         ? ", upstream of the detector by a shadow"
-                         : "");
+    if (train->given && train->updates > 0) {
+        il_text_addf(&text, "%lld updates of ", (long long)train->updates);
+        add_rollouts(&text, train);
+        il_text_addf(&text, " in %lld lanes", (long long)train->lanes);
+    } else if (train->given) {
+        il_text_addf(
+            &text, "%lld steps of %lld rows in %lld lanes%s", (long long)train->steps,
+            (long long)train->batch, (long long)train->lanes,
+            train->shadow != NULL ? ", upstream of the detector by a shadow" : "");
     }
     for (size_t i = 0; i < stage->fit.count; i++) {
         il_text_addf(&text, "%s%s", i == 0 ? "fits " : ", ", stage->fit.items[i]);
@@ -178,7 +203,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
             if (plan != NULL && il_verdict_demand(plan->verdict, plan->demand, label,
                                                   &refusal) != IL_OK) {
                 il_text_addf(&p->refusals, "%s: error: %s\n", refusal.where,
-                            refusal.message);
+                             refusal.message);
             }
         }
         il_plan_destroy(plan);
@@ -228,9 +253,9 @@ int il_verb_explain(int argc, char **argv)
         if (status == IL_OK) {
             status = explain_all(&p, &session, &err);
         }
-        code = status != IL_OK         ? il_cli_fail(&session, status, &err)
+        code = status != IL_OK       ? il_cli_fail(&session, status, &err)
                : p.refusals.size > 0 ? 2
-                                       : 0;
+                                     : 0;
         /* After the page, where it is seen, and on a stream of its own. */
         fflush(stdout);
         fputs(p.refusals.data != NULL ? p.refusals.data : "", stderr);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "pipeline/batch.h"
 
 /* One of the two runs. */
 typedef struct side {
@@ -75,10 +76,33 @@ static void state_hash(const side *s, const il_word *protected, char hex[IL_HASH
     il_hash_done(h, hex);
 }
 
+/* Notes the first field of the step's episodes that differs, if one does. */
+static void compare_data(const side *a, const side *b, il_certificate *c)
+{
+    const il_train_spec *train = &a->trainer->stage->train;
+    const il_micro *left = NULL;
+    const il_micro *right = NULL;
+    size_t count = 0;
+
+    left = il_trainer_micros(a->trainer, &count);
+    right = il_trainer_micros(b->trainer, &count);
+    for (size_t i = 0; i < count && c->data_step == 0; i++) {
+        const char *field = il_batch_difference(left[i].batch, right[i].batch);
+
+        if (field != NULL) {
+            c->data_step = c->steps;
+            (void)snprintf(c->data, sizeof c->data, "%s%s%s",
+                           train->rollout_count > 0 ? train->rollouts[left[i].lot].name
+                                                    : "",
+                           train->rollout_count > 0 ? ", " : "", field);
+        }
+    }
+}
+
 static il_status compare(side *a, side *b, const il_word *protected, il_certificate *c,
                          il_error *err)
 {
-    int64_t steps = a->trainer->stage->train.steps;
+    int64_t steps = il_train_length(&a->trainer->stage->train);
 
     c->held = true;
     for (c->steps = 0; c->steps < steps;) {
@@ -87,6 +111,7 @@ static il_status compare(side *a, side *b, const il_word *protected, il_certific
         IL_TRY(il_trainer_step(a->trainer, false, err));
         IL_TRY(il_trainer_step(b->trainer, false, err));
         c->steps++;
+        compare_data(a, b, c);
         tensor = difference(a, b, protected);
         if (tensor != NULL) {
             c->held = false;
@@ -107,14 +132,16 @@ static void protect(const il_trainer *t, il_word *out)
     }
 }
 
-static bool closed_for(const il_plan *plan, const char *source)
+/* Whether the verdict closes all of `channels` from a source to every reader that a
+ * demand binds. */
+static bool closed_for(const il_plan *plan, const char *source, unsigned channels)
 {
     for (size_t i = 0; i < plan->verdict->pair_count; i++) {
         const il_verdict_pair *pair = &plan->verdict->pairs[i];
 
         if (strcmp(plan->flow.sources[pair->source].name, source) == 0 &&
             !plan->flow.readers[pair->reader].audit_only &&
-            (il_verdict_open(pair) & IL_DEMAND_SEALED) != 0) {
+            (il_verdict_open(pair) & channels) != 0) {
             return false;
         }
     }
@@ -133,7 +160,8 @@ static int detector_at(const il_world *w, const char *name)
 
 static il_status certify_source(const il_stage_host *host, const il_host *shared,
                                 const il_job *job, const il_plan *plan, size_t source,
-                                il_certificate *c, il_problems *problems, il_error *err)
+                                bool recorded, il_certificate *c, il_problems *problems,
+                                il_error *err)
 {
     side a = {0};
     side b = {0};
@@ -151,10 +179,14 @@ static il_status certify_source(const il_stage_host *host, const il_host *shared
     }
     if (status == IL_OK) {
         c->source = plan->flow.sources[source].name;
-        c->closed = closed_for(plan, c->source);
+        c->recorded = recorded && plan->flow.rollouts;
         b.trainer->terms->scrambled = detector_at(b.world, c->source);
+        b.trainer->follow = c->recorded ? a.trainer : NULL;
         protect(a.trainer, protected);
         status = compare(&a, &b, protected, c, err);
+        c->closed = closed_for(plan, c->source,
+                               !c->held && c->data_step != 0 ? IL_DEMAND_ISOLATED
+                                                             : IL_DEMAND_SEALED);
     }
     free(protected);
     side_close(&a);
@@ -168,8 +200,8 @@ static const char *detector_name(const il_job *job, const char *name)
 }
 
 il_status il_certify(const il_stage_host *host, const il_host *shared,
-                     const il_job *job, il_certificate *out, size_t *count,
-                     il_problems *problems, il_error *err)
+                     const il_job *job, bool recorded, il_certificate *out,
+                     size_t *count, il_problems *problems, il_error *err)
 {
     const il_stage_spec *stage = job->chain[job->chain_count - 1].spec;
     side probe = {0};
@@ -203,8 +235,8 @@ il_status il_certify(const il_stage_host *host, const il_host *shared,
     for (size_t i = 0; status == IL_OK && i < plan->flow.source_count; i++) {
         if (plan->flow.sources[i].presses) {
             memset(&out[*count], 0, sizeof *out);
-            status =
-                certify_source(host, shared, job, plan, i, &out[*count], problems, err);
+            status = certify_source(host, shared, job, plan, i, recorded, &out[*count],
+                                    problems, err);
             if (status == IL_OK) {
                 out[*count].source = detector_name(job, plan->flow.sources[i].name);
                 (*count)++;

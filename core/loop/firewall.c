@@ -89,6 +89,9 @@ static void spread(judge *j)
     il_bits_copy(j->pressed, j->early, j->words);
     close_over(j, j->pressed, false);
     il_bits_copy(j->moved, j->pressed, j->words);
+    if (f->sources[j->source].taught != NULL) {
+        il_bits_or(j->moved, f->sources[j->source].taught, j->words);
+    }
     close_over(j, j->moved, true);
 }
 
@@ -383,7 +386,7 @@ static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *
 {
     const il_flow *f = j->flow;
 
-    if (!f->rollouts) {
+    if (!f->rollouts && f->sources[j->source].taught == NULL) {
         cell->opening = IL_NOT_APPLICABLE;
         return;
     }
@@ -496,22 +499,24 @@ const il_verdict *il_firewall_judge(il_arena *arena, const il_flow *flow)
     size_t most = flow->source_count * flow->reader_count;
     il_verdict *v = il_arena_calloc(arena, 1, sizeof *v);
     il_word **pressed = il_arena_calloc(arena, flow->source_count + 1, sizeof *pressed);
+    il_word **moved = il_arena_calloc(arena, flow->source_count + 1, sizeof *moved);
     il_verdict_pair *pairs = il_arena_calloc(arena, most + 1, sizeof *pairs);
 
     j.stepped = new_bits(&j);
     j.shared = new_bits(&j);
     j.since = il_arena_calloc(arena, flow->bits + 1, sizeof *j.since);
-    if (j.since == NULL || v == NULL || pressed == NULL || pairs == NULL || j.failed) {
+    if (j.since == NULL || v == NULL || pressed == NULL || moved == NULL ||
+        pairs == NULL || j.failed) {
         return NULL;
     }
-    *v = (il_verdict){.flow = flow, .pairs = pairs, .pressed = pressed};
+    *v = (il_verdict){.flow = flow, .pairs = pairs, .pressed = pressed, .moved = moved};
     for (size_t s = 0; s < flow->signal_count; s++) {
         il_bits_or(j.stepped, flow->signals[s].updates, j.words);
     }
     for (j.source = 0; j.source < flow->source_count; j.source++) {
         j.pressed = pressed[j.source] = new_bits(&j);
         j.early = new_bits(&j);
-        j.moved = new_bits(&j);
+        j.moved = moved[j.source] = new_bits(&j);
         if (j.failed) {
             return NULL;
         }

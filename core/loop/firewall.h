@@ -66,6 +66,7 @@ typedef struct il_flow_draw {
 typedef struct il_flow_source {
     const char *name;
     const il_word *inherited; /* P(T) that came with the state; NULL: none */
+    const il_word *taught;    /* what learned from rows that it chose, likewise */
     bool presses;             /* it has a channel other than monitor in this stage */
     /* The requirement, of this stage or an ancestor, that reads it, as it is written
      * ("probe.auroc >= 0.94"); NULL: none does. */
@@ -158,6 +159,7 @@ typedef struct il_verdict {
     il_verdict_pair *pairs;
     size_t pair_count;
     il_word *const *pressed; /* P(T) by source, il_bits_words(flow->bits) words each */
+    il_word *const *moved;   /* and with it what learned from rows that it chose */
 } il_verdict;
 
 /* Judges every pair. The verdict lives in the arena; NULL when memory is out. */

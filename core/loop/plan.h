@@ -4,23 +4,8 @@
 #define IL_LOOP_PLAN_H
 
 #include "loop/firewall.h"
+#include "loop/pressed.h"
 #include "loop/trainer.h"
-
-/* By detector: the parameters that its pressure has changed so far, P(T); words of the
- * model's parameters. */
-typedef struct il_pressed {
-    size_t detectors;
-    size_t words;
-    il_word *bits; /* [detectors][words] */
-} il_pressed;
-
-il_status il_pressed_create(il_pressed *p, const il_world *w, il_error *err);
-void il_pressed_free(il_pressed *p);
-il_word *il_pressed_of(const il_pressed *p, size_t detector);
-/* {"probe": ["blocks.3.mlp.W_in", ...]}, and back; names that are gone are an error. */
-json_t *il_pressed_json(const il_pressed *p, const il_world *w);
-il_status il_pressed_read(il_pressed *p, const il_world *w, const json_t *json,
-                          il_error *err);
 
 typedef struct il_plan {
     il_arena *arena;
@@ -39,7 +24,8 @@ typedef struct il_plan {
 il_status il_plan_make(il_plan **out, const il_trainer *t, const il_pressed *pressed,
                        const il_job_step *chain, size_t chain_count, il_error *err);
 void il_plan_destroy(il_plan *p); /* takes NULL */
-/* Adds what this stage presses to `pressed`. */
+/* Adds to `pressed` what this stage presses, and what learns from rows that it chose.
+ */
 void il_plan_inherit(const il_plan *p, const il_trainer *t, il_pressed *pressed);
 /* The entry of plan.json for a variant. */
 json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,

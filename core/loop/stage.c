@@ -248,8 +248,7 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
         status = il__stage_references(&s, at, err);
     }
     if (status == IL_OK && pressed != NULL) {
-        memcpy(pressed->bits, s.pressed.bits,
-               s.pressed.detectors * s.pressed.words * sizeof *pressed->bits);
+        il_pressed_copy(pressed, &s.pressed);
     }
     work_close(&s);
     return status;

@@ -130,6 +130,7 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
     if (status == IL_OK) {
         json_object_set(json, "contracts", contracts);
         json_object_set_new(json, "pressed", il_pressed_json(&s->pressed, w));
+        json_object_set_new(json, "taught", il_pressed_taught_json(&s->pressed, w));
         json_object_set(json, "fitted", s->fitted);
         json_object_set_new(json, "step",
                             json_integer(trainer != NULL ? trainer->step : 0));
@@ -204,7 +205,8 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
     }
     if (status == IL_OK) {
         status = il_pressed_read(&s->pressed, w,
-                                 json_object_get(state->json, "pressed"), err);
+                                 json_object_get(state->json, "pressed"),
+                                 json_object_get(state->json, "taught"), err);
     }
     if (status == IL_OK) {
         (void)json_object_update(s->fitted, json_object_get(state->json, "fitted"));

@@ -1,0 +1,553 @@
+/* The facts that the firewall judges, taken off a planned trainer.
+ *
+ * The universe of parameters is the model's, then, with a shadow, the shadow's, then
+ * those of each reference. */
+#include <string.h>
+#include "loop/plan_private.h"
+
+typedef struct facts {
+    il_plan *plan;
+    const il_trainer *t;
+    size_t n;          /* parameters */
+    size_t words;      /* of the flow's universe */
+    size_t references; /* the first bit of theirs */
+    size_t *source_of; /* [source]: its detector */
+    const il_job_step *chain;
+    size_t chain_count;
+} facts;
+
+static il_word *set_new(const facts *f)
+{
+    return il_arena_calloc(f->plan->arena, f->words, sizeof(il_word));
+}
+
+/* A set of parameters in the flow's universe: in the first of two passes what is
+ * downstream is the shadow's. */
+static il_word *lift(const facts *f, const il_word *set, int kind)
+{
+    il_word *out = set_new(f);
+    bool shadow = f->t->terms->shadow >= 0 && kind == IL_PASS_FIRST;
+
+    for (size_t i = 0; out != NULL && i < f->n; i++) {
+        if (il_bits_has(set, i)) {
+            il_bits_set(out,
+                        shadow && il_bits_has(f->t->terms->below, i) ? f->n + i : i);
+        }
+    }
+    return out;
+}
+
+/* Adds a set's parameters, as a reference holds them. */
+static void add_reference(const facts *f, il_word *out, size_t reference,
+                          const il_word *set)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (set == NULL || il_bits_has(set, i)) {
+            il_bits_set(out, f->references + reference * f->n + i);
+        }
+    }
+}
+
+static il_status no_memory(il_error *err)
+{
+    return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
+}
+
+static il_status add_names(facts *f, il_error *err)
+{
+    const il_store *store = f->t->world->model->store;
+    const il_pipeline *p = f->t->world->pipeline;
+    const char **names =
+        il_arena_calloc(f->plan->arena, f->plan->flow.bits + 1, sizeof *names);
+
+    if (names == NULL) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < f->n; i++) {
+        names[i] = store->items[i].name;
+        if (f->t->terms->shadow >= 0) {
+            names[f->n + i] = il_arena_printf(f->plan->arena, "%s (shadow)", names[i]);
+        }
+        for (size_t r = 0; r < p->reference_count; r++) {
+            names[f->references + r * f->n + i] = il_arena_printf(
+                f->plan->arena, "%s (%s)", names[i], p->references[r].name);
+        }
+    }
+    f->plan->flow.names = names;
+    return IL_OK;
+}
+
+/* ---- sources -------------------------------------------------------------------- */
+
+static bool enters(const il_term *term, size_t detector)
+{
+    return term->trains &&
+           (term->detector == (int)detector || term->gate == (int)detector);
+}
+
+static const char *requirement(facts *f, const char *detector)
+{
+    size_t n = strlen(detector);
+
+    for (size_t s = 0; s < f->chain_count; s++) {
+        for (size_t i = 0; i < f->chain[s].spec->requirement_count; i++) {
+            const il_require_spec *r = &f->chain[s].spec->requirements[i];
+
+            if (strncmp(r->metric, detector, n) == 0 && r->metric[n] == '.') {
+                return il_arena_printf(f->plan->arena, "%s %s", r->metric, r->text);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Whether a detector pressed on a stage of the chain, up to the one that a reference
+ * is a copy of. A stage that is not in the chain has pressed as far as anyone knows. */
+static bool pressed_by_then(const facts *f, const il_reference_spec *r,
+                            const char *detector)
+{
+    bool pressed = false;
+
+    for (size_t c = 0; c < f->chain_count; c++) {
+        const il_stage_spec *stage = f->chain[c].spec;
+
+        for (size_t i = 0; i < stage->signal_count; i++) {
+            const il_signal_spec *s = &stage->signals[i];
+
+            pressed |= s->channel != IL_CHANNEL_MONITOR &&
+                       ((s->source.kind == IL_SOURCE_DETECTOR &&
+                         strcmp(s->source.name, detector) == 0) ||
+                        (s->gate.kind == IL_GATE_DETECTOR &&
+                         strcmp(s->gate.name, detector) == 0));
+        }
+        if (strcmp(stage->name, r->of_stage) == 0) {
+            return pressed;
+        }
+    }
+    return true;
+}
+
+/* What came with the state, and with the references: a frozen one is as its stage left
+ * it, which is no more than what has been changed since. */
+static const il_word *inherit(const facts *f, const char *detector,
+                              const il_word *changed)
+{
+    const il_pipeline *p = f->t->world->pipeline;
+    il_word *out = lift(f, changed, IL_PASS_SECOND);
+
+    for (size_t r = 0; out != NULL && r < p->reference_count; r++) {
+        const il_reference_spec *spec = &p->references[r];
+
+        if (spec->of_stage != NULL && pressed_by_then(f, spec, detector)) {
+            add_reference(f, out, r, changed);
+        }
+    }
+    return out;
+}
+
+static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
+{
+    const il_world *w = f->t->world;
+    il_flow_source *sources =
+        il_arena_calloc(f->plan->arena, w->detector_count + 1, sizeof *sources);
+    size_t count = 0;
+
+    f->source_of =
+        il_arena_calloc(f->plan->arena, w->detector_count + 1, sizeof *f->source_of);
+    if (sources == NULL || f->source_of == NULL) {
+        return no_memory(err);
+    }
+    for (size_t d = 0; d < w->detector_count; d++) {
+        bool presses = false;
+
+        for (size_t i = 0; i < f->t->terms->count; i++) {
+            presses = presses || enters(&f->t->terms->items[i], d);
+        }
+        if (presses || il_bits_any(il_pressed_of(pressed, d), pressed->words)) {
+            il_flow_source *s = &sources[count];
+
+            s->name = w->detectors[d]->spec->name;
+            s->inherited = inherit(f, s->name, il_pressed_of(pressed, d));
+            if (il_bits_any(il_pressed_taught(pressed, d), pressed->words)) {
+                s->taught = inherit(f, s->name, il_pressed_taught(pressed, d));
+            }
+            s->presses = presses;
+            s->required = requirement(f, s->name);
+            f->source_of[count++] = d;
+        }
+    }
+    f->plan->flow.sources = sources;
+    f->plan->flow.source_count = count;
+    return IL_OK;
+}
+
+/* ---- signals -------------------------------------------------------------------- */
+
+static bool reinforces(const il_term *term)
+{
+    return term->trains && term->channel == IL_CHANNEL_REWARD;
+}
+
+/* Whether a detector's reading is a part of the return. */
+static bool in_return(const il_terms *terms, int detector)
+{
+    for (size_t i = 0; i < terms->count; i++) {
+        const il_term *term = &terms->items[i];
+
+        if (reinforces(term) && term->kind == IL_TERM_REWARD &&
+            (term->detector == detector || term->gate == detector)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a term of the return has in common with the others, in the words of a path;
+ * NULL: nothing. */
+static const char *in_common(const facts *f, const il_term *term)
+{
+    const il_algorithm_spec *a = &f->t->stage->train.algorithm;
+
+    switch (term->kind) {
+    case IL_TERM_BASELINE:
+        return "the baseline";
+    case IL_TERM_VALUE:
+        return "the value's target";
+    case IL_TERM_REWARD:
+        if (a->kind == IL_ALGORITHM_PPO) {
+            return "what is clipped by the advantage of all rewards";
+        }
+        if (a->kind == IL_ALGORITHM_GROUP_RELATIVE ? a->divide_by_std
+                                                   : a->normalize_batch) {
+            return "the advantages' common scale";
+        }
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* How a source's score enters a term, and through what. */
+static uint8_t how_enters(const facts *f, const il_term *term, int d,
+                          const char **shared)
+{
+    uint8_t how = IL_ENTERS_NOT;
+
+    if (term->detector == d) {
+        how |= reinforces(term) ? IL_ENTERS_CONSTANT : IL_ENTERS_SCORE;
+    }
+    if (term->gate == d) {
+        how |= (uint8_t)(IL_ENTERS_CONSTANT |
+                         (term->spec->gate.through ? IL_ENTERS_SCORE : 0));
+    }
+    if (how == IL_ENTERS_NOT && reinforces(term) && in_return(f->t->terms, d)) {
+        *shared = in_common(f, term);
+        how = *shared != NULL ? IL_ENTERS_CONSTANT : IL_ENTERS_NOT;
+    }
+    return how;
+}
+
+static il_status add_signal(facts *f, il_flow_signal *s, const il_term *term, int kind,
+                            il_error *err)
+{
+    size_t sources = f->plan->flow.source_count;
+    uint8_t *how = il_arena_calloc(f->plan->arena, sources + 1, sizeof *how);
+    const il_word **score = il_arena_calloc(f->plan->arena, sources + 1, sizeof *score);
+    const char **shared =
+        il_arena_calloc(f->plan->arena, sources + 1, sizeof(const char *));
+    il_word *v = lift(f, term->v[kind], kind);
+
+    if (how == NULL || score == NULL || shared == NULL || v == NULL) {
+        return no_memory(err);
+    }
+    if (term->weigh_v != NULL) {
+        il_bits_or(v, lift(f, term->weigh_v, kind), f->words);
+    }
+    if (term->reference >= 0) {
+        add_reference(f, v, (size_t)term->reference, NULL);
+    }
+    s->name =
+        kind == IL_PASS_FIRST && f->t->terms->shadow >= 0
+            ? il_arena_printf(f->plan->arena, "%s (shadow pass)", term->spec->name)
+            : term->spec->name;
+    s->g = lift(f, term->g[kind], kind);
+    s->v = v;
+    s->updates = lift(f, term->updates[kind], kind);
+    for (size_t j = 0; j < sources; j++) {
+        score[j] = lift(f, term->score_g, kind);
+        how[j] = how_enters(f, term, (int)f->source_of[j], &shared[j]);
+    }
+    s->enters = how;
+    s->score_g = score;
+    s->shared = shared;
+    s->chosen_by = term->own ? lift(f, f->t->terms->acts_v, kind) : NULL;
+    s->reward = reinforces(term);
+    s->implicit = term->implicit;
+    return IL_OK;
+}
+
+/* A moving average follows the model tensor by tensor, as if a signal of its own
+ * updated each. */
+static il_status add_averages(facts *f, il_flow_signal *signals, size_t *count,
+                              il_error *err)
+{
+    const il_pipeline *p = f->t->world->pipeline;
+
+    for (size_t r = 0; r < p->reference_count; r++) {
+        for (size_t i = 0; p->references[r].of_stage == NULL && i < f->n; i++) {
+            il_word *follows = set_new(f);
+            il_word *copy = set_new(f);
+
+            if (follows == NULL || copy == NULL) {
+                return no_memory(err);
+            }
+            il_bits_set(follows, i);
+            il_bits_set(copy, f->references + r * f->n + i);
+            signals[(*count)++] = (il_flow_signal){
+                .name = il_arena_printf(f->plan->arena, "%s (moving average)",
+                                        p->references[r].name),
+                .g = set_new(f),
+                .v = follows,
+                .updates = copy,
+                .implicit = true};
+        }
+    }
+    return IL_OK;
+}
+
+static il_status add_signals(facts *f, il_error *err)
+{
+    const il_terms *terms = f->t->terms;
+    size_t most = 2 * terms->count + f->n * f->t->world->pipeline->reference_count;
+    il_flow_signal *signals =
+        il_arena_calloc(f->plan->arena, most + 1, sizeof *signals);
+    size_t count = 0;
+
+    if (signals == NULL) {
+        return no_memory(err);
+    }
+    for (int kind = 0; kind < IL_PASS_KINDS; kind++) {
+        for (size_t i = 0; i < terms->count; i++) {
+            if (terms->items[i].runs[kind]) {
+                IL_TRY(add_signal(f, &signals[count], &terms->items[i], kind, err));
+                count++;
+            }
+        }
+    }
+    IL_TRY(add_averages(f, signals, &count, err));
+    f->plan->flow.signals = signals;
+    f->plan->flow.signal_count = count;
+    return IL_OK;
+}
+
+/* What a signal could learn from that no policy of the model's chose. */
+static void add_offline(facts *f)
+{
+    const il_train_spec *train = &f->t->stage->train;
+    const il_instance *env = f->t->world->environment;
+    const il_environment_api *api = env != NULL ? il_instance_environment(env) : NULL;
+    const il_named *policies = NULL;
+    int64_t episodes = 0;
+    int32_t count = 0;
+
+    for (size_t i = 0; i < train->rollout_count; i++) {
+        if (strcmp(train->rollouts[i].policy, "own") != 0) {
+            f->plan->flow.offline = train->rollouts[i].name;
+            return;
+        }
+        episodes = train->rollouts[i].episodes;
+    }
+    if (api != NULL && api->policies != NULL) {
+        policies = api->policies(env->self, &count);
+    }
+    if (count > 0) {
+        f->plan->flow.offline = "explore";
+        f->plan->flow.declare_offline = il_arena_printf(
+            f->plan->arena, "train.rollouts.explore: {policy: %s, episodes: %lld}",
+            policies[0].name, (long long)episodes);
+    }
+}
+
+/* ---- readers -------------------------------------------------------------------- */
+
+static bool plays_text(const il_world *w)
+{
+    return w->environment == NULL ||
+           il_instance_environment(w->environment)->form == IL_ENVIRONMENT_TEXT;
+}
+
+/* What the model's own policy draws. Where no stage plans that, anything in the model
+ * may have a part in it. */
+static il_flow_draw own_draw(const facts *f)
+{
+    const il_terms *terms = f->t->terms;
+    il_word *by = terms->acts_v != NULL && terms->own != 0
+                      ? lift(f, terms->acts_v, IL_PASS_SECOND)
+                      : set_new(f);
+
+    for (size_t i = 0; by != NULL && terms->own == 0 && i < f->n; i++) {
+        il_bits_set(by, i);
+    }
+    return (il_flow_draw){by, plays_text(f->t->world)
+                                  ? "text that the model writes"
+                                  : "episodes that the model plays"};
+}
+
+static bool refits_on_own(const il_refit_spec *refit, bool trains_on_own)
+{
+    for (size_t i = 0; i < refit->rollout_count; i++) {
+        if (strcmp(refit->rollouts[i].policy, "own") == 0) {
+            return true;
+        }
+    }
+    return refit->kind == IL_REFIT_ONLINE && trains_on_own;
+}
+
+static void add_detector(const facts *f, size_t d, il_flow_reader *r)
+{
+    const il_world *w = f->t->world;
+    const il_detector_spec *spec = w->detectors[d]->spec;
+
+    r->name = spec->name;
+    r->reads = lift(f, f->t->terms->reads[d], IL_PASS_SECOND);
+    for (size_t i = 0; spec->on != NULL && i < w->pipeline->reference_count; i++) {
+        if (strcmp(w->pipeline->references[i].name, spec->on) == 0) {
+            il_word *reads = set_new(f);
+
+            add_reference(f, reads, i, f->t->terms->reads[d]);
+            r->reads = reads;
+        }
+    }
+    r->rezeroed = spec->refit.kind == IL_REFIT_FROZEN && spec->rezero.split != NULL;
+    r->moves = r->rezeroed || spec->refit.kind != IL_REFIT_FROZEN;
+    r->vault = spec->vault;
+    if (f->t->terms->own != 0) {
+        r->inputs = own_draw(f);
+    }
+    if (refits_on_own(&spec->refit, f->t->terms->own != 0)) {
+        r->anchors = own_draw(f);
+    }
+}
+
+/* What the audit reads besides: the same detectors on what the policy does where the
+ * stage trains on given rows, and on given rows where it trains on what that does. */
+static void add_audited(const facts *f, il_flow_reader *readers, size_t *count)
+{
+    const il_world *w = f->t->world;
+    const il_audit_spec *audit = &f->t->stage->audit;
+    bool text = plays_text(w);
+    bool own = f->t->terms->own != 0;
+    bool samples = w->data != NULL && il_instance_dataset(w->data)->prompt != NULL;
+    bool plays =
+        audit->rollouts.policy != NULL && strcmp(audit->rollouts.policy, "own") == 0;
+    bool given = audit->splits.count > 0 || audit->reference.policy != NULL;
+    const char *what = own    ? text ? "given text" : "given episodes"
+                       : text ? "sampled text"
+                              : "own episodes";
+
+    if (!audit->given || !(own ? given : samples || plays)) {
+        return;
+    }
+    for (size_t d = 0; d < w->detector_count; d++) {
+        il_flow_reader *r = &readers[(*count)++];
+
+        *r = readers[d];
+        r->name = il_arena_printf(f->plan->arena, "%s on %s", readers[d].name, what);
+        r->audit_only = true;
+        r->inputs = own ? (il_flow_draw){NULL, NULL} : own_draw(f);
+    }
+}
+
+static il_status add_readers(facts *f, il_error *err)
+{
+    const il_world *w = f->t->world;
+    const il_audit_spec *audit = &f->t->stage->audit;
+    il_flow_reader *readers =
+        il_arena_calloc(f->plan->arena, 2 * w->detector_count + 2, sizeof *readers);
+    size_t count = 0;
+
+    if (readers == NULL) {
+        return no_memory(err);
+    }
+    for (size_t d = 0; d < w->detector_count; d++) {
+        add_detector(f, d, &readers[count++]);
+    }
+    add_audited(f, readers, &count);
+    if (audit->given && audit->fresh.count > 0 && w->detector_count > 0) {
+        il_flow_reader *r = &readers[count++];
+
+        *r = readers[0];
+        r->name = "fresh readers";
+        r->moves = false;
+        r->vault = false;
+        r->audit_only = true;
+    }
+    f->plan->flow.readers = readers;
+    f->plan->flow.reader_count = count;
+    return IL_OK;
+}
+
+/* ---- clip groups ---------------------------------------------------------------- */
+
+static bool clip_has(const il_clip_spec *clip, const char *group)
+{
+    for (size_t i = 0; i < clip->groups.count; i++) {
+        if (strcmp(clip->groups.items[i], group) == 0) {
+            return true;
+        }
+    }
+    return clip->all;
+}
+
+static il_status add_clips(facts *f, il_error *err)
+{
+    const il_train_spec *spec = &f->t->stage->train;
+    const il_store *store = f->t->world->model->store;
+    il_flow_clip *clips =
+        il_arena_calloc(f->plan->arena, 2 * spec->clip_count + 1, sizeof *clips);
+    il_word *members =
+        il_arena_calloc(f->plan->arena, il_bits_words(f->n), sizeof *members);
+    int kinds = f->t->terms->shadow >= 0 ? 2 : 1;
+    size_t count = 0;
+
+    if (clips == NULL || members == NULL) {
+        return no_memory(err);
+    }
+    for (size_t c = 0; c < spec->clip_count; c++) {
+        for (int kind = 0; kind < kinds; kind++) {
+            il_bits_clear(members, il_bits_words(f->n));
+            for (size_t p = 0; p < f->n; p++) {
+                if (clip_has(&spec->clips[c], store->items[p].group) &&
+                    f->t->stepped[kind][p]) {
+                    il_bits_set(members, p);
+                }
+            }
+            clips[count].name =
+                spec->clips[c].all ? "all" : spec->clips[c].groups.items[0];
+            clips[count++].members = lift(f, members, kind);
+        }
+    }
+    f->plan->flow.clips = clips;
+    f->plan->flow.clip_count = count;
+    return IL_OK;
+}
+
+il_status il__plan_facts(il_plan *plan, const il_trainer *t, const il_pressed *pressed,
+                         const il_job_step *chain, size_t chain_count, il_error *err)
+{
+    const il_pipeline *p = t->world->pipeline;
+    facts f = {.plan = plan, .t = t, .chain = chain, .chain_count = chain_count};
+
+    f.n = t->world->model->store->count;
+    f.references = t->terms->shadow >= 0 ? 2 * f.n : f.n;
+    plan->flow.bits = f.references + p->reference_count * f.n;
+    f.words = il_bits_words(plan->flow.bits);
+    plan->flow.moments_continue = t->stage->train.continue_optimizer;
+    plan->flow.rollouts = t->terms->own != 0;
+    IL_TRY(add_names(&f, err));
+    IL_TRY(add_sources(&f, pressed, err));
+    IL_TRY(add_signals(&f, err));
+    add_offline(&f);
+    IL_TRY(add_readers(&f, err));
+    return add_clips(&f, err);
+}
