@@ -27,3 +27,9 @@ for size in s m; do
         echo "  PyTorch: $python has none, nothing to compare with"
     fi
 done
+
+# Answers drawn with a cache of keys and values: Little Atlas's model, 128 at once.
+"$build/bench/bench_sample" "$root/tools/bench/sample.yaml" $((10 * rounds)) 128 "$build/plugins"
+if "$python" -c 'import torch' 2>/dev/null; then
+    "$python" "$root/tools/bench/sample_torch.py" "$rounds" 128 1
+fi
