@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/compiler.h"
+#include "base/pages.h"
 
 enum { ALIGN = 64 };
 
@@ -73,7 +74,7 @@ static chunk *chunk_next(il_arena *a, size_t bytes)
             return NULL;
         }
         total = total / ALIGN * ALIGN;
-        c = aligned_alloc(ALIGN, total);
+        c = il_pages_alloc(total);
         if (c == NULL) {
             return NULL;
         }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "interloop/rng.h"
 #include "base/compiler.h"
+#include "base/pages.h"
 
 enum { LINE = 16 }; /* floats in a 64-byte line */
 
@@ -130,7 +131,7 @@ il_status il_store_add(il_store *s, const char *name, const char *group, int32_t
 float *il_store_block(const il_store *s)
 {
     size_t bytes = s->total > 0 ? (size_t)s->total * sizeof(float) : 64;
-    float *block = aligned_alloc(64, bytes);
+    float *block = il_pages_alloc(bytes);
 
     if (block != NULL) {
         memset(block, 0, bytes);
