@@ -8,19 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "tensor/tiles.h"
 
-enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 }; /* CBLAS's codes */
-
-typedef void sgemm(int order, int ta, int tb, int m, int n, int k, float alpha,
-                   const float *a, int lda, const float *b, int ldb, float beta,
-                   float *c, int ldc);
 typedef char *get_text(void);
 typedef void set_threads(int count);
 
 struct il_blas {
     void *library; /* NULL until it is loaded */
     bool portable;
-    sgemm *gemm;
+    bool tiles; /* the kernel multiplies small matrices where they lie */
+    il_sgemm *gemm;
     const char *kernel;
     const char *version;
 };
@@ -100,6 +97,7 @@ static il_status load(struct il_blas *b, bool portable, il_error *err)
         (void)dlclose(library);
         return IL_ERR_UNSUPPORTED;
     }
+    b->tiles = strcasecmp(b->kernel, "SkylakeX") == 0;
     b->portable = portable;
     b->library = library;
     return IL_OK;
@@ -152,6 +150,11 @@ void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
         }
         return;
     }
-    blas->gemm(ROW_MAJOR, ta ? TRANSPOSED : PLAIN, tb ? TRANSPOSED : PLAIN, (int)m,
-               (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    if (blas->tiles && il_tiles_suit(m, n, k)) {
+        il_tiles_gemm(blas->gemm, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
+    blas->gemm(IL_ROW_MAJOR, ta ? IL_TRANSPOSED : IL_PLAIN,
+               tb ? IL_TRANSPOSED : IL_PLAIN, (int)m, (int)n, (int)k, alpha, a,
+               (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }

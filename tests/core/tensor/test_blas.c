@@ -58,7 +58,8 @@ static void compare(const il_blas *blas, bool ta, bool tb, int m, int n, int k,
 START_TEST(products_agree_with_three_loops)
 {
     const il_blas *blas = open_blas(_i & 1);
-    const int sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {17, 33, 65}, {64, 48, 1}, {2, 3, 0}};
+    const int sizes[][3] = {{1, 1, 1}, {3, 5, 7},      {17, 33, 65},  {64, 48, 1},
+                            {2, 3, 0}, {100, 16, 130}, {97, 131, 64}, {32, 79, 300}};
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (int way = 0; way < 4; way++) {
