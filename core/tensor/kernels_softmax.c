@@ -61,13 +61,26 @@ void il_k_log_softmax_backward(float *dx, const float *dy, const float *y, int64
     }
 }
 
+/* The first `n` of a row of t, filled up to whole vectors: with a rest of up to fifteen
+ * numbers one by one, short rows would take twice the time. */
+IL_INLINE int64_t whole_vectors(int64_t n, int64_t t)
+{
+    int64_t filled = (n + LANES - 1) / LANES * LANES;
+
+    return filled < t ? filled : t;
+}
+
 IL_CLONES
 void il_k_causal_softmax(float *p, int64_t t, float scale)
 {
     for (int64_t i = 0; i < t; i++) {
         float *row = p + i * t;
+        int64_t filled = whole_vectors(i + 1, t);
 
-        softmax_row(row, row, scale, i + 1);
+        for (int64_t j = i + 1; j < filled; j++) {
+            row[j] = -INFINITY;
+        }
+        softmax_row(row, row, scale, filled);
         for (int64_t j = i + 1; j < t; j++) {
             row[j] = 0.0f;
         }
@@ -80,14 +93,19 @@ void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float sc
     for (int64_t i = 0; i < t; i++) {
         float *d = dp + i * t;
         const float *row = p + i * t;
-        float sum = row_dot(d, row, i + 1);
+        int64_t filled = whole_vectors(i + 1, t);
+        float sum;
 
+        for (int64_t j = i + 1; j < filled; j++) {
+            d[j] = 0.0f;
+        }
+        sum = row_dot(d, row, filled);
         IL_VECTOR
-        for (int64_t j = 0; j <= i; j++) {
+        for (int64_t j = 0; j < filled; j++) {
             d[j] = scale * (row[j] * (d[j] - sum));
         }
         for (int64_t j = i + 1; j < t; j++) {
-            d[j] = 0.0f;
+            d[j] = 0.0f; /* not minus zero, nor NaN */
         }
     }
 }
