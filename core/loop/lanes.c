@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/compiler.h"
+#include "base/pages.h"
 
 il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
                         il_error *err)
@@ -53,7 +54,7 @@ il_lane_sum *il_lanes_take(il_lanes *l)
         if (s == NULL) {
             return NULL;
         }
-        s->grads = aligned_alloc(64, bytes > 0 ? bytes : 64);
+        s->grads = il_pages_alloc(bytes);
         s->sums = calloc((size_t)l->doubles + 1, sizeof *s->sums);
         if (s->grads == NULL || s->sums == NULL) {
             sum_free(s);
@@ -72,9 +73,8 @@ IL_CLONES static void add_into(float *restrict a, const float *restrict b, int64
     }
 }
 
-static void merge(const il_lanes *l, il_lane_sum *into, const il_lane_sum *from)
+static void add_sums(const il_lanes *l, il_lane_sum *into, const il_lane_sum *from)
 {
-    add_into(into->grads, from->grads, l->floats);
     for (int64_t i = 0; i < l->doubles; i++) {
         into->sums[i] += from->sums[i];
     }
@@ -103,10 +103,15 @@ void il_lanes_give(il_lanes *l, int lane, il_lane_sum *sum)
                 break;
             }
             l->waiting[level][sibling] = NULL;
-            pthread_mutex_unlock(&l->lock);
-            merge(l, sum, other);
-            pthread_mutex_lock(&l->lock);
-            put_back(l, other);
+            add_sums(l, sum, other);
+            if (width == 2) {
+                l->rest = other;
+            } else {
+                pthread_mutex_unlock(&l->lock);
+                add_into(sum->grads, other->grads, l->floats);
+                pthread_mutex_lock(&l->lock);
+                put_back(l, other);
+            }
         }
         lane >>= 1;
         width = (width + 1) / 2;
@@ -116,6 +121,13 @@ void il_lanes_give(il_lanes *l, int lane, il_lane_sum *sum)
         l->total = sum;
     }
     pthread_mutex_unlock(&l->lock);
+}
+
+void il_lanes_finish(il_lanes *l, int64_t from, int64_t count)
+{
+    if (l->rest != NULL) {
+        add_into(l->total->grads + from, l->rest->grads + from, count);
+    }
 }
 
 void il_lanes_reset(il_lanes *l)
@@ -131,5 +143,9 @@ void il_lanes_reset(il_lanes *l)
     if (l->total != NULL) {
         put_back(l, l->total);
         l->total = NULL;
+    }
+    if (l->rest != NULL) {
+        put_back(l, l->rest);
+        l->rest = NULL;
     }
 }

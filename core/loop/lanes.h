@@ -28,7 +28,8 @@ typedef struct il_lanes {
     int count;
     il_lane_sum *spare;
     il_lane_sum *waiting[IL_LANE_LEVELS][IL_LANES_MAX];
-    il_lane_sum *total; /* of all lanes, once the last is in */
+    il_lane_sum *total; /* of all lanes, once the last is in and all is finished */
+    il_lane_sum *rest;  /* what its gradients still lack; NULL with one lane */
 } il_lanes;
 
 il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
@@ -36,8 +37,13 @@ il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
 void il_lanes_close(il_lanes *l);
 /* A buffer of zeros for a lane; NULL when memory is out. [any] */
 il_lane_sum *il_lanes_take(il_lanes *l);
-/* Hands a lane's buffer in; the last one in finishes the tree. [any] */
+/* Hands a lane's buffer in; the last one in finishes the tree, but for the gradients of
+ * its root. [any] */
 void il_lanes_give(il_lanes *l, int lane, il_lane_sum *sum);
+/* Adds the gradients `from` to `from + count` of the root, which are the last of the
+ * total to be whole; each once, by any worker: several share in what would else be one
+ * worker's. [any] */
+void il_lanes_finish(il_lanes *l, int64_t from, int64_t count);
 /* Puts the total (and, after a failure, whatever waits) back for the next step. */
 void il_lanes_reset(il_lanes *l);
 

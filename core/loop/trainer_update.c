@@ -18,10 +18,32 @@ static bool clip_has(const il_clip_spec *clip, const char *group)
     return false;
 }
 
-/* Factors on the gradients, by parameter: each clip group's norm over the stepped
- * parameters of this pass, in the store's order. */
-static double clip_factors(const il_trainer *t, int kind, const float *grads,
-                           float *factor)
+typedef struct gather_job {
+    il_trainer *t;
+    int kind;
+    double *squares; /* by parameter */
+} gather_job;
+
+/* Makes a parameter's gradient whole and, while it is in the cache, measures it. */
+static void gather_task(void *user, int p, int worker)
+{
+    const gather_job *job = user;
+    il_lanes *lanes = &job->t->lanes[job->kind];
+    const il_stored *item = &job->t->world->model->store->items[p];
+
+    (void)worker; /* parameters are disjoint; nobody needs scratch */
+    job->squares[p] = 0;
+    if (job->t->stepped[job->kind][p]) {
+        il_lanes_finish(lanes, item->offset, item->count);
+        job->squares[p] =
+            il_sum_squares(item->count, lanes->total->grads + item->offset);
+    }
+}
+
+/* Factors on the gradients, by parameter, from the sums of their squares: each clip
+ * group's norm over the stepped parameters of this pass, in the store's order. Returns
+ * the norm over all. */
+static double clip_factors(const il_trainer *t, const double *squares, float *factor)
 {
     const il_store *store = t->world->model->store;
     const il_train_spec *spec = &t->stage->train;
@@ -29,26 +51,20 @@ static double clip_factors(const il_trainer *t, int kind, const float *grads,
 
     for (size_t p = 0; p < store->count; p++) {
         factor[p] = 1.0f;
-        if (t->stepped[kind][p]) {
-            all +=
-                il_sum_squares(store->items[p].count, grads + store->items[p].offset);
-        }
+        all += squares[p];
     }
     for (size_t c = 0; c < spec->clip_count; c++) {
         double sum = 0;
         double norm;
 
         for (size_t p = 0; p < store->count; p++) {
-            if (t->stepped[kind][p] &&
-                clip_has(&spec->clips[c], store->items[p].group)) {
-                sum += il_sum_squares(store->items[p].count,
-                                      grads + store->items[p].offset);
+            if (clip_has(&spec->clips[c], store->items[p].group)) {
+                sum += squares[p];
             }
         }
         norm = sqrt(sum);
         for (size_t p = 0; norm > spec->clips[c].norm && p < store->count; p++) {
-            if (t->stepped[kind][p] &&
-                clip_has(&spec->clips[c], store->items[p].group)) {
+            if (clip_has(&spec->clips[c], store->items[p].group)) {
                 factor[p] *= (float)(spec->clips[c].norm / (norm + 1e-6));
             }
         }
@@ -147,30 +163,40 @@ il_status il__trainer_check(il_trainer *t, il_error *err)
     return IL_OK;
 }
 
+/* Every pass is measured before the first parameter is stepped. */
+static il_status measure_gradients(il_trainer *t, double *squares, float *const *factor,
+                                   il_error *err)
+{
+    int count = (int)t->world->model->store->count;
+    double sum = 0;
+
+    for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
+        gather_job job = {.t = t, .kind = k, .squares = squares};
+        double norm;
+
+        il_pool_run(t->world->host.pool, count, gather_task, &job);
+        norm = clip_factors(t, squares, factor[k]);
+        if (!isfinite(norm)) {
+            return il_error_set(err, IL_ERR_NUMERIC, t->stage->name,
+                                "the gradient is not finite at step %lld",
+                                (long long)t->step);
+        }
+        sum += norm * norm;
+    }
+    t->norm = sqrt(sum);
+    return IL_OK;
+}
+
 il_status il__trainer_update(il_trainer *t, il_error *err)
 {
     size_t count = t->world->model->store->count;
-    float *factor[IL_PASS_KINDS] = {NULL, NULL};
-    il_status status = IL_OK;
-    double squares = 0;
+    double *squares = malloc((count + 1) * sizeof *squares);
+    float *factors = malloc((count + 1) * IL_PASS_KINDS * sizeof *factors);
+    float *factor[IL_PASS_KINDS] = {factors, factors != NULL ? factors + count : NULL};
+    il_status status = squares != NULL && factors != NULL
+                           ? measure_gradients(t, squares, factor, err)
+                           : il__trainer_no_memory(t, err);
 
-    for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0 && status == IL_OK;
-         k++) {
-        double norm;
-
-        factor[k] = malloc((count + 1) * sizeof *factor[k]);
-        if (factor[k] == NULL) {
-            status = il__trainer_no_memory(t, err);
-            break;
-        }
-        norm = clip_factors(t, k, t->lanes[k].total->grads, factor[k]);
-        if (!isfinite(norm)) {
-            status = il_error_set(err, IL_ERR_NUMERIC, t->stage->name,
-                                  "the gradient is not finite at step %lld",
-                                  (long long)t->step);
-        }
-        squares += norm * norm;
-    }
     for (int k = 0; status == IL_OK && k < IL_PASS_KINDS && t->lanes[k].count > 0;
          k++) {
         update_job job = {.t = t,
@@ -182,8 +208,7 @@ il_status il__trainer_update(il_trainer *t, il_error *err)
 
         il_pool_run(t->world->host.pool, (int)count, update_task, &job);
     }
-    t->norm = sqrt(squares);
-    free(factor[0]);
-    free(factor[1]);
+    free(squares);
+    free(factors);
     return status;
 }
