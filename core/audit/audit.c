@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
+#include "detect/rezero.h"
 
 il_status il__audit_no_memory(il_error *err)
 {
@@ -20,6 +21,11 @@ il_harvest il__audit_harvest(const il_audit_work *w, const float *const *values)
                     .pool = w->in->pool};
 
     return h;
+}
+
+il_detector il__audit_then(const il_audited *a)
+{
+    return a->then != NULL ? *a->then : il_detector_unmoved(a->now);
 }
 
 il_status il__audit_put(il_audit_work *w, const char *name, double value, json_t *more,

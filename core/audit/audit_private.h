@@ -40,6 +40,9 @@ void il__audit_set(json_t *object, const char *key, double value);
 /* A detector's measures on rows that it reads. */
 il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
                             const il_acts *acts, il_measured *m, il_error *err);
+/* The detector as it read the model of then: what it was before refits, with its zero
+ * not moved. Borrows all of the audited detector's. */
+il_detector il__audit_then(const il_audited *a);
 /* A declared detector on a split; the first split's metrics have its plain name. */
 il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
                           bool first, il_error *err);

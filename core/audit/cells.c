@@ -70,8 +70,8 @@ static il_status sample_then(const il_audit_work *w, text_then *then,
 static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *now,
                            text_then *then, il_error *err)
 {
-    const il_detector *old = a->then != NULL ? a->then : a->now;
-    bool same = old == a->now && a->then_values == w->in->values;
+    il_detector old = il__audit_then(a);
+    bool same = a->then == NULL && a->then_values == w->in->values;
     il_measured cell[2][2]; /* [text][weights] */
 
     IL_TRY(read_text(w, a->now, w->in->values, now, &cell[1][1], err));
@@ -81,7 +81,7 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     }
     cell[0][0] = cell[0][1] = cell[1][0] = cell[1][1];
     if (!same) {
-        IL_TRY(read_text(w, old, a->then_values, now, &cell[1][0], err));
+        IL_TRY(read_text(w, &old, a->then_values, now, &cell[1][0], err));
     }
     IL_TRY(put_flagged(w, a->now, "flag_then", &cell[1][0], err));
     if (!w->in->whole) {
@@ -89,7 +89,7 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     }
     if (!same) {
         IL_TRY(sample_then(w, then, a->then_values, err));
-        IL_TRY(read_text(w, old, a->then_values, then->text, &cell[0][0], err));
+        IL_TRY(read_text(w, &old, a->then_values, then->text, &cell[0][0], err));
         IL_TRY(read_text(w, a->now, w->in->values, then->text, &cell[0][1], err));
     }
     for (int i = 0; i < 4; i++) {

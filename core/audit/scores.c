@@ -63,7 +63,7 @@ il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
 static il_status put_shift(il_audit_work *w, const il_audited *a, const char *name,
                            const char *split, const il_measured *now, il_error *err)
 {
-    const il_detector *then = a->then != NULL ? a->then : a->now;
+    il_detector then = il__audit_then(a);
     il_harvest h = il__audit_harvest(w, a->then_values);
     il_acts *acts = NULL;
     il_measured before;
@@ -72,9 +72,9 @@ static il_status put_shift(il_audit_work *w, const il_audited *a, const char *na
     if (a->then_values == NULL || a->then_values == w->in->values) {
         return IL_OK;
     }
-    status = il_detector_harvest(&acts, then, &h, split, err);
+    status = il_detector_harvest(&acts, &then, &h, split, err);
     if (status == IL_OK) {
-        status = il__audit_measure(w, then, acts, &before, err);
+        status = il__audit_measure(w, &then, acts, &before, err);
     }
     il_acts_destroy(acts);
     if (status != IL_OK) {

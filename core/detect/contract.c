@@ -145,6 +145,26 @@ static il_status check_zero(const il_detector *d, const json_t *contract, il_err
     return IL_OK;
 }
 
+/* The rate and the unit that a threshold was set for; one that is given as a logit
+ * binds nothing. */
+static il_status check_threshold(const il_detector *d, const json_t *contract,
+                                 il_error *err)
+{
+    const il_threshold_spec *spec = &d->spec->threshold;
+    const json_t *rate = json_object_get(contract, "rate");
+
+    if (spec->kind != IL_THRESHOLD_RATE || rate == NULL) {
+        return IL_OK;
+    }
+    if (json_number_value(rate) != spec->fpr) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "the detector's threshold was set for another rate: "
+                            "expected %g, got %g",
+                            spec->fpr, json_number_value(rate));
+    }
+    return text_is(d, contract, "unit", il_unit_name(spec->unit), err);
+}
+
 static il_status check_contract(const il_detector *d, const json_t *contract,
                                 il_error *err)
 {
@@ -170,6 +190,7 @@ static il_status check_contract(const il_detector *d, const json_t *contract,
                 d->spec->sites.items[i], got != NULL ? got : "nothing");
         }
     }
+    IL_TRY(check_threshold(d, contract, err));
     return check_zero(d, contract, err);
 }
 
@@ -194,29 +215,56 @@ static il_status find(const il_detector *d, const il_safetensors *file,
     return IL_OK;
 }
 
-static il_status take_ids(il_detector *d, const il_safetensors *file, const char *name,
-                          il_documents *out, il_error *err)
+/* Ids are optional: *out is NULL without any. */
+static il_status find_ids(const il_detector *d, const il_safetensors *file,
+                          const char *name, const il_safetensor **out, il_error *err)
 {
     static const il_dtype i64 = {IL_CODE_INT, 64, 1};
     char full[512];
-    const il_safetensor *t = NULL;
 
+    *out = NULL;
     (void)snprintf(full, sizeof full, "detectors.%s.ids.%s", d->spec->name, name);
-    if (il_safetensors_find(file, full) == NULL) {
-        out->count = 0;
-        return IL_OK;
-    }
-    IL_TRY(find(d, file, "ids.", name, i64, -1, &t, err));
-    out->ids = il_arena_alloc(d->arena, t->bytes + 1);
-    if (out->ids == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
-    }
-    memcpy(out->ids, t->data, t->bytes);
-    out->count = (int64_t)(t->bytes / sizeof(int64_t));
-    return IL_OK;
+    return il_safetensors_find(file, full) != NULL
+               ? find(d, file, "ids.", name, i64, -1, out, err)
+               : IL_OK;
 }
 
-static il_status take_scaling(il_detector *d, const il_safetensors *file, il_error *err)
+/* Memory for `t`'s bytes, filled; never NULL but when memory is out. */
+static void *kept(const il_detector *d, const il_safetensor *t)
+{
+    void *out = il_arena_alloc(d->arena, t->bytes + 1);
+
+    if (out != NULL) {
+        memcpy(out, t->data, t->bytes);
+    }
+    return out;
+}
+
+/* All that a restored detector takes over, found and copied before any of it counts. */
+typedef struct taken {
+    float **mean, **inv; /* [site]; NULL: not scaled */
+    il_documents fit, calibration;
+} taken;
+
+static il_status take_ids(const il_detector *d, const il_safetensors *file,
+                          const char *name, il_documents *out, il_error *err)
+{
+    const il_safetensor *t = NULL;
+
+    *out = (il_documents){0, NULL};
+    IL_TRY(find_ids(d, file, name, &t, err));
+    if (t == NULL) {
+        return IL_OK;
+    }
+    out->ids = kept(d, t);
+    out->count = (int64_t)(t->bytes / sizeof(int64_t));
+    return out->ids != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+}
+
+static il_status take_scaling(const il_detector *d, const il_safetensors *file,
+                              taken *out, il_error *err)
 {
     for (size_t i = 0; i < d->site_count; i++) {
         const char *name = d->spec->sites.items[i];
@@ -225,15 +273,36 @@ static il_status take_scaling(il_detector *d, const il_safetensors *file, il_err
 
         IL_TRY(find(d, file, "scaling.mean.", name, f32, d->widths[i], &mean, err));
         IL_TRY(find(d, file, "scaling.inv.", name, f32, d->widths[i], &inv, err));
-        d->mean[i] = il_arena_alloc(d->arena, mean->bytes);
-        d->inv[i] = il_arena_alloc(d->arena, inv->bytes);
-        if (d->mean[i] == NULL || d->inv[i] == NULL) {
+        out->mean[i] = kept(d, mean);
+        out->inv[i] = kept(d, inv);
+        if (out->mean[i] == NULL || out->inv[i] == NULL) {
             return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
         }
-        memcpy(d->mean[i], mean->data, mean->bytes);
-        memcpy(d->inv[i], inv->data, inv->bytes);
     }
     return IL_OK;
+}
+
+static il_status take(const il_detector *d, const il_safetensors *file,
+                      const json_t *contract, taken *out, il_error *err)
+{
+    const il_store *store = d->instance->store;
+    const il_safetensor *t = NULL;
+
+    IL_TRY(check_contract(d, contract, err));
+    out->mean = il_arena_calloc(d->arena, d->site_count + 1, sizeof *out->mean);
+    out->inv = il_arena_calloc(d->arena, d->site_count + 1, sizeof *out->inv);
+    if (out->mean == NULL || out->inv == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        IL_TRY(find(d, file, "", store->items[i].name, f32, store->items[i].count, &t,
+                    err));
+    }
+    if (json_is_true(json_object_get(contract, "standardized"))) {
+        IL_TRY(take_scaling(d, file, out, err));
+    }
+    IL_TRY(take_ids(d, file, "fit", &out->fit, err));
+    return take_ids(d, file, "calibration", &out->calibration, err);
 }
 
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
@@ -244,22 +313,18 @@ il_status il_detector_restore(il_detector *d, const il_safetensors *file,
     const json_t *rate = json_object_get(contract, "rate");
     const char *model = json_string_value(json_object_get(contract, "model"));
     const il_safetensor *t = NULL;
+    taken all;
 
-    IL_TRY(check_contract(d, contract, err));
-    for (size_t i = 0; i < store->count; i++) {
-        IL_TRY(find(d, file, "", store->items[i].name, f32, store->items[i].count, &t,
-                    err));
-    }
-    if (json_is_true(json_object_get(contract, "standardized"))) {
-        IL_TRY(take_scaling(d, file, err));
-    }
-    IL_TRY(take_ids(d, file, "fit", &d->fit_ids, err));
-    IL_TRY(take_ids(d, file, "calibration", &d->calibration_ids, err));
+    IL_TRY(take(d, file, contract, &all, err));
     for (size_t i = 0; i < store->count; i++) {
         IL_TRY(find(d, file, "", store->items[i].name, f32, store->items[i].count, &t,
                     err));
         memcpy(store->values + store->items[i].offset, t->data, t->bytes);
     }
+    memcpy(d->mean, all.mean, d->site_count * sizeof *d->mean);
+    memcpy(d->inv, all.inv, d->site_count * sizeof *d->inv);
+    d->fit_ids = all.fit;
+    d->calibration_ids = all.calibration;
     d->fitted = true;
     d->has_threshold = json_is_number(threshold);
     d->threshold = json_number_value(threshold);

@@ -289,6 +289,22 @@ START_TEST(the_cells_of_then_are_those_of_an_audit_made_then)
 }
 END_TEST
 
+START_TEST(a_zero_that_has_moved_is_that_of_now_alone)
+{
+    float then[2][VOCABULARY * WIDTH];
+    const float *values[2];
+    il_audit *audit = NULL;
+
+    fit_and_remember(then, values);
+    w.detector.offset = 1e6f; /* what it takes off every logit now */
+    ck_assert_int_eq(audit_of(&w, values, &audit), IL_OK);
+    ck_assert(il_audit_value(audit, "probe.flag_now") == 0);
+    ck_assert_double_gt(il_audit_value(audit, "probe.flag_then"), 0);
+    ck_assert_double_lt(il_audit_value(audit, "probe.shift_positive"), -9e5);
+    il_audit_destroy(audit);
+}
+END_TEST
+
 START_TEST(a_detector_that_was_refitted_is_compared_with_what_it_was_then)
 {
     il_detector old;
@@ -626,6 +642,7 @@ int main(void)
     tcase_add_test(tc, other_text_under_the_same_reading_moves_one_axis_of_the_cells);
     tcase_add_test(tc, other_reading_of_the_same_text_moves_the_other_axis);
     tcase_add_test(tc, the_cells_of_then_are_those_of_an_audit_made_then);
+    tcase_add_test(tc, a_zero_that_has_moved_is_that_of_now_alone);
     tcase_add_test(tc, a_detector_that_was_refitted_is_compared_with_what_it_was_then);
     tcase_add_test(tc, a_fresh_reader_is_a_detector_fitted_on_the_anchors);
     tcase_add_test(tc, a_random_models_floor_is_the_same_under_any_weights);
