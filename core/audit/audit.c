@@ -178,28 +178,34 @@ static il_status run(il_audit_work *w, il_error *err)
     for (size_t i = 0; i < w->in->spec->splits.count; i++) {
         IL_TRY(audit_split(w, w->in->spec->splits.items[i], i == 0, err));
     }
-    return il__audit_cells(w, err);
+    IL_TRY(il__audit_played(w, err));
+    return w->in->data != NULL ? il__audit_cells(w, err) : IL_OK;
 }
 
 il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
 {
     il_arena *arena = il_arena_create(1 << 16);
     il_audit *audit = arena != NULL ? il_arena_calloc(arena, 1, sizeof *audit) : NULL;
-    il_audit_work w = {
-        .in = in, .out = audit, .metrics = json_object(), .floors = json_object()};
+    il_audit_work w = {.in = in,
+                       .out = audit,
+                       .metrics = json_object(),
+                       .floors = json_object(),
+                       .played = json_object()};
     il_status status;
 
-    if (audit == NULL || w.metrics == NULL || w.floors == NULL) {
+    if (audit == NULL || w.metrics == NULL || w.floors == NULL || w.played == NULL) {
         json_decref(w.metrics);
         json_decref(w.floors);
+        json_decref(w.played);
         il_arena_destroy(arena);
         return il__audit_no_memory(err);
     }
     audit->arena = arena;
     audit->looks = in->looks;
     status = run(&w, err);
-    audit->json = json_pack("{s:o, s:o, s:I}", "metrics", w.metrics, "floors", w.floors,
-                            "looks", (json_int_t)audit->looks);
+    audit->json =
+        json_pack("{s:o, s:o, s:I, s:o}", "metrics", w.metrics, "floors", w.floors,
+                  "looks", (json_int_t)audit->looks, "played", w.played);
     if (status == IL_OK && audit->json == NULL) {
         status = il__audit_no_memory(err);
     }

@@ -24,8 +24,9 @@ typedef struct il_audit_input {
     const il_registry *registry;
     const il_audit_spec *spec; /* splits, fresh readers, anchors */
     const il_instance *model;
-    const float *const *values; /* of now */
-    const il_instance *data;
+    const float *const *values;     /* of now */
+    const il_instance *data;        /* NULL without data */
+    const il_instance *environment; /* NULL without an environment */
     const il_audited *detectors;
     size_t detector_count;
     const il_blas *blas;

@@ -13,6 +13,7 @@ typedef struct il_audit_work {
     json_t *metrics;
     json_t *floors;
     const il_detector *against; /* what the others are compared with, or NULL */
+    json_t *played; /* what is known of the episodes, by set */
 } il_audit_work;
 
 il_status il__audit_no_memory(il_error *err);
@@ -53,6 +54,8 @@ il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char 
 bool il__audit_offers(const char *reader);
 /* What the model writes, and what the detectors say of it. */
 il_status il__audit_cells(il_audit_work *w, il_error *err);
+/* Detectors on episodes: those of the model's own policy, and a reference. */
+il_status il__audit_played(il_audit_work *w, il_error *err);
 /* Keeps what the data measured. */
 il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err);
 

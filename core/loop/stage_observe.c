@@ -149,6 +149,7 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
                          .model = w->model,
                          .values = w->values,
                          .data = w->data,
+                         .environment = w->environment,
                          .detectors = audited,
                          .blas = w->host.blas,
                          .pool = w->host.pool,

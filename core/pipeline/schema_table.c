@@ -529,6 +529,7 @@ static const il_schema_field audit_fields[] = {
      "and the last residual stream"},
     {"anchors", &text, 0, "the split that they are fitted on"},
     {"against", &name, 0, "a detector to compare with"},
+    {"tokens", &text, 0, "a mask: episodes are judged there by themselves, too"},
 };
 static const il_schema audit = {
     .kind = IL_SCHEMA_MAP, .what = "an audit", FIELDS(audit_fields)};

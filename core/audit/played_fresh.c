@@ -1,0 +1,203 @@
+/* Fresh readers of played episodes: fitted on the first half of a set's episodes,
+ * judged on the second, with the detector's own score there beside them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "audit/played_private.h"
+#include "detect/linear.h"
+
+typedef struct reader_kind {
+    const char *name;
+    const char *component;
+    enum il_context context;
+} reader_kind;
+
+static const reader_kind kinds[] = {
+    {"linear", "linear_probe", IL_CONTEXT_SELF},
+    {"mlp", "mlp_probe", IL_CONTEXT_SELF},
+    {"attention", "attention_probe", IL_CONTEXT_PAST},
+};
+
+/* Rows [first, first+count) of harvested rows; leans on them. */
+typedef struct part {
+    il_acts acts;
+    const float *data[64];
+    bool both; /* has rows of both classes */
+} part;
+
+static void cut(part *p, const il_acts *acts, int64_t first, int64_t count)
+{
+    int64_t positives = 0;
+
+    p->acts = *acts;
+    p->acts.arena = NULL;
+    p->acts.data = p->data;
+    p->acts.rows.rows = acts->rows.rows + first;
+    p->acts.rows.labels = acts->rows.labels + first;
+    p->acts.rows.documents = acts->rows.documents + first;
+    p->acts.rows.count = count;
+    for (size_t i = 0; i < acts->site_count && i < 64; i++) {
+        p->data[i] = acts->data[i] + (acts->gathered ? first * acts->widths[i] : 0);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        positives += p->acts.rows.labels[i] != 0;
+    }
+    p->both = positives > 0 && positives < count;
+}
+
+/* The first row of the second half of the episodes. */
+static int64_t middle(const il_acts *acts)
+{
+    int64_t position = (acts->rows.batch / 2) * acts->rows.length;
+    int64_t row = 0;
+
+    while (row < acts->rows.count && acts->rows.rows[row] < position) {
+        row++;
+    }
+    return row;
+}
+
+/* A reader of the audit's own where d reads; a linear one is fitted the way d is. */
+static il_status make_reader(il_detector **out, const il_audit_work *w,
+                             const il_detector *d, const reader_kind *kind,
+                             il_error *err)
+{
+    il_problems problems = {.arena = il_arena_create(4096)};
+    il_detector_spec *spec = il_arena_calloc(w->out->arena, 1, sizeof *spec);
+    il_detector_input in = {.registry = w->in->registry,
+                            .spec = spec,
+                            .model = w->in->model,
+                            .seed = w->in->seed};
+    const char *method = d->spec->fit.method;
+    il_status status;
+
+    if (problems.arena == NULL || spec == NULL) {
+        il_arena_destroy(problems.arena);
+        return il__audit_no_memory(err);
+    }
+    spec->name = il_arena_printf(w->out->arena, "fresh.%s", kind->name);
+    spec->component.use = kind->component;
+    spec->component.range = "";
+    spec->component.place = d->spec->place;
+    spec->component.use_place = d->spec->place;
+    spec->sites = d->spec->sites;
+    spec->tokens = d->spec->tokens;
+    spec->context = kind->context;
+    spec->fit.label = d->spec->fit.label;
+    spec->place = d->spec->place;
+    if (kind == &kinds[0] && method != NULL && strcmp(method, "irls") == 0) {
+        spec->fit = d->spec->fit;
+    }
+    status = il_detector_create(out, &in, &problems, err);
+    il_arena_destroy(problems.arena);
+    return status;
+}
+
+/* Measures of a detector on part of its rows. */
+static il_status measure_part(const il_audit_work *w, const il_detector *d,
+                              const part *p, il_measured *m, il_error *err)
+{
+    float *logits = malloc(((size_t)p->acts.rows.count + 1) * sizeof *logits);
+    il_scores s = {.count = p->acts.rows.count,
+                   .logits = logits,
+                   .labels = p->acts.rows.labels,
+                   .documents = p->acts.rows.documents,
+                   .has_threshold = d->has_threshold,
+                   .threshold = d->threshold};
+    il_status status = logits != NULL
+                           ? il_detector_logits(d, w->in->blas, &p->acts, logits, err)
+                           : il__audit_no_memory(err);
+
+    if (status == IL_OK) {
+        status = il__played_measure(w, &s, m, err);
+    }
+    free(logits);
+    return status;
+}
+
+/* The detector's loss against a fresh linear reader of the same half. */
+static il_status put_gaps(il_audit_work *w, const il_played *set, const il_detector *d,
+                          const il_detector *fresh, const part *judged,
+                          const il_measured *m, il_error *err)
+{
+    const char *name = d->spec->name;
+    il_measured own;
+
+    IL_TRY(measure_part(w, d, judged, &own, err));
+    IL_TRY(il__played_put(w, set, name, "auroc_gap",
+                          m->value[IL_MEASURE_AUROC] - own.value[IL_MEASURE_AUROC],
+                          NULL, err));
+    IL_TRY(il__played_put(w, set, name, "recall_gap",
+                          m->value[IL_MEASURE_TPR_AT_1] - own.value[IL_MEASURE_TPR],
+                          NULL, err));
+    return il_detector_linear(d) && il_detector_linear(fresh)
+               ? il__played_put(w, set, name, "cos", il_detector_cosine(d, fresh), NULL,
+                                err)
+               : IL_OK;
+}
+
+static il_status read_one(il_audit_work *w, const il_played *set, const il_detector *d,
+                          const il_verdicts *v, const reader_kind *kind, bool first,
+                          il_error *err)
+{
+    il_fit fit = {.blas = w->in->blas, .start = IL_FIT_FRESH, .seed = w->in->seed};
+    il_verdicts other = {NULL, NULL, {0}};
+    il_detector *reader = NULL;
+    part halves[2];
+    il_measured m;
+    int64_t half;
+    const il_acts *acts = v->acts;
+    il_status status = make_reader(&reader, w, d, kind, err);
+
+    if (status == IL_OK && il_detector_reads_rows(reader) != acts->gathered) {
+        /* It reads the same in another form. */
+        reader->fields = d->fields;
+        status = il__played_read(&other, w, set->episodes, reader, w->in->values, NULL,
+                                 d->fields.label, err);
+        acts = other.acts;
+    }
+    if (status != IL_OK || acts->site_count > 64) {
+        goto out;
+    }
+    half = middle(acts);
+    cut(&halves[0], acts, 0, half);
+    cut(&halves[1], acts, half, acts->rows.count - half);
+    if (!halves[0].both || !halves[1].both) {
+        goto out; /* a policy under which nothing or everything is positive */
+    }
+    status = il_detector_fit(reader, &halves[0].acts, &fit, err);
+    if (status == IL_OK) {
+        status = measure_part(w, reader, &halves[1], &m, err);
+    }
+    if (status == IL_OK && first) {
+        status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
+                                        IL_MEASURE_AUROC, err);
+    }
+    if (status == IL_OK && first) {
+        status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
+                                        IL_MEASURE_TPR_AT_1, err);
+    }
+    if (status == IL_OK && kind == &kinds[0] && acts == v->acts) {
+        status = put_gaps(w, set, d, reader, &halves[1], &m, err);
+    }
+out:
+    il__played_close(&other);
+    il_detector_destroy(reader);
+    return status;
+}
+
+il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_detector *d,
+                           const il_verdicts *v, bool first, il_error *err)
+{
+    const il_names_spec *wanted = &w->in->spec->fresh;
+
+    for (size_t i = 0; i < wanted->count; i++) {
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            /* Beside further detectors a linear reader is enough: for their gaps. */
+            if (strcmp(wanted->items[i], kinds[k].name) == 0 && (first || k == 0)) {
+                IL_TRY(read_one(w, set, d, v, &kinds[k], first, err));
+            }
+        }
+    }
+    return IL_OK;
+}
