@@ -227,17 +227,15 @@ static il_status judge_all(il_audit_work *w, const il_played *set, panel *p,
             IL_TRY(il__played_fresh(w, set, d, v, first == NULL, err));
             first = first != NULL ? first : d;
         }
-        if (w->in->spec->against != NULL &&
-            strcmp(d->spec->name, w->in->spec->against) == 0) {
+        if (d == w->against) {
             best = m->value[IL_MEASURE_AUROC];
         }
         w->out->looks += d->spec->vault;
     }
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->detectors[i]->fields.label != NULL) {
-            IL_TRY(il__played_put(w, set, p->detectors[i]->spec->name, "below",
-                                  best - p->measured[i].value[IL_MEASURE_AUROC], NULL,
-                                  err));
+    for (size_t i = 0; w->against != NULL && i < p->count; i++) {
+        if (p->detectors[i] != w->against) {
+            IL_TRY(il__played_put(w, set, p->detectors[i]->spec->name, "against.auroc",
+                                  best, NULL, err));
         }
     }
     json_object_set_new(set->json, "profile",
