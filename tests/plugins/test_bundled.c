@@ -47,7 +47,7 @@ static void facts_set(const char *name, int64_t value)
  * with a variable in it, is left to the default. */
 static il_instance *example_make(const char *folder, il_kind kind, const char *at)
 {
-    static const int64_t widths[] = {64};
+    static const int64_t widths[] = {64, 64};
     char path[512];
     char use[64];
     il_component_spec spec = {.range = "^1.0"};
@@ -71,7 +71,7 @@ static il_instance *example_make(const char *folder, il_kind kind, const char *a
     in.log = notes;
     if (kind == IL_KIND_DETECTOR) {
         in.site_widths = widths;
-        in.site_count = 1;
+        in.site_count = il_node_get(node, "sites") != NULL ? 2 : 1;
     }
     if (il_instance_create(&out, registry, kind, &spec, &in, &problems, &err) !=
         IL_OK) {
@@ -171,7 +171,8 @@ static const struct {
     size_t floats;
 } probes[] = {{"detectors/linear_probe", "detectors.probe", 65},
               {"detectors/mlp_probe", "detectors.probe", 64 * 64 + 64 + 64 + 1},
-              {"detectors/attention_probe", "detectors.auditor", 2 * 64 * 2 + 1}};
+              {"detectors/attention_probe", "detectors.auditor", 2 * 64 * 2 + 1},
+              {"detectors/ideal_observer", "detectors.ideal", 0}};
 
 START_TEST(the_examples_detectors_have_the_parameters_they_state)
 {
@@ -200,7 +201,7 @@ int main(void)
     tcase_add_test(tests, an_environments_facts_give_the_agent_its_sizes);
     tcase_add_test(tests, a_model_starts_with_the_spread_it_states);
     tcase_add_loop_test(tests, the_examples_detectors_have_the_parameters_they_state, 0,
-                        3);
+                        (int)(sizeof probes / sizeof probes[0]));
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

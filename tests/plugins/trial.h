@@ -89,9 +89,9 @@ static void trial_check(trial *t)
 }
 
 /* Gradients of sum <seeds[i], roots[i]> in every trained part, from zero. */
-static void trial_backward(trial *t, part *const *parts, size_t part_count,
-                           size_t count, il_tensor *const *roots,
-                           const float *const *seeds)
+IL_UNUSED static void trial_backward(trial *t, part *const *parts, size_t part_count,
+                                     size_t count, il_tensor *const *roots,
+                                     const float *const *seeds)
 {
     il_error err = {.code = IL_OK};
 
