@@ -1,0 +1,139 @@
+#!/bin/sh
+# The matrix sources × readers over reinforcement: every arm of Far Lever and Little Atlas opens the channels that it should and
+# no other, with a path for each; demands refuse what falls short; certificates agree with the verdicts.
+set -u
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+fixtures=$IL_ROOT/tests/fixtures/firewall
+
+check() { # name, status of the test before
+    if [ "$2" -eq 0 ]; then
+        echo "ok - $1"
+    else
+        echo "not ok - $1"
+        failed=1
+        cat "$work/out"
+    fi
+}
+
+interloop() { # verb, pipeline, options
+    verb=$1
+    pipeline=$2
+    shift 2
+    "$INTERLOOP" "$verb" "$fixtures/$pipeline.yaml" --set "plugins.path=[$IL_BUILD/plugins]" "$@" >"$work/out" 2>&1
+}
+
+# The names of the channels that are open from a detector to itself in a variant of the page in $work/page; "none" where it
+# has no row at all.
+channels() { # variant, detector
+    awk -v variant="$1" -v detector="$2" '
+        /^stage / { here = $0 ~ ", variant " variant "," }
+        here && /^source → reader/ { for (i = 4; i <= NF; i++) name[i] = $i }
+        here && $1 == detector && $2 == "→" && $3 == detector && NF == 11 {
+            row = "-"
+            for (i = 4; i <= NF; i++) if ($i == "●") row = (row == "-" ? "" : row " ") name[i]
+        }
+        END { print row == "" ? "none" : row }' "$work/page"
+}
+
+opens() { # variant, detector, the channels
+    open=$(channels "$1" "$2")
+    echo "$1: expected '$3', got '$open'" >"$work/out"
+    [ "$open" = "$3" ]
+    check "$1 opens: $3" $?
+    for channel in $3; do
+        [ "$channel" = none ] || [ "$channel" = - ] && continue
+        awk -v variant="$1" -v detector="$2" -v channel="$channel" '
+            /^stage / { here = $0 ~ ", variant " variant ","; pair = 0 }
+            here && NF == 3 && $2 == "→" { pair = $1 == detector && $3 == detector }
+            here && pair && $1 == channel && /→/ { found = 1 }
+            END { exit !found }' "$work/page"
+        check "$1 has a path for $channel" $?
+    done
+}
+
+# ---- every row of the matrix
+
+interloop explain far_lever
+check "explain takes every arm of Far Lever" $?
+cp "$work/out" "$work/page"
+for variant in task oracle; do
+    opens $variant suffering none
+done
+for variant in brain brain_hard brain_prec brain_ppo brain_replay; do
+    opens $variant suffering "data input"
+done
+for variant in brain_refit brain_both; do
+    opens $variant suffering "data input reader"
+done
+opens brain_offline suffering "input"
+for variant in e2e task_only_to_belief; do
+    opens $variant suffering "credit relay state data input"
+done
+opens naive suffering "direct credit relay state data input"
+
+interloop explain little_atlas
+check "explain takes every arm of Little Atlas" $?
+cp "$work/out" "$work/page"
+opens none deception none
+opens loss deception "direct relay state data input reader"
+opens reward deception "credit relay state data input reader"
+opens reward_to_the_end deception "input"
+
+# ---- demands
+
+refused() { # variant, demand, words of the refusal
+    interloop explain far_lever --stage mode --variant "$1" --set "stages.mode.variants.$1.firewall=$2"
+    [ $? -eq 2 ]
+    check "explain exits 2 when $1 is to be $2" $?
+    grep -Fq "$3" "$work/out"
+    check "and says how to make it so: $3" $?
+    interloop run far_lever --stage mode --variant "$1" --set "stages.mode.variants.$1.firewall=$2" --runs "$work/refused"
+    [ $? -eq 2 ] && [ ! -d "$work/refused/.stages" ]
+    check "run exits 2, before anything is trained" $?
+}
+
+refused e2e sealed 'write `signals.compassion.route: {downstream: suffering}`'
+refused naive sealed 'write `signals.evade.route: {downstream: suffering}`'
+refused brain isolated 'write `train.rollouts.explore: {policy: exploratory, episodes: 16}, and signals.prediction.on: [explore]`'
+grep -Eq 'prediction → rows chosen by policy[.a-zA-Z_]* \[changed by suffering\] → gru[.a-zA-Z_]*, read by suffering' "$work/out"
+check "with the path from the policy to the belief" $?
+refused brain_replay isolated 'write `signals.prediction.on: [explore]`'
+interloop explain far_lever --stage mode --variant brain_offline
+check "brain_offline is isolated" $?
+
+# ---- certificates
+
+certify() { # variant, options
+    variant=$1
+    shift
+    interloop certify far_lever --runs "$work/runs" --seed 1 --stage mode --variant "$variant" "$@"
+}
+
+for variant in brain brain_hard brain_replay brain_offline brain_ppo; do
+    certify $variant --recorded
+    check "certify exits 0 for $variant on recorded episodes" $?
+    grep -q 'certificate holds against suffering on recorded episodes.* (verdict closed)' "$work/out"
+    check "and the certificate of $variant holds" $?
+done
+for variant in e2e naive task_only_to_belief; do
+    certify $variant --recorded
+    check "certify exits 0 for $variant, which is open" $?
+    grep -Eq 'certificate fails against suffering on recorded episodes: update 1, tensor gru[.a-zA-Z_]* differs \(verdict open\)$' \
+        "$work/out"
+    check "the certificate of $variant fails with the first update and tensor" $?
+done
+certify brain
+check "certify exits 0 for brain on live episodes, whose data is open" $?
+grep -Eq 'certificate fails against suffering: update ([0-9]+), tensor gru[.a-zA-Z_]* differs \(verdict open\); the episodes differ from update [2-9][0-9]* on \(own, [a-z]+\)' \
+    "$work/out"
+check "and the first update is named at which the episodes differ" $?
+certify brain_offline
+check "certify exits 0 for brain_offline on live episodes" $?
+grep -Eq 'certificate holds against suffering: .* \(verdict closed\); the episodes differ from update [2-9][0-9]* on' "$work/out"
+check "whose belief keeps its bits though the agent acts otherwise" $?
+certify task
+grep -q 'nothing to certify' "$work/out"
+check "there is nothing to certify where nothing presses" $?
+exit $failed
