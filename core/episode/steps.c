@@ -409,7 +409,32 @@ static il_status keep_sample(player *p, int64_t position, il_error *err)
     return IL_OK;
 }
 
-/* Each row's probabilities of the actions at a position, into `odds`. */
+/* Logits to odds, exp(logit - the row's greatest): rows are short, so that a softmax
+ * row by row would cost more than one sweep. False at the first logit of a living row
+ * that is no number, its row in *bad. */
+static bool weigh(player *p, const float *logits, int64_t *bad)
+{
+    for (int64_t b = 0; b < p->rows; b++) {
+        const float *from = logits + b * p->actions;
+        float *to = p->odds + b * p->actions;
+        float most = from[0];
+
+        for (int64_t i = 0; i < p->actions; i++) {
+            if (!isfinite(from[i]) && p->alive[b]) {
+                *bad = b;
+                return false;
+            }
+            most = from[i] > most ? from[i] : most;
+        }
+        for (int64_t i = 0; i < p->actions; i++) {
+            to[i] = from[i] - most;
+        }
+    }
+    il_k_exp(p->odds, p->odds, p->rows * p->actions);
+    return true;
+}
+
+/* Each row's odds of the actions at a position. */
 static il_status consult(player *p, const glimpse *g, int64_t position, il_error *err)
 {
     const il_rollout *r = p->r;
@@ -419,6 +444,7 @@ static il_status consult(player *p, const glimpse *g, int64_t position, il_error
                             .first_bit = -1};
     const il_tensor *logits;
     float *now = p->now;
+    int64_t bad = 0;
 
     for (int64_t b = 0; b < p->rows; b++, now += p->width) {
         memcpy(now, p->obs + (b * p->length + position) * p->width,
@@ -448,15 +474,10 @@ static il_status consult(player *p, const glimpse *g, int64_t position, il_error
                             "its step gave no output 'policy' of %lld rows by %lld",
                             (long long)p->rows, (long long)p->actions);
     }
-    memcpy(p->odds, il_f32(logits), (size_t)(p->rows * p->actions) * sizeof(float));
-    for (int64_t i = 0; i < p->rows * p->actions; i++) {
-        if (!isfinite(p->odds[i]) && p->alive[i / p->actions]) {
-            return fault(p, IL_ERR_NUMERIC, i / p->actions, position, err,
-                         "the model's policy is no number", NULL);
-        }
-    }
-    il_k_softmax_rows(p->odds, p->odds, p->rows, p->actions);
-    return IL_OK;
+    return weigh(p, il_f32(logits), &bad)
+               ? IL_OK
+               : fault(p, IL_ERR_NUMERIC, bad, position, err,
+                       "the model's policy is no number", NULL);
 }
 
 /* The action at which the running sum of a row's odds passes u. */
