@@ -185,7 +185,8 @@ static il_status share_out(const il_terms *t, const il_micro *micro,
 {
     const il_algorithm_spec *a = &t->stage->train.algorithm;
     const il_play *play = &micro->play;
-    int64_t group = t->stage->train.rollouts[micro->lot].samples;
+    int64_t samples = t->stage->train.rollouts[micro->lot].samples;
+    int64_t group = samples > 0 ? samples : 1;
     double *returns;
     double *excess;
 
@@ -495,8 +496,8 @@ static il_status divergence(const il_terms *t, const il_term *term, il_worker *w
     return IL_OK;
 }
 
-/* A sampled site: -log density of the sample up to a constant, and what the sample did
- * to the detector's probability. */
+/* A sampled site: -log density of the sample up to a constant, and what drawing it
+ * instead of its mean did to the detector's probability. */
 static il_status latent(const il_terms *t, const il_term *term, il_worker *worker,
                         const il_micro *micro, const il_terms_run *run, il_forward *f,
                         il_tensor **root, float **seeds, il_error *err)
@@ -505,40 +506,40 @@ static il_status latent(const il_terms *t, const il_term *term, il_worker *worke
     const il_detector *det = t->world->detectors[term->detector];
     const il_micro_scores *s = &f->scores[term->detector];
     const il_tensor *drawn = il_batch_find(micro->batch, "sampled");
+    il_tensor *mean = il_pass_site(f->pass, (int32_t)t->mean_site);
     float spread = (float)(0.5 / (train->sample.std * train->sample.std));
-    il_tensor *sample;
-    il_tensor *mu;
-    const il_tensor *there;
-    const il_tensor *here;
-    int64_t n;
+    il_tensor *at_sample;
+    il_tensor *at_mean;
+    il_tensor *off;
 
     IL_TRY(il__terms_score(t, term->detector, micro, run, f, err));
-    n = s->rows.count;
-    if (n == 0) {
+    if (s->rows.count == 0) {
         return IL_OK;
     }
-    if (drawn == NULL) {
+    if (drawn == NULL || mean == NULL || il_count(drawn) != il_count(mean)) {
         return il_error_set(err, IL_ERR_INPUT, train->sample.site,
-                            "the episodes hold no samples of this site");
+                            "the episodes hold no samples of this site around '%s'",
+                            train->sample.mean);
     }
-    sample = il_pass_borrow(f->pass, drawn->ndim, drawn->shape, il_f32(drawn));
-    mu = il_gather_rows(f->pass, il_pass_site(f->pass, (int32_t)det->sites[0]), n,
-                        s->rows.rows);
-    there = il_sigmoid(f->pass,
-                       il_detector_score(det, f->pass, &s->rows, &sample, false, -1));
-    here = il_sigmoid(f->pass, il_detach(f->pass, s->logits));
-    mu = il_sub(f->pass, mu, il_gather_rows(f->pass, sample, n, s->rows.rows));
-    *root =
-        il_affine(f->pass, il_row_sum(f->pass, il_activate(f->pass, mu, IL_ACT_SQUARE)),
-                  spread, 0.0f);
-    *seeds = il_arena_alloc(worker->scratch, ((size_t)n + 1) * sizeof **seeds);
+    off = il_sub(f->pass, mean,
+                 il_pass_borrow(f->pass, mean->ndim, mean->shape, il_f32(drawn)));
+    off = il_gather_rows(f->pass, off, s->rows.count, s->rows.rows);
+    *root = il_affine(f->pass,
+                      il_row_sum(f->pass, il_activate(f->pass, off, IL_ACT_SQUARE)),
+                      spread, 0.0f);
+    mean = il_detach(f->pass, mean);
+    at_mean = il_sigmoid(f->pass,
+                         il_detector_score(det, f->pass, &s->rows, &mean, false, -1));
+    at_sample = il_sigmoid(f->pass, il_detach(f->pass, s->logits));
+    *seeds =
+        il_arena_alloc(worker->scratch, ((size_t)s->rows.count + 1) * sizeof **seeds);
     IL_TRY(il_pass_status(f->pass, err));
     if (*seeds == NULL) {
         return no_memory(term->spec->name, err);
     }
-    for (int64_t i = 0; i < n; i++) {
-        double gain = triggered(term->spec, il_f32(there)[i]) -
-                      triggered(term->spec, il_f32(here)[i]);
+    for (int64_t i = 0; i < s->rows.count; i++) {
+        double gain = triggered(term->spec, il_f32(at_sample)[i]) -
+                      triggered(term->spec, il_f32(at_mean)[i]);
 
         (*seeds)[i] = (float)(-train->algorithm.reward_scale * gain / term->normalizer);
     }

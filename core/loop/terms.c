@@ -208,6 +208,20 @@ static void check_channel(const il_terms *t, const il_term *term, il_problems *p
     }
 }
 
+/* A sampled site's mean. */
+static void resolve_latent(il_terms *t, const il_term *term, il_problems *problems)
+{
+    const il_sample_spec *sample = &t->stage->train.sample;
+
+    if (term->kind == IL_TERM_LATENT && sample->mean != NULL) {
+        t->mean_site = il_instance_site(t->world->model, sample->mean);
+        if (t->mean_site < 0) {
+            il_problem_add(problems, sample->place, "the model has no site '%s'",
+                           sample->mean);
+        }
+    }
+}
+
 static void resolve_term(il_terms *t, il_term *term, const il_signal_spec *spec,
                          il_problems *problems)
 {
@@ -222,6 +236,7 @@ static void resolve_term(il_terms *t, il_term *term, const il_signal_spec *spec,
     resolve_source(t, term, problems);
     check_channel(t, term, problems);
     resolve_lots(t, term, problems);
+    resolve_latent(t, term, problems);
     if (spec->gate.kind == IL_GATE_DETECTOR) {
         term->gate = il__terms_detector(t->world, spec->gate.name);
     } else if (spec->gate.kind == IL_GATE_LABEL) {
@@ -379,6 +394,7 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     t->depth = depth;
     t->words = il_bits_words(world->model->store->count);
     t->scrambled = -1;
+    t->mean_site = -1;
     t->shadow = il__terms_detector(world, stage->train.shadow);
     t->rows = il_world_rows(world, stage);
     t->items = il_arena_calloc(arena, stage->signal_count + 3, sizeof *t->items);

@@ -88,6 +88,7 @@ typedef struct il_terms {
     il_word *acts_v;    /* V of the policy: what chooses the actions of those */
     const char *policy; /* the output that acts: "policy" or "logits" */
     const uint8_t *allowed; /* tokens an answer may hold; NULL: every action */
+    int64_t mean_site;      /* LATENT: what samples are drawn around, or -1 */
     int scrambled;          /* certificate: whose score is replaced, or -1 */
     bool planning;          /* ancestries are being learned: every site is read */
     il_arena *arena;

@@ -304,6 +304,7 @@ typedef struct il_algorithm_spec {
 /* A site whose value the model's own policy draws anew around what it computes. */
 typedef struct il_sample_spec {
     const char *site; /* NULL: none */
+    const char *mean; /* the site that holds what it is drawn around */
     double std;
     il_place place;
 } il_sample_spec;

@@ -125,6 +125,7 @@ static il_sample_spec read_sample(const il_node *node)
     if (node != NULL && node->kind == IL_NODE_MAP) {
         s.place = node->place;
         s.site = il__read_text(node, "site", NULL);
+        s.mean = il__read_text(node, "mean", NULL);
         s.std = il__read_real(node, "std", 0);
     }
     return s;

@@ -481,6 +481,7 @@ static const il_schema rollouts = {.kind = IL_SCHEMA_NAMED,
                                    .element = &rollout};
 static const il_schema_field sample_fields[] = {
     {"site", &text, IL_FIELD_REQUIRED, "the site whose value is drawn"},
+    {"mean", &text, IL_FIELD_REQUIRED, "the site that it is drawn around"},
     {"std", &positive, IL_FIELD_REQUIRED, "standard deviation of the draw"},
 };
 static const il_schema sample = {

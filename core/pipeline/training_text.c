@@ -387,6 +387,7 @@ static void put_train(writer *w, const il_train_spec *t)
     put_algorithm(w, &t->algorithm);
     if (t->sample.site != NULL) {
         put_text(w, "sample", t->sample.site);
+        put_text(w, "mean", t->sample.mean);
         put_real(w, "std", t->sample.std);
     }
     close_map(w);
