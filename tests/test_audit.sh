@@ -42,7 +42,8 @@ if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
     exit 0
 fi
 
-check "a small run succeeds" exits 0 run --no-report --stage fitted --stage loop
+check "a small run succeeds" exits 0 run --no-report --stage fitted --stage loop \
+    --variant monitor --variant frozen
 for cell in y0w0 y0w1 y1w0; do
     check "right after the fit $cell is y1w1" \
         same fitted probe.cells.$cell fitted probe.cells.y1w1

@@ -7,6 +7,7 @@
 #include "detect/detector.h"
 
 static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
+static const il_dtype i64 = {IL_CODE_INT, 64, 1};
 
 static void ids_hash(const il_documents *ids, char hex[IL_HASH_HEX])
 {
@@ -69,13 +70,37 @@ static il_status add(il_safetensor *item, il_arena *arena, const il_detector *d,
     return IL_OK;
 }
 
-il_status il_detector_state(const il_detector *d, il_arena *arena,
+/* Moments and steps of online refits, if there are any. */
+static il_status add_moments(const il_detector *d, il_arena *arena, il_safetensor *all,
+                             size_t *n, il_error *err)
+{
+    const il_store *store = d->instance->store;
+    const float *const blocks[] = {d->m, d->v};
+    static const char *const parts[] = {"online.moment1.", "online.moment2."};
+    static const int64_t one = 1;
+
+    if (d->m == NULL || d->v == NULL) {
+        return IL_OK;
+    }
+    for (size_t i = 0; i < 2 * store->count; i++) {
+        const il_stored *item = &store->items[i / 2];
+
+        IL_TRY(add(&all[(*n)++], arena, d, parts[i % 2], item->name, item->ndim,
+                   item->shape, blocks[i % 2] + item->offset, err));
+    }
+    IL_TRY(add(&all[*n], arena, d, "online.", "steps", 1, &one,
+               (const float *)(const void *)&d->steps, err));
+    all[*n].dtype = i64;
+    all[(*n)++].bytes = sizeof d->steps;
+    return IL_OK;
+}
+
+il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
                             il_safetensor **items, size_t *count, il_error *err)
 {
     const il_store *store = d->instance->store;
     il_safetensor *all =
-        il_arena_calloc(arena, store->count + 2 * d->site_count + 3, sizeof *all);
-    static const il_dtype i64 = {IL_CODE_INT, 64, 1};
+        il_arena_calloc(arena, 3 * store->count + 2 * d->site_count + 4, sizeof *all);
     size_t n = 0;
 
     if (all == NULL) {
@@ -104,6 +129,9 @@ il_status il_detector_state(const il_detector *d, il_arena *arena,
             all[n].dtype = i64;
             all[n++].bytes = (size_t)ids->count * sizeof(int64_t);
         }
+    }
+    if (moments) {
+        IL_TRY(add_moments(d, arena, all, &n, err));
     }
     *items = all;
     *count = n;
@@ -219,7 +247,6 @@ static il_status find(const il_detector *d, const il_safetensors *file,
 static il_status find_ids(const il_detector *d, const il_safetensors *file,
                           const char *name, const il_safetensor **out, il_error *err)
 {
-    static const il_dtype i64 = {IL_CODE_INT, 64, 1};
     char full[512];
 
     *out = NULL;
@@ -244,6 +271,8 @@ static void *kept(const il_detector *d, const il_safetensor *t)
 typedef struct taken {
     float **mean, **inv; /* [site]; NULL: not scaled */
     il_documents fit, calibration;
+    float *m, *v; /* of online refits, blocks of the heap, or NULL */
+    int64_t steps;
 } taken;
 
 static il_status take_ids(const il_detector *d, const il_safetensors *file,
@@ -282,6 +311,35 @@ static il_status take_scaling(const il_detector *d, const il_safetensors *file,
     return IL_OK;
 }
 
+static il_status take_moments(const il_detector *d, const il_safetensors *file,
+                              taken *out, il_error *err)
+{
+    const il_store *store = d->instance->store;
+    const il_safetensor *t = NULL;
+    char full[512];
+
+    (void)snprintf(full, sizeof full, "detectors.%s.online.steps", d->spec->name);
+    if (il_safetensors_find(file, full) == NULL) {
+        return IL_OK; /* none were kept: the next online refit starts afresh */
+    }
+    IL_TRY(find(d, file, "online.", "steps", i64, 1, &t, err));
+    memcpy(&out->steps, t->data, sizeof out->steps);
+    out->m = il_store_block(store);
+    out->v = il_store_block(store);
+    if (out->m == NULL || out->v == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+
+        IL_TRY(find(d, file, "online.moment1.", item->name, f32, item->count, &t, err));
+        memcpy(out->m + item->offset, t->data, t->bytes);
+        IL_TRY(find(d, file, "online.moment2.", item->name, f32, item->count, &t, err));
+        memcpy(out->v + item->offset, t->data, t->bytes);
+    }
+    return IL_OK;
+}
+
 static il_status take(const il_detector *d, const il_safetensors *file,
                       const json_t *contract, taken *out, il_error *err)
 {
@@ -302,7 +360,8 @@ static il_status take(const il_detector *d, const il_safetensors *file,
         IL_TRY(take_scaling(d, file, out, err));
     }
     IL_TRY(take_ids(d, file, "fit", &out->fit, err));
-    return take_ids(d, file, "calibration", &out->calibration, err);
+    IL_TRY(take_ids(d, file, "calibration", &out->calibration, err));
+    return take_moments(d, file, out, err);
 }
 
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
@@ -313,9 +372,14 @@ il_status il_detector_restore(il_detector *d, const il_safetensors *file,
     const json_t *rate = json_object_get(contract, "rate");
     const char *model = json_string_value(json_object_get(contract, "model"));
     const il_safetensor *t = NULL;
-    taken all;
+    taken all = {.m = NULL};
+    il_status status = take(d, file, contract, &all, err);
 
-    IL_TRY(take(d, file, contract, &all, err));
+    if (status != IL_OK) {
+        free(all.m);
+        free(all.v);
+        return status;
+    }
     for (size_t i = 0; i < store->count; i++) {
         IL_TRY(find(d, file, "", store->items[i].name, f32, store->items[i].count, &t,
                     err));
@@ -325,6 +389,11 @@ il_status il_detector_restore(il_detector *d, const il_safetensors *file,
     memcpy(d->inv, all.inv, d->site_count * sizeof *d->inv);
     d->fit_ids = all.fit;
     d->calibration_ids = all.calibration;
+    free(d->m);
+    free(d->v);
+    d->m = all.m;
+    d->v = all.v;
+    d->steps = all.steps;
     d->fitted = true;
     d->has_threshold = json_is_number(threshold);
     d->threshold = json_number_value(threshold);

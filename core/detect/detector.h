@@ -88,8 +88,8 @@ il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_score
 bool il_detector_reads_rows(const il_detector *d);
 
 /* Its state as tensors "detectors.NAME...", in the arena, data borrowed from the
- * detector. */
-il_status il_detector_state(const il_detector *d, il_arena *arena,
+ * detector; with `moments` also those of its online refits, for a checkpoint. */
+il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
                             il_safetensor **items, size_t *count, il_error *err);
 /* Its contract: component, sites and the convention of their names, tokens, context,
  * scaling, threshold with rate, unit and number of negatives, hashes of the ids, the
@@ -97,7 +97,8 @@ il_status il_detector_state(const il_detector *d, il_arena *arena,
 json_t *il_detector_contract(const il_detector *d);
 /* Takes its state from a file whose contract is given. A contract that does not match
  * what this detector was made from, or a tensor that is missing or misshapen, is
- * IL_ERR_INPUT naming the difference, and changes nothing. */
+ * IL_ERR_INPUT naming the difference, and changes nothing. Online refits go on where
+ * the file says, or start afresh. */
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
                               const json_t *contract, il_error *err);
 /* A second detector with the same contents, for the scores of then beside those of now.

@@ -107,7 +107,8 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         if (!w->detectors[d]->fitted) {
             continue;
         }
-        status = il_detector_state(w->detectors[d], list.arena, &items, &count, err);
+        status = il_detector_state(w->detectors[d], checkpoint, list.arena, &items,
+                                   &count, err);
         if (status == IL_OK) {
             status = il_state_add_all(&list, items, count, err);
         }
@@ -204,9 +205,9 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
         status = read_trainer(state, trainer, moments, err);
     }
     if (status == IL_OK) {
-        status = il_pressed_read(&s->pressed, w,
-                                 json_object_get(state->json, "pressed"),
-                                 json_object_get(state->json, "taught"), err);
+        status =
+            il_pressed_read(&s->pressed, w, json_object_get(state->json, "pressed"),
+                            json_object_get(state->json, "taught"), err);
     }
     if (status == IL_OK) {
         (void)json_object_update(s->fitted, json_object_get(state->json, "fitted"));

@@ -19,8 +19,8 @@ static void save(void)
 
     world_fit(&w);
     ck_assert_int_eq(il_detector_calibrate(&w.detector, w.blas, acts, &w.err), IL_OK);
-    ck_assert_int_eq(il_detector_state(&w.detector, arena, &items, &count, &w.err),
-                     IL_OK);
+    ck_assert_int_eq(
+        il_detector_state(&w.detector, true, arena, &items, &count, &w.err), IL_OK);
     ck_assert_int_eq(il_safetensors_write(path, items, count, NULL, 0, &w.err), IL_OK);
     ck_assert_int_eq(il_safetensors_open(&file, path, &w.err), IL_OK);
     ck_assert_ptr_nonnull(contract = il_detector_contract(&w.detector));
@@ -168,6 +168,55 @@ START_TEST(a_file_that_lacks_a_tensor_changes_nothing)
 }
 END_TEST
 
+START_TEST(online_refits_go_on_from_a_checkpoint_and_start_afresh_without)
+{
+    il_acts *acts = acts_of_split(&w, "test");
+    il_arena *arena = il_arena_create(1 << 14);
+    char *path = il_path_join(folder, "online.safetensors");
+    float ends[3][WIDTH];
+
+    ck_assert_int_eq(il_detector_online(&w.detector, w.blas, acts, 3, 0.01, &w.err),
+                     IL_OK);
+    for (int moments = 0; moments < 2; moments++) {
+        il_safetensors *half = NULL;
+        il_safetensor *items = NULL;
+        size_t count = 0;
+        world two;
+
+        ck_assert_int_eq(
+            il_detector_state(&w.detector, moments == 1, arena, &items, &count, &w.err),
+            IL_OK);
+        ck_assert_int_eq(il_safetensors_write(path, items, count, NULL, 0, &w.err),
+                         IL_OK);
+        ck_assert_int_eq(il_safetensors_open(&half, path, &w.err), IL_OK);
+        world_open(&two, 1);
+        /* It has been refitted online itself: none of that may stay. */
+        world_fit(&two);
+        ck_assert_int_eq(
+            il_detector_online(&two.detector, two.blas, acts, 5, 0.01, &two.err),
+            IL_OK);
+        ck_assert_msg(il_detector_restore(&two.detector, half, contract, &two.err) ==
+                          IL_OK,
+                      "%s: %s", two.err.where, two.err.message);
+        ck_assert_int_eq(two.detector.steps, moments == 1 ? 3 : 0);
+        ck_assert_int_eq(
+            il_detector_online(&two.detector, two.blas, acts, 3, 0.01, &two.err),
+            IL_OK);
+        memcpy(ends[moments], two.probe_values[0], sizeof ends[0]);
+        il_safetensors_close(half);
+        world_close(&two);
+    }
+    ck_assert_int_eq(il_detector_online(&w.detector, w.blas, acts, 3, 0.01, &w.err),
+                     IL_OK);
+    memcpy(ends[2], w.probe_values[0], sizeof ends[0]);
+    ck_assert_mem_eq(ends[1], ends[2], sizeof ends[0]);
+    ck_assert_mem_ne(ends[0], ends[2], sizeof ends[0]);
+    free(path);
+    il_arena_destroy(arena);
+    il_acts_destroy(acts);
+}
+END_TEST
+
 /* ---- copies --------------------------------------------------------------------- */
 
 /* A component that ships, as the toy's place: a copy is made through the registry. */
@@ -237,6 +286,7 @@ int main(void)
     tcase_add_test(tc, a_restored_detector_is_the_one_that_was_saved);
     tcase_add_test(tc, a_contract_that_does_not_match_is_refused_and_changes_nothing);
     tcase_add_test(tc, a_file_that_lacks_a_tensor_changes_nothing);
+    tcase_add_test(tc, online_refits_go_on_from_a_checkpoint_and_start_afresh_without);
     tcase_add_test(tc, a_copy_scores_alike_and_stays_when_the_original_is_refitted);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
