@@ -173,9 +173,11 @@ typedef struct il_terms_run {
     const float *const *values; /* bound parameters */
     float *const *grads;        /* by parameter, added to */
     double *sums;               /* [term]: its loss, added to */
-    bool watch;                 /* also the terms that are only watched */
-    bool prologue;              /* only fill the scrambled gates */
-    const il_moments *moments;  /* of the update's advantages; NULL: they stand raw */
+    double *slopes; /* [term]: derivative of its loss with respect to the offset of its
+                       re-zeroed detector, added to; NULL: not wanted */
+    bool watch;     /* also the terms that are only watched */
+    bool prologue;  /* only fill the scrambled gates */
+    const il_moments *moments; /* of the update's advantages; NULL: they stand raw */
 } il_terms_run;
 
 /* A forward over episodes just played, and what it makes of them: micro->play. The tape

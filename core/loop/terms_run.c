@@ -581,6 +581,24 @@ static void note_readings(const il_terms *t, il_micro *micro, const il_forward *
     }
 }
 
+/* Each of a detector's logits falls with its offset. */
+static double zero_slope(const il_terms *t, const il_term *term, const il_forward *f,
+                         const float *seeds)
+{
+    const il_tensor *logits;
+    double sum = 0;
+
+    if (term->kind != IL_TERM_DETECTOR || !term->trains ||
+        t->world->detectors[term->detector]->trusted == NULL) {
+        return 0;
+    }
+    logits = f->scores[term->detector].logits;
+    for (int64_t i = 0; i < il_count(logits); i++) {
+        sum -= seeds[i] / (1.0 + exp(-(double)il_f32(logits)[i]));
+    }
+    return sum;
+}
+
 static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
                             const il_terms_run *run, il_forward *f, il_tensor **roots,
                             float **seeds, il_error *err)
@@ -606,6 +624,9 @@ static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
         if (term->kind != IL_TERM_REWARD) {
             scale_seeds(seeds[i], il_count(roots[i]),
                         il_term_weight(term->spec, run->step, steps));
+        }
+        if (run->slopes != NULL) {
+            run->slopes[i] += zero_slope(t, term, f, seeds[i]);
         }
     }
     return IL_OK;

@@ -34,6 +34,7 @@ void il_trainer_destroy(il_trainer *t)
     free(t->shadow);
     free(t->shadow_m);
     free(t->shadow_v);
+    free(t->zero_grads);
     free(t->values);
     free(t);
 }
@@ -105,8 +106,9 @@ static il_status make_blocks(il_trainer *t, il_error *err)
         if (t->stepped[k] == NULL || t->bound[k] == NULL) {
             return il__trainer_no_memory(t, err);
         }
+        /* Losses, and what they would change by with their detectors' zeros. */
         IL_TRY(il_lanes_open(&t->lanes[k], t->lane_count, store->total,
-                             (int64_t)t->terms->count, err));
+                             2 * (int64_t)t->terms->count, err));
         for (size_t p = 0; p < store->count; p++) {
             bool shaded =
                 k == IL_PASS_FIRST && shadow && il_bits_has(t->terms->below, p);
@@ -185,6 +187,7 @@ static il_status make_all(il_trainer *t, il_problems *problems, il_error *err)
         }
     }
     IL_TRY(make_workers(t, err));
+    IL_TRY(il__trainer_trust(t, err));
     IL_TRY(il__trainer_cut(t, err));
     IL_TRY(plan(t, err));
     IL_TRY(make_scrambles(t, err));
@@ -286,6 +289,9 @@ static void run_lane(step_job *job, int lane, int worker, int kind, il_lane_sum 
                         .values = t->bound[kind],
                         .grads = grads,
                         .sums = sum != NULL ? sum->sums : NULL,
+                        .slopes = sum != NULL && kind == IL_PASS_FIRST
+                                      ? sum->sums + t->terms->count
+                                      : NULL,
                         .watch = job->watch && kind == IL_PASS_FIRST,
                         .prologue = job->prologue,
                         .moments = t->rollouts != NULL ? &t->moments : NULL};
@@ -387,14 +393,20 @@ static il_status run_prologue(il_trainer *t, step_job *job, il_error *err)
 /* The gradients of the whole batch, and a step along them. */
 static il_status run_epoch(il_trainer *t, step_job *job, il_error *err)
 {
-    il_status status = run_prologue(t, job, err);
+    il_status status = t->epoch > 0 ? il__trainer_rezero(t, err) : IL_OK;
 
+    if (status == IL_OK) {
+        status = run_prologue(t, job, err);
+    }
     if (status == IL_OK) {
         il_pool_run(t->world->host.pool, t->lane_count, lane_task, job);
         status = first_error(job, err);
     }
     if (status == IL_OK) {
         status = il__trainer_check(t, err);
+    }
+    if (status == IL_OK) {
+        status = il__trainer_zero_block(t, err);
     }
     if (status == IL_OK) {
         status = il__trainer_update(t, err);
@@ -428,8 +440,11 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     }
     job->t = t;
     job->watch = watch;
-    il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
-    status = first_error(job, err);
+    status = il__trainer_rezero(t, err);
+    if (status == IL_OK) {
+        il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
+        status = first_error(job, err);
+    }
     if (status == IL_OK) {
         il__trainer_measure(t);
         status = t->rollouts != NULL ? il_terms_settle(t->terms, t->micros,

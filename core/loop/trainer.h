@@ -40,10 +40,12 @@ typedef struct il_trainer {
     const float **bound[IL_PASS_KINDS];  /* values by parameter */
     float *m, *v;                        /* moments, the store's layout */
     float *shadow, *shadow_m, *shadow_v; /* NULL without a shadow */
-    int64_t step;                        /* steps of this stage that are done */
-    int64_t before; /* optimizer steps of earlier stages, when continued */
-    double *values; /* [term]: its mean loss at the last step, unweighted */
-    double norm;    /* gradient norm before clipping, over all stepped parameters */
+    float *zero_grads; /* what flows through zeros, once needed: the store's layout */
+    bool zeroing;      /* of the present step: it holds something */
+    int64_t step;      /* steps of this stage that are done */
+    int64_t before;    /* optimizer steps of earlier stages, when continued */
+    double *values;    /* [term]: its mean loss at the last step, unweighted */
+    double norm;       /* gradient norm before clipping, over all stepped parameters */
 } il_trainer;
 
 /* Makes the trainer and plans its routes. The model's live weights are those it will

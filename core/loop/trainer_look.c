@@ -52,9 +52,10 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
     float *block = il_store_block(store);
     float **grads = calloc(store->count + 1, sizeof *grads);
     bool(*kept)[IL_PASS_KINDS] = calloc(t->terms->count + 1, sizeof *kept);
-    il_status status = IL_OK;
+    double *slopes = calloc(t->terms->count + 1, sizeof *slopes);
+    il_status status = il__trainer_rezero(t, err);
 
-    if (block == NULL || grads == NULL || kept == NULL) {
+    if (block == NULL || grads == NULL || kept == NULL || slopes == NULL) {
         status = il__trainer_no_memory(t, err);
     }
     for (size_t i = 0; status == IL_OK && i < t->terms->count; i++) {
@@ -66,6 +67,7 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
         double part[2] = {0, 0};
 
         memset(block, 0, (size_t)store->total * sizeof *block);
+        memset(slopes, 0, t->terms->count * sizeof *slopes);
         for (size_t j = 0; j < t->terms->count; j++) {
             for (int k = 0; k < IL_PASS_KINDS; k++) {
                 t->terms->items[j].runs[k] = j == i && kept[j][k];
@@ -76,6 +78,7 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
                                 .step = t->step,
                                 .values = t->bound[k],
                                 .grads = grads,
+                                .slopes = k == IL_PASS_FIRST ? slopes : NULL,
                                 .moments = t->rollouts != NULL ? &t->moments : NULL};
 
             if (!kept[i][k]) {
@@ -88,6 +91,9 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
                 status =
                     il_terms_step(t->terms, &t->workers[0], &t->micros[j], &run, err);
             }
+        }
+        if (status == IL_OK) {
+            status = il__trainer_through_zero(t, slopes, grads, err);
         }
         for (size_t p = 0; p < store->count; p++) {
             bool read = d >= 0 && il_bits_has(t->terms->reads[d], p);
@@ -105,6 +111,7 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
     free(block);
     free(grads);
     free(kept);
+    free(slopes);
     return status;
 }
 

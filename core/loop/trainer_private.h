@@ -19,6 +19,18 @@ void il__trainer_drop_batch(il_trainer *t);
 /* Takes the terms' losses from the lanes' sums; one that is no number is
  * IL_ERR_NUMERIC naming its signal. */
 il_status il__trainer_check(il_trainer *t, il_error *err);
+/* Fetches the trusted rows of re-zeroed detectors. Such a detector's loss under a gate,
+ * and a gate on it that the gradient passes, are IL_ERR_UNSUPPORTED. */
+il_status il__trainer_trust(il_trainer *t, il_error *err);
+/* Takes every zero at the present weights. */
+il_status il__trainer_rezero(il_trainer *t, il_error *err);
+/* Adds into grads[parameter] what flows through the zeros, slopes[term] being the
+ * derivative of the term's loss with respect to its detector's. The weights are still
+ * those of the last il__trainer_rezero. */
+il_status il__trainer_through_zero(il_trainer *t, const double *slopes,
+                                   float *const *grads, il_error *err);
+/* The same from the lanes' sums into a block that the update adds to theirs. */
+il_status il__trainer_zero_block(il_trainer *t, il_error *err);
 /* Clips and steps by the lanes' gradients; when they are not finite, nothing is
  * stepped. */
 il_status il__trainer_update(il_trainer *t, il_error *err);

@@ -35,6 +35,13 @@ static void gather_task(void *user, int p, int worker)
     job->squares[p] = 0;
     if (job->t->stepped[job->kind][p]) {
         il_lanes_finish(lanes, item->offset, item->count);
+        if (job->kind == IL_PASS_FIRST && job->t->zeroing) {
+            const float *through = job->t->zero_grads + item->offset;
+
+            for (int64_t i = 0; i < item->count; i++) {
+                lanes->total->grads[item->offset + i] += through[i];
+            }
+        }
         job->squares[p] =
             il_sum_squares(item->count, lanes->total->grads + item->offset);
     }
