@@ -106,7 +106,7 @@ static const struct {
     {"tanh", IL_ACT_TANH, tanh, tanh_slope, 2e-7, 4e-7},
     {"sigmoid", IL_ACT_SIGMOID, sigmoid, sigmoid_slope, 2e-7, 2e-7},
     {"gelu", IL_ACT_GELU, gelu, gelu_slope, 6e-7, 4e-7},
-    {"gelu_tanh", IL_ACT_GELU_TANH, gelu_tanh, gelu_tanh_slope, 6e-7, 1e-6},
+    {"gelu_tanh", IL_ACT_GELU_TANH, gelu_tanh, gelu_tanh_slope, 6e-7, 4e-6},
     {"softplus", IL_ACT_SOFTPLUS, softplus, sigmoid, 6e-7, 2e-7},
     {"exp", IL_ACT_EXP, exp, exp, 4e-5, 4e-5},
     {"square", IL_ACT_SQUARE, square, square_slope, 3e-6, 0},
