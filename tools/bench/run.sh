@@ -16,16 +16,30 @@ mkdir -p "$build/bench/plugins"
 "${INTERLOOP:-$build/interloop}" plugin stamp "$plugin.new"
 mv "$plugin.new" "$plugin"
 
+# The best of our steps against the best of PyTorch's, from what both have printed.
+ratios() {
+    awk '/step, [12] worker/ { if (ours == 0 || $4 < ours) { ours = $4; workers = $2 } }
+         /peak memory .* with one worker/ { memory = $3 }
+         /PyTorch .* threads/ { if (best == 0 || $5 < best) {
+             best = $5; threads = $3; theirs = $9 } }
+         END { if (ours > 0 && best > 0) printf("  against PyTorch      %8.2f times " \
+             "the speed, %d workers to %d threads; %.2f of the memory\n",
+             best / ours, workers, threads, memory / theirs) }'
+}
+
 for size in s m; do
-    "$build/bench/bench_step" "$root/tools/bench/step_$size.yaml" "$rounds" \
-        "$build/plugins" "$build/bench/plugins"
-    if "$python" -c 'import torch' 2>/dev/null; then
-        for threads in 1 2; do
-            "$python" "$root/tools/bench/step_torch.py" "$size" "$rounds" "$threads"
-        done
-    else
-        echo "  PyTorch: $python has none, nothing to compare with"
-    fi
+    {
+        "$build/bench/bench_step" "$root/tools/bench/step_$size.yaml" "$rounds" \
+            "$build/plugins" "$build/bench/plugins"
+        if "$python" -c 'import torch' 2>/dev/null; then
+            for threads in 1 2; do
+                "$python" "$root/tools/bench/step_torch.py" "$size" "$rounds" "$threads"
+            done
+        else
+            echo "  PyTorch: $python has none, nothing to compare with"
+        fi
+    } | tee "$build/bench/step_$size.txt"
+    ratios <"$build/bench/step_$size.txt"
 done
 
 # Answers drawn with a cache of keys and values: Little Atlas's model, 128 at once.
