@@ -79,6 +79,7 @@ il_status il__rollout_fault(const il_rollout *r, il_status code, int64_t episode
                             int64_t position, il_error *err, const char *fmt, ...)
 {
     char what[IL_ERROR_MESSAGE_MAX];
+    char update[64] = "";
     char at[64] = "";
     va_list args;
 
@@ -88,8 +89,12 @@ il_status il__rollout_fault(const il_rollout *r, il_status code, int64_t episode
     if (position >= 0) {
         (void)snprintf(at, sizeof at, ", position %lld", (long long)position);
     }
-    return il_error_set(err, code, r->environment->offer->id, "episode %lld%s: %s",
-                        (long long)episode, at, what);
+    if (r->draw == IL_DRAW_TRAIN) {
+        (void)snprintf(update, sizeof update, "update %llu, ",
+                       (unsigned long long)r->step + 1);
+    }
+    return il_error_set(err, code, r->environment->offer->id, "%sepisode %lld%s: %s",
+                        update, (long long)episode, at, what);
 }
 
 /* ---- before anything is played -------------------------------------------------- */

@@ -86,27 +86,46 @@ void il_episode_json(il_text *out, const il_instance *environment,
 
 /* ---- for people ----------------------------------------------------------------- */
 
-/* A column is as wide as its name and room for its numbers. */
-static int room_of(const il_tensor *t, const char *name)
-{
-    int64_t wanted = 4 * (t->ndim > 2 && t->shape[2] < 64 ? t->shape[2] : 1);
-
-    return (int)strlen(name) > wanted ? (int)strlen(name) : (int)wanted;
-}
-
-/* One cell of the table: the field at a position, or what the whole row shares. */
-static void add_cell(il_text *out, const il_tensor *t, const char *name, int64_t row,
-                     int64_t position)
+/* The field at a position, or what the whole row shares. */
+static void add_cell(il_text *out, const il_tensor *t, int64_t row, int64_t position)
 {
     int64_t width = t->ndim > 2 ? t->shape[2] : 1;
-    il_text cell = {0};
 
     for (int64_t i = 0; i < width; i++) {
-        il_text_add(&cell, i > 0 ? " " : "");
-        add_number(&cell, t,
+        il_text_add(out, i > 0 ? " " : "");
+        add_number(out, t,
                    t->ndim == 1 ? row : (row * t->shape[1] + position) * width + i);
     }
-    il_text_addf(out, "  %*s", room_of(t, name), cell.data != NULL ? cell.data : "");
+}
+
+/* How wide a field's column is: its name, or its widest cell. */
+static int room_of(const il_tensor *t, const char *name, int64_t row, int64_t length)
+{
+    size_t most = strlen(name);
+    il_text cell = {0};
+
+    for (int64_t p = 0; p < length; p++) {
+        cell.size = 0;
+        add_cell(&cell, t, row, p);
+        most = cell.size > most ? cell.size : most;
+    }
+    il_text_free(&cell);
+    return (int)most;
+}
+
+/* One column, its name first, as cells of equal width. */
+static void add_column(il_text *lines, const il_tensor *t, const char *name,
+                       int64_t row, int64_t length)
+{
+    int room = room_of(t, name, row, length);
+    il_text cell = {0};
+
+    il_text_addf(&lines[0], "  %*s", room, name);
+    for (int64_t p = 0; p < length; p++) {
+        cell.size = 0;
+        add_cell(&cell, t, row, p);
+        il_text_addf(&lines[p + 1], "  %*s", room, cell.data != NULL ? cell.data : "");
+    }
     il_text_free(&cell);
 }
 
@@ -116,28 +135,32 @@ static void add_table(il_text *out, const il_instance *environment,
     int64_t length = length_of(batch, row);
     int32_t count = 0;
     const il_field *fields = il_instance_fields(environment, &count);
+    il_text *lines = calloc((size_t)length + 1, sizeof *lines);
 
-    for (int64_t t = -1; t < length; t++) {
-        if (t < 0) {
-            il_text_add(out, "  at");
-        } else {
-            il_text_addf(out, "%4" PRId64, t);
-        }
-        for (int32_t i = 0; i < count; i++) {
-            const il_tensor *values = il_batch_find(batch, fields[i].name);
-
-            if (values == NULL || !is_told(&fields[i])) {
-                continue;
-            }
-            if (t < 0) {
-                il_text_addf(out, "  %*s", room_of(values, fields[i].name),
-                             fields[i].name);
-            } else {
-                add_cell(out, values, fields[i].name, row, t);
-            }
-        }
-        il_text_add(out, "\n");
+    if (lines == NULL) {
+        out->failed = true;
+        return;
     }
+    for (int64_t p = -1; p < length; p++) {
+        if (p < 0) {
+            il_text_add(&lines[0], "  at");
+        } else {
+            il_text_addf(&lines[p + 1], "%4" PRId64, p);
+        }
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const il_tensor *t = il_batch_find(batch, fields[i].name);
+
+        if (t != NULL && is_told(&fields[i])) {
+            add_column(lines, t, fields[i].name, row, length);
+        }
+    }
+    for (int64_t p = 0; p <= length; p++) {
+        il_text_add(out, lines[p].data != NULL ? lines[p].data : "");
+        il_text_add(out, "\n");
+        il_text_free(&lines[p]);
+    }
+    free(lines);
 }
 
 void il_episode_text(il_text *out, const il_instance *environment,

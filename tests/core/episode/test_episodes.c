@@ -171,10 +171,10 @@ START_TEST(positions_actions_rewards_and_labels_agree_with_each_other)
             bool last = t + 1 == LENGTH;
             int32_t action = ints("action")[at];
 
-            ck_assert(obs[1] == (float)t);
+            ck_assert(obs[1] == (float)t / 128.0f);
             ck_assert_int_eq(bytes("acted")[at], !last);
             ck_assert(reals("moves")[at] == (last ? 0.0f : 1.0f));
-            ck_assert_int_eq(bytes("high")[at], obs[0] > 0);
+            ck_assert_int_eq(bytes("high")[at], obs[0] > 0.5f);
             if (last) {
                 ck_assert_int_eq(action, -1);
                 ck_assert(reals("gain")[at] == 0.0f);
@@ -184,7 +184,7 @@ START_TEST(positions_actions_rewards_and_labels_agree_with_each_other)
             ck_assert(action >= 0 && action < ACTIONS);
             ck_assert(reals("gain")[at] == (float)(action == 2));
             ck_assert(reals("cost")[at] == 0.1f);
-            ck_assert(obs[WIDTH] - obs[0] ==
+            ck_assert(16.0f * (obs[WIDTH] - obs[0]) ==
                       (bytes("shaken")[at + 1] ? 0.0f : (float)(action - 1)));
         }
     }

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Environments that misbehave in the middle of a run: each is named with update, episode and
+# position, stops its own run alone, and leaves a checkpoint that the run goes on from.
+set -u
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+check() {
+    local name=$1
+    shift
+    if "$@" >"$folder/said" 2>&1; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/    /' "$folder/out" "$folder/said"
+        failed=1
+    fi
+}
+shows() { grep -qF -- "$1" "$folder/out"; }
+fails() { [ "$code" -eq "$1" ]; }
+
+"$CC" -std=c11 -shared -fPIC -fvisibility=hidden -I"$IL_ROOT/include" \
+    "$IL_ROOT/tests/fixtures/plugins/walk.c" -o "$folder/walk.so" -lm
+"$INTERLOOP" plugin stamp "$folder/walk.so"
+cat >"$folder/walks.yaml" <<YAML
+interloop: 1
+name: walks
+seed: 1
+plugins: {path: ["$folder", "$(realpath "$IL_BUILD")/plugins"]}
+model: {use: belief_desire, params: {hidden: 8, prediction_hidden: 8, policy_hidden: 8, value_hidden: 8}}
+environment: {use: walk.line}
+stages:
+  walker:
+    train:
+      updates: 120
+      rollouts: {own: {policy: own, episodes: 8}}
+      lanes: 2
+      algorithm: {use: a2c, gamma: 0.95, lambda: 0.95, normalize: batch, value_weight: 0.5}
+      optimizer: {use: adam, lr: 5e-3}
+    signals:
+      task: {source: {reward: gain}, channel: reward, route: all}
+      entropy: {source: entropy, channel: loss, weight: 0.01, route: all}
+    variants:
+      seldom: {/environment.params.fault: seldom}
+      good: {}
+      wide: {/environment.params.fault: wide_obs}
+      past: {/environment.params.fault: state}
+      endless: {/environment.params.fault: endless}
+      wild: {train.rollouts.own.policy: random, /environment.params.fault: wild,
+             signals.task.channel: monitor}
+YAML
+run() {
+    "$INTERLOOP" run "$folder/walks.yaml" --runs "$folder/runs" --no-report "$@" \
+        >"$folder/out" 2>&1
+    code=$?
+}
+
+run --variant seldom --variant good --variant endless
+check "a reward that is no number ends the command with 1" fails 1
+check "is named with update, episode and position" \
+    grep -Eq "seldom seed 1: walk.line: update [0-9]+, episode [0-9]+, position [0-9]+: no number was given for the reward 'cost'" \
+    "$folder/out"
+check "and the other runs are done" shows "good seed 1 done"
+check "as is one whose episodes never end by themselves" shows "endless seed 1 done"
+first=$(grep -o 'update [0-9]*' "$folder/out" | head -1)
+run --variant seldom
+check "the run goes on from its last checkpoint" shows "goes on from step 50"
+check "to the same fault" shows "$first,"
+run --variant wide
+check "an observation of the wrong size is named" shows \
+    "update 1, episode 0, position 3: the environment wrote an observation wider than the 2"
+check "and is wrong input" fails 2
+run --variant past
+check "a state written past its size is named" shows "wrote past the 16 bytes of its state"
+run --variant wild
+check "an action that there is none of is named" shows \
+    "position 1: the policy chose action 3: expected 0 to 2"
+exit $failed
