@@ -24,11 +24,11 @@ interloop() { # verb, pipeline, options
     "$INTERLOOP" "$verb" "$fixtures/$pipeline.yaml" --set "plugins.path=[$IL_BUILD/plugins]" "$@" >"$work/out" 2>&1
 }
 
-# The names of the channels that are open from a detector to itself in a variant of the page in $work/page; "none" where it
+# The names of the channels that are open from a detector to itself in a variant or stage of the page in $work/page; "none" where it
 # has no row at all.
-channels() { # variant, detector
+channels() { # variant or stage, detector
     awk -v variant="$1" -v detector="$2" '
-        /^stage / { here = $0 ~ ", variant " variant "," }
+        /^stage / { here = $0 ~ "(, variant|^stage) " variant "," }
         here && /^source → reader/ { for (i = 4; i <= NF; i++) name[i] = $i }
         here && $1 == detector && $2 == "→" && $3 == detector && NF == 11 {
             row = "-"
@@ -37,7 +37,7 @@ channels() { # variant, detector
         END { print row == "" ? "none" : row }' "$work/page"
 }
 
-opens() { # variant, detector, the channels
+opens() { # variant or stage, detector, the channels
     open=$(channels "$1" "$2")
     echo "$1: expected '$3', got '$open'" >"$work/out"
     [ "$open" = "$3" ]
@@ -45,7 +45,7 @@ opens() { # variant, detector, the channels
     for channel in $3; do
         [ "$channel" = none ] || [ "$channel" = - ] && continue
         awk -v variant="$1" -v detector="$2" -v channel="$channel" '
-            /^stage / { here = $0 ~ ", variant " variant ","; pair = 0 }
+            /^stage / { here = $0 ~ "(, variant|^stage) " variant ","; pair = 0 }
             here && NF == 3 && $2 == "→" { pair = $1 == detector && $3 == detector }
             here && pair && $1 == channel && /→/ { found = 1 }
             END { exit !found }' "$work/page"
@@ -53,7 +53,7 @@ opens() { # variant, detector, the channels
     done
 }
 
-# ---- every row of the matrix
+# ---- every row of the matrix, and what later stages inherit
 
 interloop explain far_lever
 check "explain takes every arm of Far Lever" $?
@@ -72,6 +72,8 @@ for variant in e2e task_only_to_belief; do
     opens $variant suffering "credit relay state data input"
 done
 opens naive suffering "direct credit relay state data input"
+opens after suffering "data input"
+opens after_offline suffering "data"
 
 interloop explain little_atlas
 check "explain takes every arm of Little Atlas" $?
@@ -104,6 +106,17 @@ interloop explain far_lever --stage mode --variant brain_offline
 check "brain_offline is isolated" $?
 
 # ---- certificates
+
+certify_atlas() { # variant
+    interloop certify little_atlas --runs "$work/runs" --seed 1 --stage rl --variant "$1" --recorded
+}
+certify_atlas reward
+grep -Eq 'certificate fails against deception on recorded episodes: update 1, tensor [a-zA-Z0-9_.]+ differs \(verdict open\)$' \
+    "$work/out"
+check "the certificate of Little Atlas's reward fails with the first update and tensor" $?
+certify_atlas reward_to_the_end
+grep -q 'certificate holds against deception on recorded episodes.* over 3 updates (verdict closed)' "$work/out"
+check "and holds where nothing that is read is trained" $?
 
 certify() { # variant, options
     variant=$1

@@ -247,6 +247,22 @@ static uint8_t how_enters(const facts *f, const il_term *term, int d,
     return how;
 }
 
+/* The parameters that choose what the model's own policy draws. Where no term of the
+ * stage looks at its policy, anything in the model may have a part in it. */
+static il_word *chooses(const facts *f, int kind)
+{
+    const il_word *acts = f->t->terms->acts_v;
+    il_word *out = set_new(f);
+
+    if (acts != NULL && il_bits_any(acts, f->t->terms->words)) {
+        return lift(f, acts, kind);
+    }
+    for (size_t i = 0; out != NULL && i < f->n; i++) {
+        il_bits_set(out, i);
+    }
+    return out;
+}
+
 static il_status add_signal(facts *f, il_flow_signal *s, const il_term *term, int kind,
                             il_error *err)
 {
@@ -280,7 +296,7 @@ static il_status add_signal(facts *f, il_flow_signal *s, const il_term *term, in
     s->enters = how;
     s->score_g = score;
     s->shared = shared;
-    s->chosen_by = term->own ? lift(f, f->t->terms->acts_v, kind) : NULL;
+    s->chosen_by = term->own ? chooses(f, kind) : NULL;
     s->reward = reinforces(term);
     s->implicit = term->implicit;
     return IL_OK;
@@ -376,21 +392,11 @@ static bool plays_text(const il_world *w)
            il_instance_environment(w->environment)->form == IL_ENVIRONMENT_TEXT;
 }
 
-/* What the model's own policy draws. Where no stage plans that, anything in the model
- * may have a part in it. */
 static il_flow_draw own_draw(const facts *f)
 {
-    const il_terms *terms = f->t->terms;
-    il_word *by = terms->acts_v != NULL && terms->own != 0
-                      ? lift(f, terms->acts_v, IL_PASS_SECOND)
-                      : set_new(f);
-
-    for (size_t i = 0; by != NULL && terms->own == 0 && i < f->n; i++) {
-        il_bits_set(by, i);
-    }
-    return (il_flow_draw){by, plays_text(f->t->world)
-                                  ? "text that the model writes"
-                                  : "episodes that the model plays"};
+    return (il_flow_draw){chooses(f, IL_PASS_SECOND),
+                          plays_text(f->t->world) ? "text that the model writes"
+                                                  : "episodes that the model plays"};
 }
 
 static bool refits_on_own(const il_refit_spec *refit, bool trains_on_own)

@@ -160,6 +160,7 @@ il_status il__results_certificates(il__results *r, il_error *err)
         IL_TRY(il__field_string(at, item, "stage", true, &text, err));
         IL_TRY(il__field_string(at, item, "variant", false, &text, err));
         IL_TRY(il__field_string(at, item, "tensor", false, &text, err));
+        IL_TRY(il__field_string(at, item, "data", false, &text, err));
         IL_TRY(il__field_integer(at, item, "seed", &seed, err));
         IL_TRY(il__field_check_flag(at, item, "held", err));
     }

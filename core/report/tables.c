@@ -591,6 +591,9 @@ void il__table_certificates(const il__results *r, il_text *html)
         add_plan_name(c, html);
         il_text_addf(html, ", seed %lld: ",
                      (long long)json_integer_value(json_object_get(c, "seed")));
+        if (json_is_true(json_object_get(c, "recorded"))) {
+            il_text_add(html, "on the same recorded episodes, ");
+        }
         if (held) {
             il_text_add(html,
                         "scrambling the score changed no bit of what is protected");
@@ -607,6 +610,13 @@ void il__table_certificates(const il__results *r, il_text *html)
                 il_text_addf(html, " at step %lld",
                              (long long)json_integer_value(json_object_get(c, "step")));
             }
+        }
+        if (json_is_integer(json_object_get(c, "data_step"))) {
+            il_text_addf(
+                html, "; the episodes differ from update %lld on (<code>",
+                (long long)json_integer_value(json_object_get(c, "data_step")));
+            add_value(json_object_get(c, "data"), html);
+            il_text_add(html, "</code>)");
         }
         il_text_add(html, "</li>\n");
     }
