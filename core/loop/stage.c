@@ -329,9 +329,27 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
     return status;
 }
 
-/* Activations of the batch just trained on, for detectors that learn online. Rows are
- * read with the weights of after the step: the detector follows the model. */
-static il_status refit(il_stage_work *s, il_trainer *t, il_error *err)
+/* Refits what is due before the step to come. An audit of the same step has seen the
+ * detector that pressed on the steps before, and a stage ends with that one. */
+static il_status refit_due(il_stage_work *s, const il_trainer *t, il_error *err)
+{
+    il_world *w = s->world;
+
+    for (size_t d = 0; t->step > 0 && d < w->detector_count; d++) {
+        il_detector *det = w->detectors[d];
+        const il_refit_spec *r = &det->spec->refit;
+
+        if (det->fitted && (r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
+            t->step % r->every == 0) {
+            IL_TRY(il__stage_refit(s, det, t->step, err));
+        }
+    }
+    return IL_OK;
+}
+
+/* Refits on the batch just trained on, for detectors that learn online. Rows are read
+ * with the weights of after the step: the detector follows the model. */
+static il_status refit_online(il_stage_work *s, il_trainer *t, il_error *err)
 {
     il_world *w = s->world;
 
@@ -342,10 +360,7 @@ static il_status refit(il_stage_work *s, il_trainer *t, il_error *err)
         if (!det->fitted) {
             continue;
         }
-        if ((r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
-            t->step % r->every == 0) {
-            IL_TRY(il__stage_refit(s, det, t->step, err));
-        } else if (r->kind == IL_REFIT_ONLINE) {
+        if (r->kind == IL_REFIT_ONLINE) {
             il_acts *acts = NULL;
             il_status status;
 
@@ -402,8 +417,9 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
     while (t->step < steps) {
         bool logs = (t->step + 1) % LOG_EVERY == 0 || t->step + 1 == steps;
 
+        IL_TRY(refit_due(s, t, err));
         IL_TRY(il_trainer_step(t, logs, err));
-        IL_TRY(refit(s, t, err));
+        IL_TRY(refit_online(s, t, err));
         if (logs ||
             (s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0)) {
             IL_TRY(note_losses(s, t, err));
