@@ -68,10 +68,11 @@ for variant in brain_refit brain_both; do
     opens $variant suffering "data input reader"
 done
 opens brain_offline suffering "input"
-for variant in e2e task_only_to_belief; do
+for variant in e2e e2e_s task_only_to_belief; do
     opens $variant suffering "credit relay state data input"
 done
 opens naive suffering "direct credit relay state data input"
+opens bayes ideal "input"
 opens after suffering "data input"
 opens after_offline suffering "data"
 
@@ -130,7 +131,7 @@ for variant in brain brain_hard brain_replay brain_offline brain_ppo; do
     grep -q 'certificate holds against suffering on recorded episodes.* (verdict closed)' "$work/out"
     check "and the certificate of $variant holds" $?
 done
-for variant in e2e naive task_only_to_belief; do
+for variant in e2e e2e_s naive task_only_to_belief; do
     certify $variant --recorded
     check "certify exits 0 for $variant, which is open" $?
     grep -Eq 'certificate fails against suffering on recorded episodes: update 1, tensor gru[.a-zA-Z_]* differs \(verdict open\)$' \
