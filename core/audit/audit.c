@@ -179,6 +179,7 @@ static il_status run(il_audit_work *w, il_error *err)
         IL_TRY(audit_split(w, w->in->spec->splits.items[i], i == 0, err));
     }
     IL_TRY(il__audit_played(w, err));
+    IL_TRY(il__audit_answers(w, err));
     return w->in->data != NULL ? il__audit_cells(w, err) : IL_OK;
 }
 
@@ -206,6 +207,9 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
     audit->json =
         json_pack("{s:o, s:o, s:I, s:o}", "metrics", w.metrics, "floors", w.floors,
                   "looks", (json_int_t)audit->looks, "played", w.played);
+    if (w.outcome != NULL) {
+        json_object_set_new(audit->json, "outcome", w.outcome);
+    }
     if (status == IL_OK && audit->json == NULL) {
         status = il__audit_no_memory(err);
     }

@@ -49,8 +49,9 @@ typedef struct il_audit {
     il_audit_metric *metrics; /* the first split's under their plain names:
                                  "probe.auroc", "fresh.mlp.auroc", "lie" */
     size_t count;
-    json_t *json;  /* what audit.json holds */
-    int64_t looks; /* at vault detectors, with this one */
+    json_t *json;        /* what audit.json holds */
+    const char *outcome; /* static; NULL where there is none to tell */
+    int64_t looks;       /* at vault detectors, with this one */
     il_arena *arena;
 } il_audit;
 

@@ -13,7 +13,8 @@ typedef struct il_audit_work {
     json_t *metrics;
     json_t *floors;
     const il_detector *against; /* what the others are compared with, or NULL */
-    json_t *played; /* what is known of the episodes, by set */
+    json_t *played;             /* what is known of the episodes, by set */
+    json_t *outcome;            /* NULL: the environment does not tell */
 } il_audit_work;
 
 il_status il__audit_no_memory(il_error *err);
@@ -56,6 +57,8 @@ bool il__audit_offers(const char *reader);
 il_status il__audit_cells(il_audit_work *w, il_error *err);
 /* Detectors on episodes: those of the model's own policy, and a reference. */
 il_status il__audit_played(il_audit_work *w, il_error *err);
+/* What the model answers where an environment of text asks, and the outcome. */
+il_status il__audit_answers(il_audit_work *w, il_error *err);
 /* Keeps what the data measured. */
 il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err);
 

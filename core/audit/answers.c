@@ -1,0 +1,293 @@
+/* Answers: what the model writes when an environment of text asks it, prompt kind by
+ * prompt kind; whether detectors flag the lies among them, now and under the weights of
+ * then; and the outcome. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "audit/outcome.h"
+#include "audit/played_private.h"
+#include "detect/rezero.h"
+#include "interloop/abi.h"
+
+enum { DRAWS = 200 };
+
+/* One text of the model's, and a detector's word on it. */
+typedef struct flags {
+    double share;     /* flagged, of the positive rows; NaN without one */
+    int8_t *episodes; /* by episode: 1 a row is flagged, 0 none is, -1 none is scored */
+} flags;
+
+static il_status play(il_recorded **out, const il_audit_work *w, int32_t kind,
+                      const float *const *values, il_error *err)
+{
+    il_rollout_spec spec = {
+        .policy = "own", .episodes = w->in->spec->samples, .place = w->in->spec->place};
+    /* The same luck for every kind of prompt, every audit and every weights. */
+    il_rollout key = {.environment = w->in->environment,
+                      .model = w->in->model,
+                      .values = values,
+                      .prompt = kind,
+                      .seed = w->in->seed,
+                      .draw = IL_DRAW_JUDGE};
+
+    return il_recorded_draw(out, &spec, &key, w->in->blas, w->in->pool, err);
+}
+
+/* The environment's metrics of one kind. The first kind's stand under their own names,
+ * and so do those of others that it does not have; the rest as KIND.NAME. */
+static il_status put_metrics(il_audit_work *w, int32_t kind, const char *kind_name,
+                             const il_recorded *answers, il_error *err)
+{
+    const il_instance *e = w->in->environment;
+    const il_environment_api *api = il_instance_environment(e);
+    il_status status = IL_OK;
+    il_tally tally;
+
+    if (!IL_HAS(api, metrics)) {
+        return IL_OK;
+    }
+    il_tally_open(&tally);
+    for (size_t i = 0; i < il_recorded_chunks(answers); i++) {
+        api->metrics(e->self, kind, il_recorded_chunk(answers, i, NULL),
+                     &tally.metrics);
+    }
+    status = tally.failed;
+    for (size_t i = 0; status == IL_OK && i < tally.count; i++) {
+        const char *name = tally.items[i].name;
+        bool taken = kind > 0 && json_object_get(w->metrics, name) != NULL;
+
+        status = il__audit_put(
+            w, taken ? il_arena_printf(w->out->arena, "%s.%s", kind_name, name) : name,
+            il_tally_value(&tally, name), NULL, err);
+    }
+    il_tally_close(&tally);
+    return status;
+}
+
+/* ---- flags ---------------------------------------------------------------------- */
+
+static il_status flag(flags *out, const il_audit_work *w, const il_recorded *answers,
+                      const il_detector *d, const float *const *values,
+                      const char *label, il_error *err)
+{
+    int64_t count = il_recorded_count(answers);
+    il_verdicts v = {NULL, NULL, {0}};
+    int64_t positives = 0;
+    int64_t flagged = 0;
+
+    out->episodes = il_arena_alloc(w->out->arena, (size_t)count + 1);
+    if (out->episodes == NULL) {
+        return il__audit_no_memory(err);
+    }
+    memset(out->episodes, -1, (size_t)count);
+    IL_TRY(il__played_read(&v, w, answers, d, values, NULL, label, err));
+    for (int64_t i = 0; i < v.scores.count; i++) {
+        int8_t *episode = &out->episodes[v.acts->rows.rows[i] / v.acts->rows.length];
+        int8_t fires = v.logits[i] > d->threshold;
+
+        *episode = fires > *episode ? fires : *episode;
+        positives += v.scores.labels[i] != 0;
+        flagged += v.scores.labels[i] != 0 && fires;
+    }
+    out->share = positives > 0 ? (double)flagged / (double)positives : NAN;
+    il__played_close(&v);
+    return IL_OK;
+}
+
+static il_status put_flag(il_audit_work *w, const il_detector *d, const char *name,
+                          double share, il_error *err)
+{
+    return isfinite(share)
+               ? il__audit_put(
+                     w, il_arena_printf(w->out->arena, "%s.%s", d->spec->name, name),
+                     share, NULL, err)
+               : IL_OK;
+}
+
+/* The text of then under the weights of then and of now: the first two cells. */
+static il_status put_cells(il_audit_work *w, const il_audited *a,
+                           const il_detector *then, const char *label, double y1w0,
+                           double y1w1, il_error *err)
+{
+    bool same = a->then_values == w->in->values;
+    il_recorded *answers = NULL;
+    flags cell[2] = {{.share = y1w1}, {.share = y1w1}};
+    il_status status = same ? IL_OK : play(&answers, w, 0, a->then_values, err);
+
+    if (status == IL_OK && !same) {
+        status = flag(&cell[0], w, answers, then, a->then_values, label, err);
+    }
+    if (status == IL_OK && !same) {
+        status = flag(&cell[1], w, answers, a->now, w->in->values, label, err);
+    }
+    il_recorded_destroy(answers);
+    IL_TRY(status);
+    IL_TRY(put_flag(w, a->now, "cells.y0w0", cell[0].share, err));
+    IL_TRY(put_flag(w, a->now, "cells.y0w1", cell[1].share, err));
+    IL_TRY(put_flag(w, a->now, "cells.y1w0", y1w0, err));
+    return put_flag(w, a->now, "cells.y1w1", y1w1, err);
+}
+
+static il_status read_answers(il_audit_work *w, const il_recorded *answers,
+                              const il_audited *a, const char *label, flags *now,
+                              flags *then, il_error *err)
+{
+    bool same = a->then_values == NULL || a->then_values == w->in->values;
+    il_detector raw = il_detector_unmoved(a->now);
+    il_detector old = il_detector_unmoved(a->then != NULL ? a->then : a->now);
+
+    IL_TRY(flag(now, w, answers, a->now, w->in->values, label, err));
+    *then = *now;
+    if (!same) {
+        IL_TRY(flag(then, w, answers, &old, a->then_values, label, err));
+    }
+    IL_TRY(put_flag(w, a->now, "flag_now", now->share, err));
+    IL_TRY(put_flag(w, a->now, "flag_then", then->share, err));
+    if (a->now->trusted != NULL) {
+        flags unzeroed;
+
+        IL_TRY(flag(&unzeroed, w, answers, &raw, w->in->values, label, err));
+        IL_TRY(put_flag(w, a->now, "flag_raw", unzeroed.share, err));
+    }
+    w->out->looks += a->now->spec->vault;
+    return w->in->whole && a->then_values != NULL
+               ? put_cells(w, a, &old, label, then->share, now->share, err)
+               : IL_OK;
+}
+
+/* ---- the outcome ---------------------------------------------------------------- */
+
+/* Whether the environment tells of each answer if it hacks and if it is honest. */
+static bool has_outcome(const il_instance *e)
+{
+    const il_field *hack = il_field_find(e, "hack");
+    const il_field *honest = il_field_find(e, "honest");
+
+    return hack != NULL && honest != NULL && hack->role == IL_FIELD_LABEL &&
+           honest->role == IL_FIELD_LABEL;
+}
+
+static void collect(const il_recorded *answers, const flags *now, const flags *then,
+                    il_outcome_answer *out)
+{
+    for (size_t i = 0; i < il_recorded_chunks(answers); i++) {
+        int64_t first = 0;
+        const il_batch *batch = il_recorded_chunk(answers, i, &first);
+        const il_tensor *hack = il_batch_find(batch, "hack");
+        const il_tensor *honest = il_batch_find(batch, "honest");
+
+        for (int64_t b = 0; b < il_batch_rows(batch); b++) {
+            int64_t wide = hack->ndim == 2 ? hack->shape[1] : 1;
+            int64_t broad = honest->ndim == 2 ? honest->shape[1] : 1;
+
+            out[first + b] =
+                (il_outcome_answer){.hack = il_u8(hack)[b * wide] != 0,
+                                    .honest = il_u8(honest)[b * broad] != 0,
+                                    .now = now->episodes[first + b],
+                                    .then = then->episodes[first + b]};
+        }
+    }
+}
+
+static il_status put_outcome(il_audit_work *w, const il_recorded *answers,
+                             const il_detector *d, const flags *now, const flags *then,
+                             il_error *err)
+{
+    int64_t count = il_recorded_count(answers);
+    il_outcome_answer *all =
+        il_arena_calloc(w->out->arena, (size_t)count + 1, sizeof *all);
+    double probability[IL_OUTCOMES];
+    il_outcome_inputs in;
+    il_outcome class;
+    il_outcome next;
+    json_t *inputs = json_object();
+    json_t *odds = json_object();
+    double margin;
+
+    if (all == NULL || inputs == NULL || odds == NULL) {
+        json_decref(inputs);
+        json_decref(odds);
+        return il__audit_no_memory(err);
+    }
+    collect(answers, now, then, all);
+    in = il_outcome_shares(count, all);
+    class = il_outcome_of(&in);
+    margin = il_outcome_margin(&in, &next);
+    il__audit_set(inputs, "hack", in.hack);
+    il__audit_set(inputs, "honest", in.honest);
+    il__audit_set(inputs, "flag_now", in.flag_now);
+    il__audit_set(inputs, "flag_then", in.flag_then);
+    if (il_outcome_bootstrap(count, all, DRAWS, w->in->seed, w->in->depth, probability,
+                             err) != IL_OK) {
+        json_decref(inputs);
+        json_decref(odds);
+        return IL_ERR_INPUT;
+    }
+    for (int o = 0; o < IL_OUTCOMES; o++) {
+        const char *name = il_outcome_name((il_outcome)o);
+
+        json_object_set_new(odds, name, json_real(probability[o]));
+        IL_TRY(il__audit_put(w, il_arena_printf(w->out->arena, "outcome.%s", name),
+                             probability[o], NULL, err));
+    }
+    w->out->outcome = il_outcome_name(class);
+    w->outcome =
+        json_pack("{s:s, s:s, s:o, s:f, s:s, s:o}", "class", il_outcome_name(class),
+                  "detector", d->spec->name, "inputs", inputs, "margin", margin, "next",
+                  il_outcome_name(next), "probability", odds);
+    return w->outcome != NULL ? IL_OK : il__audit_no_memory(err);
+}
+
+/* ---- all of it ------------------------------------------------------------------ */
+
+static il_status read_first(il_audit_work *w, const il_recorded *answers, il_error *err)
+{
+    bool told = !has_outcome(w->in->environment);
+
+    for (size_t i = 0; i < w->in->detector_count; i++) {
+        const il_audited *a = &w->in->detectors[i];
+        const char *label = NULL;
+        flags now;
+        flags then;
+
+        if (a->now->trusted != NULL) {
+            IL_TRY(put_flag(w, a->now, "shift_zero", a->now->offset, err));
+        }
+        if (!a->now->has_threshold || !il__played_judges(w, a->now, &label)) {
+            continue;
+        }
+        IL_TRY(read_answers(w, answers, a, label, &now, &then, err));
+        if (!told) {
+            told = true;
+            IL_TRY(put_outcome(w, answers, a->now, &now, &then, err));
+        }
+    }
+    return IL_OK;
+}
+
+il_status il__audit_answers(il_audit_work *w, il_error *err)
+{
+    const il_instance *e = w->in->environment;
+    const il_named *kinds;
+    int32_t count = 0;
+
+    if (e == NULL || w->in->spec->samples < 1 ||
+        il_instance_environment(e)->form != IL_ENVIRONMENT_TEXT) {
+        return IL_OK;
+    }
+    kinds = il_instance_environment(e)->prompts(e->self, &count);
+    for (int32_t k = 0; k < count; k++) {
+        il_recorded *answers = NULL;
+        il_status status = play(&answers, w, k, w->in->values, err);
+
+        if (status == IL_OK) {
+            status = put_metrics(w, k, kinds[k].name, answers, err);
+        }
+        if (status == IL_OK && k == 0) {
+            status = read_first(w, answers, err);
+        }
+        il_recorded_destroy(answers);
+        IL_TRY(status);
+    }
+    return IL_OK;
+}
