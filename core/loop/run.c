@@ -204,6 +204,17 @@ static bool orphaned(const runner *r, const il_job *job)
     return false;
 }
 
+/* What the stage's last audit holds, which the caller decrefs; NULL without one. */
+static json_t *audit_of(const il_stage_result *result)
+{
+    char *path =
+        result->record != NULL ? il_path_join(result->record, "audit.json") : NULL;
+    json_t *audit = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+
+    free(path);
+    return audit;
+}
+
 static il_status add_row(runner *r, const il_job *job, const il_stage_result *result,
                          il_error *err)
 {
@@ -215,11 +226,15 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
                       .state = result->address,
                       .parent = result->parent[0] != '\0' ? result->parent : NULL,
                       .metrics = metrics};
+    json_t *audit = audit_of(result);
     const char *name;
     json_t *value;
     il_status status;
 
+    row.outcome =
+        json_string_value(json_object_get(json_object_get(audit, "outcome"), "class"));
     if (metrics == NULL) {
+        json_decref(audit);
         return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
     }
     json_object_foreach(result->metrics, name, value)
@@ -230,6 +245,7 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
         }
     }
     status = il_run_row_set(r->run, &row, err);
+    json_decref(audit);
     free(metrics);
     return status == IL_OK ? il_run_summary(r->run, err) : status;
 }

@@ -244,9 +244,12 @@ il_status il_run_row_set(il_run *r, const il_run_row *row, il_error *err)
     copy.variant = il_arena_strdup(r->arena, row->variant != NULL ? row->variant : "");
     copy.state = il_arena_strdup(r->arena, row->state);
     copy.parent = row->parent != NULL ? il_arena_strdup(r->arena, row->parent) : NULL;
+    copy.outcome =
+        row->outcome != NULL ? il_arena_strdup(r->arena, row->outcome) : NULL;
     copy.metrics = metrics;
     if (metrics == NULL || copy.stage == NULL || copy.variant == NULL ||
-        copy.state == NULL || (row->parent != NULL && copy.parent == NULL)) {
+        copy.state == NULL || (row->parent != NULL && copy.parent == NULL) ||
+        (row->outcome != NULL && copy.outcome == NULL)) {
         return out_of_memory(err, r->folder);
     }
     for (size_t i = 0; i < row->metric_count; i++) {
@@ -282,6 +285,7 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     row.variant = json_string_value(json_object_get(json, "variant"));
     row.state = json_string_value(json_object_get(json, "state"));
     row.parent = json_string_value(json_object_get(json, "parent"));
+    row.outcome = json_string_value(json_object_get(json, "outcome"));
     if (row.stage == NULL || row.variant == NULL || row.state == NULL ||
         !json_is_object(given) ||
         !il__json_seed_read(json_object_get(json, "seed"), &row.seed)) {
@@ -354,6 +358,10 @@ static void row_write(il_text *text, const il_run_row *row)
         il__json_add_string(text, row->parent);
     } else {
         il_text_add(text, "null");
+    }
+    if (row->outcome != NULL) {
+        il_text_add(text, ",\n   \"outcome\": ");
+        il__json_add_string(text, row->outcome);
     }
     il_text_add(text, ",\n   \"metrics\": {");
     il__json_add_metrics(text, row->metrics, row->metric_count, true);

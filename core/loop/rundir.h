@@ -62,6 +62,7 @@ typedef struct il_run_row {
     const char *parent; /* address, or NULL */
     const il_metric *metrics;
     size_t metric_count;
+    const char *outcome; /* what the last audit classed it as, or NULL */
 } il_run_row;
 
 /* Keeps a copy for the summary. */

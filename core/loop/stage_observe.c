@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit.h"
+#include "base/files.h"
 #include "loop/stage_private.h"
+
+static const char first_audit[] = "audit_first.json";
 
 /* ---- auditing ------------------------------------------------------------------- */
 
@@ -120,6 +123,28 @@ static il_status keep_metrics(il_stage_work *s, const il_audit *audit, il_error 
     return IL_OK;
 }
 
+/* What a figure of before and after needs of a training stage's first audit is kept
+ * beside the record, since its last one may come after a restart. */
+static il_status keep_first(il_stage_work *s, il_error *err)
+{
+    json_t *played = json_object_get(s->audit, "played");
+
+    return json_object_size(played) > 0
+               ? il_record_json(s->record, first_audit, played, err)
+               : IL_OK;
+}
+
+static void take_first(il_stage_work *s)
+{
+    char *path = il_path_join(s->record_folder, first_audit);
+    json_t *played = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+
+    if (played != NULL) {
+        json_object_set_new(s->audit, "first", played);
+    }
+    free(path);
+}
+
 static void log_audit(const il_stage_work *s, int64_t step)
 {
     il_text line = {0};
@@ -182,6 +207,12 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
         status = keep_metrics(s, audit, err);
     }
     il_audit_destroy(audit);
+    if (status == IL_OK && step == 0 && !last) {
+        status = keep_first(s, err);
+    }
+    if (status == IL_OK && last && s->spec->train.given) {
+        take_first(s);
+    }
     if (status == IL_OK) {
         log_audit(s, step);
     }

@@ -78,6 +78,40 @@ START_TEST(hostile_names_are_refused_and_make_nothing)
 }
 END_TEST
 
+START_TEST(a_rows_outcome_is_written_and_read_back)
+{
+    il_metric metric = {"hack", 0.5};
+    il_run_row row = {.stage = "rl",
+                      .variant = "loss",
+                      .seed = 3,
+                      .state = "abc",
+                      .metrics = &metric,
+                      .metric_count = 1,
+                      .outcome = "mixed"};
+    il_run *r = opened("classed");
+    json_t *json;
+    json_t *rows;
+
+    ck_assert_int_eq(il_run_row_set(r, &row, NULL), IL_OK);
+    row.seed = 4;
+    row.outcome = NULL;
+    ck_assert_int_eq(il_run_row_set(r, &row, NULL), IL_OK);
+    ck_assert_int_eq(il_run_summary(r, NULL), IL_OK);
+    il_run_close(r);
+    r = opened("classed");
+    ck_assert_int_eq(il_run_rows_load(r, NULL), IL_OK);
+    ck_assert_int_eq(il_run_summary(r, NULL), IL_OK);
+    json = summary("classed/summary.json");
+    rows = json_object_get(json, "rows");
+    ck_assert_str_eq(
+        json_string_value(json_object_get(json_array_get(rows, 0), "outcome")),
+        "mixed");
+    ck_assert_ptr_null(json_object_get(json_array_get(rows, 1), "outcome"));
+    json_decref(json);
+    il_run_close(r);
+}
+END_TEST
+
 START_TEST(a_summary_reads_back_equal_and_leaves_out_what_is_not_finite)
 {
     static const double values[] = {0.1 + 0.2, 1e-308, -0.0, 123456789.0, 1e300};
@@ -331,6 +365,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_run_that_is_going_on_is_not_opened_twice);
     tcase_add_test(tests, hostile_names_are_refused_and_make_nothing);
+    tcase_add_test(tests, a_rows_outcome_is_written_and_read_back);
     tcase_add_test(tests, a_summary_reads_back_equal_and_leaves_out_what_is_not_finite);
     tcase_add_test(tests, a_row_of_the_same_job_is_replaced_in_its_place);
     tcase_add_test(tests, rows_that_were_loaded_are_written_again_to_the_byte);
