@@ -2,7 +2,7 @@
  * drawn. What may not be drawn has no probability and no gradient.
  *
  * Each op takes logits (N,A) and the actions that may be drawn, `allowed` (A) bytes, or
- * NULL for all; `allowed` is borrowed until the pass ends its micro-batch. */
+ * NULL for all. */
 #ifndef IL_LOOP_POLICY_H
 #define IL_LOOP_POLICY_H
 
