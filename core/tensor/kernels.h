@@ -173,21 +173,18 @@ void il_k_kl_rows(float *y, float *scale, const float *x, const float *ref,
 void il_k_kl_backward(float *dx, const float *dy, const float *y, const float *scale,
                       const float *x, const float *ref, int64_t rows, int64_t w);
 
-/* ---- recurrence: one position of every row. Rows of h, nh and dy lie `apart` times w
- * numbers apart, those of gates, dinput and dhidden `apart` times 3w, those of before
- * `before_apart` times w; those of hidden and dh follow each other. */
+/* ---- recurrence: one position of every row */
 
 /* gates (rows,3w) holds W x + b and takes r, z, n; hidden (rows,3w) holds U before + c;
  * nh (rows,w) takes its third part. r = sigmoid(gates + hidden), z likewise, n =
- * tanh(gates + r hidden), h = n + z (before - n); before is NULL for zeros. */
+ * tanh(gates + r hidden), h (rows,w) = n + z (before - n). */
 void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
-                      const float *before, int64_t rows, int64_t w, int64_t apart,
-                      int64_t before_apart);
+                      const float *before, int64_t rows, int64_t w);
 /* With g = dh + dy: dinput and dhidden (rows,3w) = the gradients of what forward had in
  * gates and in hidden, dh (rows,w) = g z, the part of before's that does not go through
- * U; in place on dh. */
+ * U; in place on dh. Rows of dy lie `apart` times w numbers apart. */
 void il_k_gru_backward(float *dinput, float *dhidden, float *dh, const float *dy,
                        const float *gates, const float *nh, const float *before,
-                       int64_t rows, int64_t w, int64_t apart, int64_t before_apart);
+                       int64_t rows, int64_t w, int64_t apart);
 
 #endif

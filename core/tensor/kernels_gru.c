@@ -4,17 +4,16 @@
 
 IL_CLONES
 void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
-                      const float *before, int64_t rows, int64_t w, int64_t apart,
-                      int64_t before_apart)
+                      const float *before, int64_t rows, int64_t w)
 {
     for (int64_t i = 0; i < rows; i++) {
-        float *out = h + i * apart * w;
-        float *r = gates + i * apart * 3 * w;
+        float *out = h + i * w;
+        float *r = gates + i * 3 * w;
         float *z = r + w;
         float *n = z + w;
-        float *kept = nh + i * apart * w;
+        float *kept = nh + i * w;
         const float *u = hidden + i * 3 * w;
-        const float *was = before != NULL ? before + i * before_apart * w : NULL;
+        const float *was = before + i * w;
 
         IL_VECTOR
         for (int64_t j = 0; j < w; j++) {
@@ -22,15 +21,6 @@ void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
             z[j] = float_sigmoid(z[j] + u[w + j]);
             kept[j] = u[2 * w + j];
             n[j] = float_tanh(n[j] + r[j] * kept[j]);
-        }
-        if (was == NULL) {
-            for (int64_t j = 0; j < w; j++) {
-                out[j] = n[j] + z[j] * (0.0f - n[j]);
-            }
-            continue;
-        }
-        IL_VECTOR
-        for (int64_t j = 0; j < w; j++) {
             out[j] = n[j] + z[j] * (was[j] - n[j]);
         }
     }
@@ -39,30 +29,31 @@ void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
 IL_CLONES
 void il_k_gru_backward(float *dinput, float *dhidden, float *dh, const float *dy,
                        const float *gates, const float *nh, const float *before,
-                       int64_t rows, int64_t w, int64_t apart, int64_t before_apart)
+                       int64_t rows, int64_t w, int64_t apart)
 {
     for (int64_t i = 0; i < rows; i++) {
-        float *di = dinput + i * apart * 3 * w;
-        float *du = dhidden + i * apart * 3 * w;
+        float *di = dinput + i * 3 * w;
+        float *du = dhidden + i * 3 * w;
         float *d = dh + i * w;
         const float *arrived = dy + i * apart * w;
-        const float *r = gates + i * apart * 3 * w;
+        const float *r = gates + i * 3 * w;
         const float *z = r + w;
         const float *n = z + w;
-        const float *kept = nh + i * apart * w;
-        const float *was = before != NULL ? before + i * before_apart * w : NULL;
+        const float *kept = nh + i * w;
+        const float *was = before + i * w;
 
         IL_VECTOR
         for (int64_t j = 0; j < w; j++) {
             float g = d[j] + arrived[j];
-            float at = was != NULL ? was[j] : 0.0f;
             float dn = g * (1.0f - z[j]) * (1.0f - n[j] * n[j]);
+            float dr = dn * kept[j] * (r[j] * (1.0f - r[j]));
+            float dz = g * (was[j] - n[j]) * (z[j] * (1.0f - z[j]));
 
-            di[j] = dn * kept[j] * (r[j] * (1.0f - r[j]));
-            di[w + j] = g * (at - n[j]) * (z[j] * (1.0f - z[j]));
+            di[j] = dr;
+            du[j] = dr;
+            di[w + j] = dz;
+            du[w + j] = dz;
             di[2 * w + j] = dn;
-            du[j] = di[j];
-            du[w + j] = di[w + j];
             du[2 * w + j] = dn * r[j];
             d[j] = g * z[j];
         }

@@ -6,7 +6,9 @@
  *
  * W x is one product over all positions. Only U h waits for the position before, on U
  * transposed once. Backward walks the positions for the gates' gradients alone; each
- * weight gradient is one product over all positions after that. */
+ * weight gradient is one product over all positions after that. Inside, rows lie
+ * position by position, so that what one step of the recurrence touches lies together.
+ */
 #include "tensor/tape.h"
 
 #include <string.h>
@@ -16,9 +18,22 @@ enum { X, W_INPUT, B_INPUT, W_HIDDEN, B_HIDDEN, BEFORE, INPUTS };
 
 typedef struct gru_state {
     int64_t b, t, w;
-    float *gates; /* (b,t,3w): r, z, n */
-    float *nh;    /* (b,t,w): Un h + cn */
+    const float *x; /* (t,b,inputs) */
+    float *gates;   /* (t,b,3w): r, z, n */
+    float *nh;      /* (t,b,w): Un h + cn */
+    float *states;  /* (t+1,b,w), the first being what was before */
 } gru_state;
+
+/* to (m,n,w) = from (n,m,w) with its rows in the other order. */
+static void swap_rows(float *to, const float *from, int64_t m, int64_t n, int64_t w)
+{
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            memcpy(to + (i * n + j) * w, from + (j * m + i) * w,
+                   (size_t)w * sizeof *to);
+        }
+    }
+}
 
 /* out (w,3w) = the transpose of u (3w,w). */
 static void transpose(float *out, const float *u, int64_t w)
@@ -30,13 +45,16 @@ static void transpose(float *out, const float *u, int64_t w)
     }
 }
 
-/* What position t takes as the state before it, and how many rows lie between two of
- * the batch; NULL for zeros. */
-static const float *before(const gru_state *s, const float *out, const float *first,
-                           int64_t t, int64_t *apart)
+/* hidden (b,3w) = was (b,w) u^T + c, with u (3w,w), or its transpose where it pays. */
+static void hidden_product(const il_blas *blas, const gru_state *s, float *hidden,
+                           const float *was, const float *u, bool transposed,
+                           const float *c)
 {
-    *apart = t == 0 ? 1 : s->t;
-    return t == 0 ? first : out + (t - 1) * s->w;
+    il_k_bias_rows(hidden, c, s->b, 3 * s->w);
+    if (was != NULL) {
+        il_blas_gemm(blas, false, !transposed, s->b, 3 * s->w, s->w, 1.0f, was, s->w, u,
+                     transposed ? 3 * s->w : s->w, 1.0f, hidden, 3 * s->w);
+    }
 }
 
 static void forward_gru(il_pass *p, const gru_state *s, float *out,
@@ -44,52 +62,36 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
 {
     const il_blas *blas = il__of(p)->blas;
     const int64_t w = s->w;
+    const int64_t row = s->b * w;
     const int64_t inputs = in[W_INPUT]->shape[1];
-    float *u = il__floats(p, 3 * w * w);
-    float *hidden = il__floats(p, s->b * 3 * w);
+    const bool many = s->t > 1; /* one product alone is not worth the transposing */
+    float *hidden = il__floats(p, 3 * row);
+    float *turned = many ? il__floats(p, 3 * w * w) : NULL;
+    const float *u = many ? turned : il_f32(in[W_HIDDEN]);
 
     if (u == NULL || hidden == NULL) {
         return;
     }
     il_k_bias_rows(s->gates, il_f32(in[B_INPUT]), s->b * s->t, 3 * w);
-    il_blas_gemm(blas, false, true, s->b * s->t, 3 * w, inputs, 1.0f, il_f32(in[X]),
-                 inputs, il_f32(in[W_INPUT]), inputs, 1.0f, s->gates, 3 * w);
-    if (s->t > 1) {
-        transpose(u, il_f32(in[W_HIDDEN]), w);
+    il_blas_gemm(blas, false, true, s->b * s->t, 3 * w, inputs, 1.0f, s->x, inputs,
+                 il_f32(in[W_INPUT]), inputs, 1.0f, s->gates, 3 * w);
+    if (many) {
+        transpose(turned, il_f32(in[W_HIDDEN]), w);
+    }
+    if (in[BEFORE] != NULL) {
+        memcpy(s->states, il_f32(in[BEFORE]), (size_t)row * sizeof *out);
+    } else {
+        memset(s->states, 0, (size_t)row * sizeof *out);
     }
     for (int64_t t = 0; t < s->t; t++) {
-        int64_t apart;
-        const float *was = before(s, out, il_f32(in[BEFORE]), t, &apart);
+        float *was = s->states + t * row;
 
-        il_k_bias_rows(hidden, il_f32(in[B_HIDDEN]), s->b, 3 * w);
-        if (was != NULL && s->t > 1) {
-            il_blas_gemm(blas, false, false, s->b, 3 * w, w, 1.0f, was, apart * w, u,
-                         3 * w, 1.0f, hidden, 3 * w);
-        } else if (was != NULL) { /* once: not worth the transposing */
-            il_blas_gemm(blas, false, true, s->b, 3 * w, w, 1.0f, was, apart * w,
-                         il_f32(in[W_HIDDEN]), w, 1.0f, hidden, 3 * w);
-        }
-        il_k_gru_forward(out + t * w, s->gates + t * 3 * w, s->nh + t * w, hidden, was,
-                         s->b, w, s->t, apart);
+        hidden_product(blas, s, hidden, t > 0 || in[BEFORE] != NULL ? was : NULL, u,
+                       many, il_f32(in[B_HIDDEN]));
+        il_k_gru_forward(was + row, s->gates + t * 3 * row, s->nh + t * row, hidden,
+                         was, s->b, w);
     }
-}
-
-/* Every position's state before it, (b,t,w). */
-static void gather_before(float *to, const gru_state *s, const float *out,
-                          const float *first)
-{
-    const size_t bytes = (size_t)s->w * sizeof *to;
-
-    for (int64_t b = 0; b < s->b; b++) {
-        float *row = to + b * s->t * s->w;
-
-        if (first != NULL) {
-            memcpy(row, first + b * s->w, bytes);
-        } else {
-            memset(row, 0, bytes);
-        }
-        memcpy(row + s->w, out + b * s->t * s->w, (size_t)(s->t - 1) * bytes);
-    }
+    swap_rows(out, s->states + row, s->b, s->t, w);
 }
 
 /* A bias, its weights and what they are multiplied with: db += column sums of d, dw +=
@@ -112,67 +114,72 @@ static void back_weights(il__back *k, il__tensor *weight, il__tensor *bias,
     }
 }
 
-/* The gates' gradients of all positions, (b,t,3w) before the input's product and
+/* The gates' gradients of all positions, (t,b,3w) before the input's product and
  * before the hidden one, and what is left for the first state in dh (b,w). */
 static void back_positions(il__back *k, const il__node *n, float *dinput,
                            float *dhidden, float *dh)
 {
     const gru_state *s = n->state;
     const int64_t w = s->w;
+    const int64_t row = s->b * w;
     const float *dy = il__arrived(k, n->out);
     const float *u = il_f32(&n->in[W_HIDDEN]->pub);
-    const float *first = n->in[BEFORE] != NULL ? il_f32(&n->in[BEFORE]->pub) : NULL;
 
-    memset(dh, 0, (size_t)(s->b * w) * sizeof *dh);
+    memset(dh, 0, (size_t)row * sizeof *dh);
     for (int64_t t = s->t - 1; t >= 0; t--) {
-        int64_t apart;
-        const float *was = before(s, il_f32(&n->out->pub), first, t, &apart);
+        float *du = dhidden + t * 3 * row;
 
-        il_k_gru_backward(dinput + t * 3 * w, dhidden + t * 3 * w, dh, dy + t * w,
-                          s->gates + t * 3 * w, s->nh + t * w, was, s->b, w, s->t,
-                          apart);
-        if (was != NULL) {
-            il_blas_gemm(k->pass->blas, false, false, s->b, w, 3 * w, 1.0f,
-                         dhidden + t * 3 * w, s->t * 3 * w, u, w, 1.0f, dh, w);
+        il_k_gru_backward(dinput + t * 3 * row, du, dh, dy + t * w,
+                          s->gates + t * 3 * row, s->nh + t * row, s->states + t * row,
+                          s->b, w, s->t);
+        if (t > 0 || n->in[BEFORE] != NULL) {
+            il_blas_gemm(k->pass->blas, false, false, s->b, w, 3 * w, 1.0f, du, 3 * w,
+                         u, w, 1.0f, dh, w);
         }
     }
+}
+
+/* dx (b,t,inputs) += dinput W. */
+static void back_inputs(il__back *k, const il__node *n, const float *dinput)
+{
+    const gru_state *s = n->state;
+    const int64_t rows = s->b * s->t;
+    const int64_t inputs = n->in[W_INPUT]->pub.shape[1];
+    float *grad = il__grad_add(k, n->in[X]);
+    float *dx = grad != NULL ? il__scratch(k, 2 * rows * inputs) : NULL;
+
+    if (dx == NULL) {
+        return;
+    }
+    il_blas_gemm(k->pass->blas, false, false, rows, inputs, 3 * s->w, 1.0f, dinput,
+                 3 * s->w, il_f32(&n->in[W_INPUT]->pub), inputs, 0.0f, dx, inputs);
+    swap_rows(dx + rows * inputs, dx, s->b, s->t, inputs);
+    il_k_axpy(grad, 1.0f, dx + rows * inputs, rows * inputs);
+    il__release(k, dx, 2 * rows * inputs);
 }
 
 static void back_gru(il__back *k, il__node *n)
 {
     const gru_state *s = n->state;
-    const int64_t w = s->w;
     const int64_t rows = s->b * s->t;
-    const il_tensor *x = &n->in[X]->pub;
-    const int64_t inputs = il_width(x);
-    float *dinput = il__scratch(k, rows * 3 * w);
-    float *dhidden = il__scratch(k, rows * 3 * w);
-    float *dh = il__scratch(k, s->b * w);
-    float *was = il__scratch(k, rows * w);
-    float beta;
+    float *dinput = il__scratch(k, rows * 3 * s->w);
+    float *dhidden = il__scratch(k, rows * 3 * s->w);
+    float *dh = il__scratch(k, s->b * s->w);
     float *grad;
 
-    if (!k->failed && rows > 0) {
+    if (!k->failed) {
         back_positions(k, n, dinput, dhidden, dh);
-        gather_before(was, s, il_f32(&n->out->pub),
-                      n->in[BEFORE] != NULL ? il_f32(&n->in[BEFORE]->pub) : NULL);
-        grad = il__grad(k, n->in[X], &beta);
-        if (grad != NULL) {
-            il_blas_gemm(k->pass->blas, false, false, rows, inputs, 3 * w, 1.0f, dinput,
-                         3 * w, il_f32(&n->in[W_INPUT]->pub), inputs, beta, grad,
-                         inputs);
-        }
-        back_weights(k, n->in[W_INPUT], n->in[B_INPUT], dinput, il_f32(x), rows);
-        back_weights(k, n->in[W_HIDDEN], n->in[B_HIDDEN], dhidden, was, rows);
+        back_inputs(k, n, dinput);
+        back_weights(k, n->in[W_INPUT], n->in[B_INPUT], dinput, s->x, rows);
+        back_weights(k, n->in[W_HIDDEN], n->in[B_HIDDEN], dhidden, s->states, rows);
         grad = il__grad_add(k, n->in[BEFORE]);
         if (grad != NULL) {
-            il_k_axpy(grad, 1.0f, dh, s->b * w);
+            il_k_axpy(grad, 1.0f, dh, s->b * s->w);
         }
     }
-    il__release(k, dinput, rows * 3 * w);
-    il__release(k, dhidden, rows * 3 * w);
-    il__release(k, dh, s->b * w);
-    il__release(k, was, rows * w);
+    il__release(k, dinput, rows * 3 * s->w);
+    il__release(k, dhidden, rows * 3 * s->w);
+    il__release(k, dh, s->b * s->w);
 }
 
 /* Whether the four parameters fit inputs of that width and one another. */
@@ -207,11 +214,21 @@ static il_tensor *run(il_pass *p, const char *op, il_tensor *const *in, int64_t 
     if (s == NULL || y == NULL) {
         return il__empty(p);
     }
-    *s = (gru_state){.b = rows, .t = length, .w = w};
+    *s = (gru_state){.b = rows, .t = length, .w = w, .x = il_f32(in[X])};
     s->gates = il__floats(p, rows * length * 3 * w);
     s->nh = il__floats(p, rows * length * w);
-    if (s->gates == NULL || s->nh == NULL) {
+    s->states = il__floats(p, rows * (length + 1) * w);
+    if (s->gates == NULL || s->nh == NULL || s->states == NULL) {
         return il__empty(p);
+    }
+    if (length > 1) {
+        float *x = il__floats(p, il_count(in[X]));
+
+        if (x == NULL) {
+            return il__empty(p);
+        }
+        swap_rows(x, il_f32(in[X]), length, rows, il_width(in[X]));
+        s->x = x;
     }
     forward_gru(p, s, il_f32(&y->pub), in);
     return il__record(p, back_gru, s, y, NULL, INPUTS, in);
