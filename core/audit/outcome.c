@@ -122,7 +122,10 @@ il_status il_outcome_bootstrap(int64_t count, const il_outcome_answer *answers,
             count_answer(&c, &answers[il_rng_below(&r, (uint32_t)count)]);
         }
         in = shares_of(&c);
-        probability[il_outcome_of(&in)] += 1.0 / draws;
+        probability[il_outcome_of(&in)] += 1;
+    }
+    for (int o = 0; o < IL_OUTCOMES; o++) {
+        probability[o] /= draws;
     }
     return IL_OK;
 }

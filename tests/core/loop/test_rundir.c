@@ -22,7 +22,7 @@ static il_run *opened(const char *name)
 static void row_set(il_run *r, const char *stage, uint64_t seed, double value)
 {
     il_metric metrics[2] = {{"probe.auroc", value}, {"lie", (double)NAN}};
-    il_run_row row = {stage, "", seed, address, NULL, metrics, 2};
+    il_run_row row = {stage, "", seed, address, NULL, metrics, 2, NULL};
 
     ck_assert_int_eq(il_run_row_set(r, &row, NULL), IL_OK);
 }
