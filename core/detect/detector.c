@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/harvest.h"
+#include "detect/linear.h"
 #include "detect/rezero.h"
 
 void il_detector_destroy(il_detector *d)
@@ -35,31 +36,19 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->calibrate.place,
                        "'calibrate' is not offered by this version");
     }
-    if (s->rezero.split != NULL && in->data != NULL) {
-        int64_t rows = 0;
-
-        if (il_split_find(in->data, s->rezero.split, &rows) < 0) {
-            il_problem_add(problems, s->rezero.place,
-                           "the data has no split '%s' of trusted rows",
-                           s->rezero.split);
-        } else if (rows >= 0 && rows < s->rezero.rows) {
-            il_problem_add(problems, s->rezero.place,
-                           "split '%s' has %lld rows, expected at least %lld",
-                           s->rezero.split, (long long)rows, (long long)s->rezero.rows);
-        }
-    }
     if (s->refit.kind == IL_REFIT_THROUGH) {
         il_problem_add(problems, s->refit.place,
                        "refit 'through_fit' is not offered by this version");
     }
     if (in->data != NULL && strcmp(s->tokens, "all") != 0 &&
         il_field_find(in->data, s->tokens) == NULL) {
-        il_problem_add(problems, s->place, "the data has no mask '%s'", s->tokens);
+        il_problem_add(problems, s->place, "the %s has no mask '%s'", in->data->label,
+                       s->tokens);
     }
     if (in->data != NULL && s->fit.given &&
         il_field_find(in->data, s->fit.label) == NULL) {
-        il_problem_add(problems, s->fit.place, "the data has no label '%s'",
-                       s->fit.label);
+        il_problem_add(problems, s->fit.place, "the %s has no label '%s'",
+                       in->data->label, s->fit.label);
     }
     il_split_check(in->data, s->fit.draw.split, s->fit.place, problems);
     il_split_check(in->data, s->threshold.draw.split, s->threshold.place, problems);
@@ -132,6 +121,14 @@ static il_status make(il_detector *d, const il_detector_input *in,
         return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
     }
     bind(d);
+    if (in->spec->fit.method != NULL && strcmp(in->spec->fit.method, "irls") == 0 &&
+        !il_detector_linear(d)) {
+        il_problem_add(problems, in->spec->fit.place,
+                       "method 'irls' is for detectors that are linear, and %s does "
+                       "not say that it is",
+                       d->instance->offer->id);
+        return il_problems_status(problems, err);
+    }
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->fit.given ? in->spec->fit.label : NULL;
     d->fields.input =

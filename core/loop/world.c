@@ -1,5 +1,5 @@
 /* Worlds: see world.h. */
-#include "loop/world.h"
+#include "loop/world_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,10 +72,13 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
         return il_error_set(err, IL_ERR_MEMORY, "detectors", "out of memory");
     }
     for (size_t i = 0; i < p->detector_count; i++) {
+        bool plays = p->detectors[i].fit.draw.rollouts.policy != NULL;
         il_detector_input in = {.registry = w->host.registry,
                                 .spec = &p->detectors[i],
                                 .model = w->model,
-                                .data = il_world_rows(w, NULL),
+                                .data = plays && w->environment != NULL
+                                            ? w->environment
+                                            : il_world_rows(w, NULL),
                                 .seed = w->seed,
                                 .log = w->host.log};
 
@@ -158,6 +161,7 @@ static il_status make_all(il_world *w, il_problems *problems, il_error *err)
             il_audit_check(&p->stages[i].audit, w->model, w->data, problems);
         }
     }
+    il__world_check(w, problems);
     return il_problems_status(problems, err);
 }
 

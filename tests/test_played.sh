@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Detectors and episodes, in a whole run: fitted, calibrated, refitted and judged on them, and what is refused.
+set -u
+interloop=${INTERLOOP:?}
+pipeline=$IL_ROOT/tests/fixtures/pipelines/small_lever.yaml
+plugins=$(realpath "$IL_BUILD")/plugins
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        sed 's/^/    /' "$folder/out"
+        failed=1
+    fi
+}
+exits() { # exits CODE RUNS VERB [OPTION...]
+    local code=$1 runs=$2 verb=$3
+    shift 3
+    "$interloop" "$verb" "$pipeline" --runs "$folder/$runs" \
+        --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
+    [ $? -eq "$code" ]
+}
+says() { grep -qF -- "$1" "$folder/out"; }
+job() { echo "$folder/${2:-runs}/lever/$1/seed-1"; }
+# The value of a metric in the last audit of STAGE[/VARIANT].
+value() { # value STAGE METRIC
+    tr -d ' \n' <"$(job "$1")/audit.json" | grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+is() { # is STAGE METRIC TEST
+    local x
+    x=$(value "$1" "$2") && [ -n "$x" ] && awk "BEGIN { x = $x; exit !($3) }"
+}
+same() { [ -n "$(value "$1" "$2")" ] && [ "$(value "$1" "$2")" = "$(value "$3" "$4")" ]; }
+differ() { [ -n "$(value "$1" "$2")" ] && ! same "$@"; }
+equal() { cmp -s "$1" "$2"; }
+holds() { tr -d ' \n' <"$1" | grep -qF -- "$2"; }
+lacks() { ! holds "$1" "$2"; }
+# A number of the state's counters, such as a threshold.
+threshold() { tr -d ' \n' <"$(job "$1")/state/state.json" | grep -oP '"threshold":\K[^,}]*'; }
+moved() { [ -n "$(threshold "$1")" ] && [ "$(threshold "$1")" != "$(threshold "$2")" ]; }
+kept() { [ -n "$(threshold "$1")" ] && [ "$(threshold "$1")" = "$(threshold "$2")" ]; }
+
+check "a small run succeeds" exits 0 runs run --no-report --workers 1
+check "with two workers too" exits 0 two run --no-report --workers 2
+for stage in fitted mode/brain mode/refit; do
+    check "two workers audit $stage to the same bits" \
+        equal "$(job $stage)/audit.json" "$(job $stage two)/audit.json"
+    check "and note the same metrics of $stage" \
+        equal "$(job $stage)/metrics.jsonl" "$(job $stage two)/metrics.jsonl"
+done
+
+for set in own ref; do
+    check "the fitted detector reads $set episodes" is fitted suffering.$set.auroc "x > 0.6 && x <= 1"
+    check "no better than the ideal observer does" \
+        same fitted ideal.$set.auroc fitted suffering.$set.against.auroc
+    check "its gap to a fresh reader is the difference" is fitted suffering.$set.auroc_gap "x > -0.2 && x < 0.4"
+    check "its direction is near the fresh one's on $set" is fitted suffering.$set.cos "x > 0.3 && x <= 1"
+    check "its calibration is measured on $set" is fitted suffering.$set.ece "x >= 0 && x < 0.5"
+    check "ideal probabilities mean what they say on $set" is fitted ideal.$set.conceal "x > -0.05 && x < 0.05"
+    check "open ears are judged by themselves on $set" \
+        differ fitted suffering.$set.open_ears.auroc fitted suffering.$set.auroc
+done
+check "the first set has the plain names, too" same fitted suffering.auroc fitted suffering.own.auroc
+check "few of the reference's negatives lie above the threshold" is fitted suffering.ref.fpr "x < 0.06"
+check "the environment's metrics are there" is fitted harm "x >= 0 && x < 1"
+check "and the model's loss" is fitted prediction "x > 0"
+check "the reference is the same episodes for every model" \
+    same fitted ideal.ref.auroc mode/brain ideal.ref.auroc
+check "the own ones are not" differ fitted ideal.own.mean mode/brain ideal.own.mean
+check "profiles split by a label that an episode keeps" holds "$(job fitted)/audit.json" '"by":{"connected"'
+check "histograms of the first audit stand beside the last's" holds "$(job mode/brain)/audit.json" '"first":{'
+check "a stage that only fits has one audit" lacks "$(job fitted)/audit.json" '"first":{'
+
+check "a frozen detector keeps its threshold" kept mode/brain fitted
+check "a refit on episodes sets it anew" moved mode/refit mode/brain
+check "and so does one from scratch" moved mode/anew mode/brain
+
+check "an unknown policy is refused" exits 2 no run --stage fitted \
+    --set detectors.suffering.fit.rollouts='{policy: explorative, episodes: 3}'
+check "with the nearest one" says "did you mean 'exploratory'"
+check "an unknown mask is refused" exits 2 no run --stage fitted \
+    --set stages.fitted.audit.tokens=shut_ears
+check "by its name" says "no mask 'shut_ears'"
+check "answers need an environment of text" exits 2 no run --stage fitted --set stages.fitted.audit.samples=8
+check "it says so" says "no environment of text"
+check "an unknown label is refused" exits 2 no run --stage fitted \
+    --set detectors.suffering.fit.label=grief
+check "as the environment's" says "the environment has no label 'grief'"
+check "an exact fit needs a linear detector" exits 2 no run --stage fitted --set detectors.suffering.use=mlp_probe
+check "it names the method" says "irls"
+exit $failed
