@@ -10,11 +10,35 @@ static const char first_audit[] = "audit_first.json";
 
 /* ---- auditing ------------------------------------------------------------------- */
 
-/* Reads the model's weights, and what the detector was then where it may have moved. */
-static il_status then_read(il_stage_work *s, il_stage_then *t, const il_detector *d,
-                           const float **values, float *block, il_error *err)
+/* The model's weights in a state, in the stage's arena. */
+static il_status then_weights(il_stage_work *s, const il_state *state,
+                              const float ***out, il_error *err)
 {
+    static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
     const il_store *store = s->world->model->store;
+    float *block = il_arena_calloc(s->arena, (size_t)store->total, sizeof *block);
+    const float **values = il_arena_calloc(s->arena, store->count + 1, sizeof *values);
+
+    if (block == NULL || values == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, s->label, "out of memory");
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+        const char *tensor = il_arena_printf(s->arena, "model.%s", item->name);
+
+        values[i] = block + item->offset;
+        IL_TRY(il_state_take(state, tensor, f32, item->ndim, item->shape,
+                             block + item->offset, err));
+    }
+    *out = values;
+    return IL_OK;
+}
+
+/* The weights of then, which detectors of one stage share, and so its text; and the
+ * detector of then where it may have moved. */
+static il_status then_read(il_stage_work *s, il_stage_then *t, const il_detector *d,
+                           il_error *err)
+{
     const char *name = d->spec->name;
     char *folder = il_state_folder(s->host->runs, t->address);
     il_state *state = NULL;
@@ -22,15 +46,15 @@ static il_status then_read(il_stage_work *s, il_stage_then *t, const il_detector
                            ? il_state_read(&state, folder, IL_STATE_RESULT, err)
                            : il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
 
-    for (size_t i = 0; status == IL_OK && i < store->count; i++) {
-        const char *tensor =
-            il_arena_printf(s->arena, "model.%s", store->items[i].name);
-        il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
+    for (size_t i = 0; i < s->world->detector_count && t->values == NULL; i++) {
+        const il_stage_then *other = &s->then[i];
 
-        values[i] = block + store->items[i].offset;
-        status =
-            il_state_take(state, tensor, f32, store->items[i].ndim,
-                          store->items[i].shape, block + store->items[i].offset, err);
+        if (other->values != NULL && strcmp(other->address, t->address) == 0) {
+            t->values = other->values;
+        }
+    }
+    if (status == IL_OK && t->values == NULL) {
+        status = then_weights(s, state, &t->values, err);
     }
     if (status == IL_OK && d->spec->refit.kind != IL_REFIT_FROZEN) {
         status = il_detector_copy(&t->detector, d, s->host->host.registry, err);
@@ -52,7 +76,6 @@ static il_status then_of(il_stage_work *s, size_t number, il_audited *out,
                          il_error *err)
 {
     il_world *w = s->world;
-    const il_store *store = w->model->store;
     const il_detector *d = w->detectors[number];
     const char *address = json_string_value(json_object_get(s->fitted, d->spec->name));
     il_stage_then *t;
@@ -64,31 +87,16 @@ static il_status then_of(il_stage_work *s, size_t number, il_audited *out,
     if (s->then == NULL) {
         s->then = il_arena_calloc(s->arena, w->detector_count + 1, sizeof *s->then);
     }
-    t = s->then != NULL ? &s->then[number] : NULL;
-    if (t != NULL && t->address == NULL) {
-        float *block = il_arena_calloc(s->arena, (size_t)store->total, sizeof *block);
-        const float **values =
-            il_arena_calloc(s->arena, store->count + 1, sizeof *values);
-
-        t->address = il_arena_strdup(s->arena, address);
-        if (t->address == NULL || block == NULL || values == NULL) {
-            t = NULL;
-        } else {
-            IL_TRY(then_read(s, t, d, values, block, err));
-            t->values = values;
-            /* Detectors of one stage share its weights, and so the text of then. */
-            for (size_t i = 0; i < w->detector_count; i++) {
-                const il_stage_then *other = &s->then[i];
-
-                if (other != t && other->values != NULL &&
-                    strcmp(other->address, address) == 0) {
-                    t->values = other->values;
-                }
-            }
-        }
+    if (s->then == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, s->label, "out of memory");
     }
-    if (t == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    t = &s->then[number];
+    if (t->values == NULL) {
+        t->address = il_arena_strdup(s->arena, address);
+        if (t->address == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, s->label, "out of memory");
+        }
+        IL_TRY(then_read(s, t, d, err));
     }
     out->then = t->detector;
     out->then_values = t->values;

@@ -6,8 +6,8 @@
 
 /* A detector, and the model's weights, as when it was first fitted. */
 typedef struct il_stage_then {
-    const char *address;   /* of the stage that fitted it; NULL: not looked up yet */
-    const float **values;  /* in the stage's arena */
+    const char *address;   /* of the stage that fitted it */
+    const float **values;  /* in the stage's arena; NULL: not looked up yet */
     il_detector *detector; /* NULL: it has not changed since; destroyed with the work */
 } il_stage_then;
 
