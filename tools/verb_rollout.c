@@ -145,31 +145,50 @@ static il_status load(il_session *s, const il_cli *cli, il_world *w, const il_jo
     return il_stage_load(&host, w, job, last, NULL, err);
 }
 
-/* Adds ": a, b, c" to a message's text. */
-static void add_names(il_text *text, const il_named *items, int32_t count)
+/* An unknown name, with those that there are. */
+static il_status unknown(const il_instance *e, const char *option, const char *what,
+                         const char *name, const il_named *items, int32_t count,
+                         il_error *err)
 {
+    il_text known = {0};
+
     for (int32_t i = 0; items != NULL && i < count; i++) {
-        il_text_addf(text, ", %s", items[i].name);
+        il_text_addf(&known, ", %s", items[i].name);
     }
+    (void)il_error_set(err, IL_ERR_INPUT, option,
+                       "the environment '%s' has no %s '%s'; it has %s", e->offer->id,
+                       what, name, known.size > 2 ? known.data + 2 : "none");
+    il_text_free(&known);
+    return IL_ERR_INPUT;
 }
 
 static il_status no_policy(const il_instance *e, const char *name, il_error *err)
 {
     const il_environment_api *api = il_instance_environment(e);
-    il_text known = {0};
-    int32_t count = 0;
+    il_named all[65] = {{"own", ""}};
     const il_named *items = NULL;
+    int32_t count = 0;
 
-    il_text_add(&known, "own");
     if (api->form == IL_ENVIRONMENT_STEPS && IL_HAS(api, policies)) {
         items = api->policies(e->self, &count);
+        count = items == NULL ? 0 : count < 64 ? count : 64;
     }
-    add_names(&known, items, count);
-    (void)il_error_set(err, IL_ERR_INPUT, "--policy",
-                       "the environment '%s' has no policy '%s'; it has %s",
-                       e->offer->id, name, known.data != NULL ? known.data : "own");
-    il_text_free(&known);
-    return IL_ERR_INPUT;
+    if (count > 0) {
+        memcpy(all + 1, items, (size_t)count * sizeof *items);
+    }
+    return unknown(e, "--policy", "policy", name, all, count + 1, err);
+}
+
+static il_status no_prompt(const il_instance *e, const char *name, il_error *err)
+{
+    const il_environment_api *api = il_instance_environment(e);
+    const il_named *items = NULL;
+    int32_t count = 0;
+
+    if (api->form == IL_ENVIRONMENT_TEXT) {
+        items = api->prompts(e->self, &count);
+    }
+    return unknown(e, "--prompt", "kind of prompt", name, items, count, err);
 }
 
 /* The rollout that is asked for. */
@@ -196,9 +215,7 @@ static il_status prepare(il_session *s, const il_cli *cli, const asked *a,
     if (a->prompt != NULL) {
         r->prompt = il_rollout_prompt(w->environment, a->prompt);
         if (r->prompt < 0) {
-            return il_error_set(err, IL_ERR_INPUT, "--prompt",
-                                "the environment '%s' has no prompts of the kind '%s'",
-                                w->environment->offer->id, a->prompt);
+            return no_prompt(w->environment, a->prompt, err);
         }
     }
     return own ? load(s, cli, w, job, err) : IL_OK;
@@ -288,6 +305,9 @@ static il_status finish(show *w, il_error *err)
         return IL_OK;
     }
     for (size_t i = 0; i < w->tally.count; i++) {
+        if (w->tally.items[i].weight == 0) {
+            continue; /* of nothing that was played */
+        }
         printf("%-16s %.4f\n", w->tally.items[i].name,
                il_tally_value(&w->tally, w->tally.items[i].name));
     }

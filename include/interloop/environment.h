@@ -90,7 +90,8 @@ typedef struct il_environment_api {
      * the truth about the state as it stands. Required where there are any. */
     void (*labels)(const void *self, const void *state, uint8_t *labels);
     /* [any] Behaviour policies by name; what they remember is part of the state. May be
-     * NULL. */
+     * NULL. Their draws come from a stream of their own (IL_RNG_SAMPLE), so that every
+     * policy meets the same luck in `reset` and `step`. */
     const il_named *(*policies)(const void *self, int32_t *count);
     int32_t (*act)(const void *self, int32_t policy, void *state, il_rng *rng);
 

@@ -165,6 +165,19 @@ START_TEST(a_model_starts_with_the_spread_it_states)
 }
 END_TEST
 
+static const char *const environments[] = {"environments/far_lever",
+                                           "environments/little_atlas"};
+
+START_TEST(the_examples_environments_can_be_made)
+{
+    il_instance *e = example_make(environments[_i], IL_KIND_ENVIRONMENT, "environment");
+
+    ck_assert_int_gt(e->field_count, e->own_fields);
+    ck_assert_uint_ge(facts.count, 2);
+    il_instance_destroy(e);
+}
+END_TEST
+
 static const struct {
     const char *folder;
     const char *at;
@@ -199,6 +212,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, the_examples_data_gives_the_model_its_sizes);
     tcase_add_test(tests, an_environments_facts_give_the_agent_its_sizes);
+    tcase_add_loop_test(tests, the_examples_environments_can_be_made, 0, 2);
     tcase_add_test(tests, a_model_starts_with_the_spread_it_states);
     tcase_add_loop_test(tests, the_examples_detectors_have_the_parameters_they_state, 0,
                         (int)(sizeof probes / sizeof probes[0]));

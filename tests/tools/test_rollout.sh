@@ -88,7 +88,7 @@ check "with the same bits whatever the number of episodes" cmp "$work/head" "$wo
 check "an unknown policy is named with those there are" \
     exits 2 "it has own, exploratory, always_work, always_lever" \
     rollout --variant fast --policy lazy --episodes 1
-check "a prompt is for text" exits 2 "no prompts of the kind 'hidden'" \
+check "a prompt is for text" exits 2 "no kind of prompt 'hidden'; it has none" \
     rollout --variant fast --policy always_work --prompt hidden --episodes 1
 check "one variant is to be named" exits 2 "look/slow, look/fast" \
     rollout --policy always_work --episodes 1
@@ -101,4 +101,30 @@ check "a folder that is not there cannot be saved to" exits 1 "$work/none" \
 check "a pipeline without an environment has nothing to play" exits 2 "no \`environment\`" \
     "$INTERLOOP" rollout "$IL_ROOT/configs/liar/demo.yaml" --stage pretrain --episodes 1 \
     --set "plugins.path=[$IL_BUILD/plugins]"
+
+cat >"$work/atlas.yaml" <<YAML
+interloop: 1
+name: atlas
+seed: 1
+plugins: {path: ["$IL_BUILD/plugins"]}
+model: {use: gpt, params: {layers: 1, width: 8, heads: 2, context: 19}}
+data: {use: little_atlas_transcripts}
+environment: {use: little_atlas}
+stages:
+  pretrain:
+    train: {steps: 2, batch: 8, lanes: 2, optimizer: {use: adamw, lr: 3e-3}}
+    signals: {language: {source: next_token, channel: loss, route: all}}
+YAML
+atlas() {
+    "$INTERLOOP" rollout "$work/atlas.yaml" --stage pretrain --runs "$work/runs" "$@"
+}
+check "a model of text is trained" \
+    "$INTERLOOP" run "$work/atlas.yaml" --runs "$work/runs" --no-report
+check "and answers, in words" says "= LEAK" atlas --episodes 3
+check "to prompts of another kind too" says '"tokens": [11, ' \
+    atlas --episodes 1 --prompt hidden --save -
+check "a kind that there is not is named with those there are" exits 2 "it has visible, hidden" \
+    atlas --episodes 1 --prompt secret
+check "a model's own is the only policy there" exits 2 "it has own" \
+    atlas --episodes 1 --policy exploratory
 exit $failed
