@@ -35,4 +35,13 @@ il_status il__chart_recall(const il__results *r, const char *detector, il_text *
 il_status il__chart_prices(const il__results *r, const char *detector, il_text *svg,
                            il_error *err);
 
+/* Logits by class on the reference set, at the first audit and at the last, a panel for
+ * each arm. */
+il_status il__chart_histograms(const il__results *r, const char *detector, il_text *svg,
+                               il_error *err);
+/* What is true and what is read at each position of the agent's own episodes, on the
+ * mean, a panel for each arm. */
+il_status il__chart_courses(const il__results *r, const char *detector, il_text *svg,
+                            il_error *err);
+
 #endif

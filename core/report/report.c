@@ -60,6 +60,8 @@ ABOUT_DETECTOR(chart_trajectories)
 ABOUT_DETECTOR(chart_readings)
 ABOUT_DETECTOR(chart_recall)
 ABOUT_DETECTOR(chart_prices)
+ABOUT_DETECTOR(chart_histograms)
+ABOUT_DETECTOR(chart_courses)
 
 /* One figure with its heading and caption; nothing where nothing was measured. */
 static void add_figure(const il__results *r, chart *draw, const char *heading,
@@ -242,6 +244,18 @@ static void add_page(const il__results *r, il_text *html)
                                        "left to right the weight of the reading.",
         html);
     il__table_triggers(r, html);
+    add_figure(
+        r, chart_histograms, "Readings by class on the reference set",
+        KEY("#0072B2", "negatives")
+            KEY("#D55E00", "positives") "Shares of each class by logit: dotted at the "
+                                        "first audit, drawn through at the last, for "
+                                        "each seed.",
+        html);
+    add_figure(
+        r, chart_courses, "The course of an episode",
+        "Means at each position over the agent's own episodes (those in which the "
+        "first label that never changes within an episode is true), for each seed.",
+        html);
     add_figure(
         r, chart_trajectories, "The detector over training",
         KEY("#0072B2", "AUROC (solid)") KEY(

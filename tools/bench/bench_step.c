@@ -1,5 +1,5 @@
-/* Times the training step of a pipeline's first stage against what the processor
- * multiplies at best.
+/* Times the training step, or the update, of a pipeline's first stage against what the
+ * processor multiplies at best.
  *
  *   bench_step PIPELINE ROUNDS FOLDER...     (the folders hold plugins)
  *
@@ -152,8 +152,9 @@ static void unmake(bench *b)
 static il_status measure(bench *b, int rounds, double peak, il_error *err)
 {
     const double product = 2.0 * SQUARE * SQUARE * SQUARE;
-    double operations =
-        step_operations(b->worlds[0], b->jobs.items[0].chain[0].spec->train.batch);
+    const il_train_spec *train = &b->jobs.items[0].chain[0].spec->train;
+    double operations = step_operations(b->worlds[0], train->batch);
+    const char *what = train->updates > 0 ? "update" : "step";
     double best_product = 1e9;
     double best[WORKERS] = {1e9, 1e9};
     double processor[WORKERS] = {1e9, 1e9}; /* time of all threads together */
@@ -185,14 +186,18 @@ static il_status measure(bench *b, int rounds, double peak, il_error *err)
     printf("  product of 1024      %8.1f Gflop/s on one core\n",
            product / best_product * 1e-9);
     for (int i = 0; i < WORKERS; i++) {
-        printf("  step, %d worker%s %8.2f ms %8.1f Gflop/s, %.2f of the product's\n",
-               i + 1, i == 0 ? " " : "s", best[i] * 1e3, operations / best[i] * 1e-9,
-               operations / best[i] * best_product / product);
+        printf("  %s, %d worker%s %8.2f ms", what, i + 1, i == 0 ? " " : "s",
+               best[i] * 1e3);
+        if (train->updates == 0) {
+            printf(" %8.1f Gflop/s, %.2f of the product's", operations / best[i] * 1e-9,
+                   operations / best[i] * best_product / product);
+        }
+        printf("\n");
     }
     printf("  second worker        %8.2f times one\n", best[0] / best[1]);
     printf("  processor time       %8.2f ms with one worker, %.2f ms with two\n",
            processor[0] * 1e3, processor[1] * 1e3);
-    printf("  watched step         %8.2f ms, %+.1f%% on all steps when one in %d is\n",
+    printf("  watched              %8.2f ms, %+.1f%% on all steps when one in %d is\n",
            watched * 1e3, 100 * (watched / best[0] - 1) / WATCH_EVERY, WATCH_EVERY);
     printf("  peak memory          %8.1f MiB with one worker\n", peak);
     return IL_OK;

@@ -18,7 +18,7 @@ mv "$plugin.new" "$plugin"
 
 # The best of our steps against the best of PyTorch's, from what both have printed.
 ratios() {
-    awk '/step, [12] worker/ { if (ours == 0 || $4 < ours) { ours = $4; workers = $2 } }
+    awk '/(step|update), [12] worker/ { if (ours == 0 || $4 < ours) { ours = $4; workers = $2 } }
          /peak memory .* with one worker/ { memory = $3 }
          /PyTorch .* threads/ { if (best == 0 || $5 < best) {
              best = $5; threads = $3; theirs = $9 } }
@@ -41,6 +41,15 @@ for size in s m; do
     } | tee "$build/bench/step_$size.txt"
     ratios <"$build/bench/step_$size.txt"
 done
+
+# Updates of reinforcement: Far Lever's, 64 episodes at once.
+{
+    "$build/bench/bench_step" "$root/tools/bench/update.yaml" $((10 * rounds)) "$build/plugins"
+    if "$python" -c 'import torch' 2>/dev/null; then
+        "$python" "$root/tools/bench/far_lever_torch.py" "$rounds" 1
+    fi
+} | tee "$build/bench/update.txt"
+ratios <"$build/bench/update.txt"
 
 # Answers drawn with a cache of keys and values: Little Atlas's model, 128 at once.
 "$build/bench/bench_sample" "$root/tools/bench/sample.yaml" $((10 * rounds)) 128 "$build/plugins"
