@@ -27,6 +27,8 @@ cp "$IL_ROOT"/docs/examples/first_environment/* "$folder/mine"
 check "the environment is built outside the tree without a warning" \
     env -u MAKEFLAGS -u MFLAGS PATH="$prefix/bin:$PATH" make -C "$folder/mine" CFLAGS=-Werror
 cd "$folder/mine" || exit 1
+"$prefix/bin/interloop" plugin list --plugin-path "$folder/mine" >"$folder/list" 2>&1
+check "it is listed as what it is" grep -q 'environment your_lab.corridor' "$folder/list"
 
 not() { ! "$@"; }
 interloop() {
