@@ -81,6 +81,19 @@ check "a frozen detector keeps its threshold" kept mode/brain fitted
 check "a refit on episodes sets it anew" moved mode/refit mode/brain
 check "and so does one from scratch" moved mode/anew mode/brain
 
+# Stopped and killed with refits behind and ahead of the checkpoint.
+long=(--no-report --variant refit --stage mode --set stages.mode.train.updates=130 --set stages.mode.audit.every=65)
+check "a longer run succeeds" exits 0 whole run "${long[@]}"
+"$interloop" run "$pipeline" --runs "$folder/once" --set plugins.path="[$plugins]" "${long[@]}" >"$folder/out" 2>&1 &
+child=$!
+while kill -0 $child 2>/dev/null && ! compgen -G "$folder/once/.stages/*/checkpoint.json" >/dev/null; do :; done
+kill -KILL $child 2>/dev/null
+wait $child 2>/dev/null
+check "killed, it goes on" exits 0 once run "${long[@]}"
+check "from its checkpoint" says "goes on from step"
+check "to the same audit, its first one with it" equal "$(job mode/refit whole)/audit.json" "$(job mode/refit once)/audit.json"
+check "to the same detector" equal "$(job mode/refit whole)/state/state.safetensors" "$(job mode/refit once)/state/state.safetensors"
+
 check "an unknown policy is refused" exits 2 no run --stage fitted \
     --set detectors.suffering.fit.rollouts='{policy: explorative, episodes: 3}'
 check "with the nearest one" says "did you mean 'exploratory'"

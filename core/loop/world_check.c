@@ -72,6 +72,12 @@ static void check_detector(const il_world *w, const il_detector_spec *d,
                       problems);
     }
     check_zero(w, &d->rezero, problems);
+    if (d->rezero.split != NULL && d->refit.kind == IL_REFIT_ONLINE) {
+        il_problem_add(problems, d->refit.place,
+                       "detector '%s' is re-zeroed, so it cannot be refitted online: "
+                       "its zero would follow the refit; expected every or fresh",
+                       d->name);
+    }
     if (d->refit.rollout_count > 0 && d->fit.draw.rollouts.policy == NULL) {
         il_problem_add(problems, d->refit.place,
                        "detector '%s' is fitted on a split and refitted on episodes: "
