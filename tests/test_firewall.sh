@@ -75,6 +75,7 @@ opens naive suffering "direct credit relay state data input"
 opens bayes ideal "input"
 opens after suffering "data input"
 opens after_offline suffering "data"
+opens after_fit suffering "data reader"
 
 interloop explain little_atlas
 check "explain takes every arm of Little Atlas" $?
@@ -83,6 +84,26 @@ opens none deception none
 opens loss deception "direct relay state data input reader"
 opens reward deception "credit relay state data input reader"
 opens reward_to_the_end deception "input"
+
+# The pipelines that come with it.
+for page in off on; do
+    "$INTERLOOP" explain "$IL_ROOT/configs/far_lever/$page.yaml" --set "plugins.path=[$IL_BUILD/plugins]" >"$work/page" 2>"$work/out"
+    check "explain takes configs/far_lever/$page.yaml" $?
+    opens task suffering none
+    opens oracle suffering none
+    opens brain suffering "data input selection"
+    opens brain_hard suffering "data input selection"
+    opens naive suffering "direct credit relay state data input selection"
+done
+opens brain_prec suffering "data input selection"
+opens brain_refit suffering "data input reader selection"
+opens brain_offline suffering "input selection"
+opens bayes ideal "input"
+"$INTERLOOP" explain "$IL_ROOT/configs/little_atlas/full.yaml" --set "plugins.path=[$IL_BUILD/plugins]" >"$work/page" 2>"$work/out"
+check "explain takes configs/little_atlas/full.yaml" $?
+opens none deception none
+opens loss deception "direct relay state data input reader selection"
+opens reward deception "credit relay state data input reader selection"
 
 # ---- demands
 

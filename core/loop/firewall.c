@@ -431,6 +431,31 @@ static void judge_input(judge *j, const il_flow_reader *reader, il_verdict_cell 
     }
 }
 
+/* Whether a reader was fitted on activations that an earlier stage's pressure, or what
+ * learned from rows that it chose, had changed. */
+static bool judge_fit(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
+{
+    const il_flow_source *source = &j->flow->sources[j->source];
+    const il_word *const before[] = {source->inherited, source->taught};
+
+    if (reader->fitted_after == NULL || !reader->fitted_after[j->source]) {
+        return false;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        size_t hit =
+            before[i] != NULL ? last_of_both(j, before[i], reader->reads) : NO_BIT;
+
+        if (hit != NO_BIT) {
+            open_with(cell,
+                      say(j, "%s → activations that %s was fitted on",
+                          changed_name(j, hit), reader->name),
+                      NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A reader that moves follows the model that it reads, and the rows that it is moved
  * by. */
 static void judge_reader(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
@@ -439,7 +464,7 @@ static void judge_reader(judge *j, const il_flow_reader *reader, il_verdict_cell
     size_t hit = last_of_both(j, j->pressed, reader->reads);
     const char *path = NULL;
 
-    if (!reader->moves) {
+    if (judge_fit(j, reader, cell) || !reader->moves) {
         return;
     }
     if (hit == NO_BIT) {

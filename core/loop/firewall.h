@@ -80,6 +80,9 @@ typedef struct il_flow_reader {
     const il_word *reads; /* R: the value ancestry of the activations at its sites */
     bool moves;           /* it is refitted or re-zeroed in this stage ... */
     bool rezeroed;        /* ... and this is how */
+    /* by source: it was fitted in an earlier stage on a model that the source had
+     * pressed by then; NULL: it was not */
+    const bool *fitted_after;
     bool vault;           /* nothing may ever train on it */
     bool audit_only;      /* reported, bound by no demand; no route can name it */
     il_flow_draw inputs;  /* what it reads at run time */

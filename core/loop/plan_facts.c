@@ -101,27 +101,35 @@ static const char *requirement(facts *f, const char *detector)
     return NULL;
 }
 
-/* Whether a detector pressed on a stage of the chain, up to the one that a reference
- * is a copy of. A stage that is not in the chain has pressed as far as anyone knows. */
-static bool pressed_by_then(const facts *f, const il_reference_spec *r,
-                            const char *detector)
+/* Whether a detector pressed in one of the first stages of the chain. */
+static bool pressed_within(const facts *f, const char *detector, size_t stages)
 {
-    bool pressed = false;
-
-    for (size_t c = 0; c < f->chain_count; c++) {
+    for (size_t c = 0; c < stages; c++) {
         const il_stage_spec *stage = f->chain[c].spec;
 
         for (size_t i = 0; i < stage->signal_count; i++) {
             const il_signal_spec *s = &stage->signals[i];
 
-            pressed |= s->channel != IL_CHANNEL_MONITOR &&
-                       ((s->source.kind == IL_SOURCE_DETECTOR &&
-                         strcmp(s->source.name, detector) == 0) ||
-                        (s->gate.kind == IL_GATE_DETECTOR &&
-                         strcmp(s->gate.name, detector) == 0));
+            if (s->channel != IL_CHANNEL_MONITOR &&
+                ((s->source.kind == IL_SOURCE_DETECTOR &&
+                  strcmp(s->source.name, detector) == 0) ||
+                 (s->gate.kind == IL_GATE_DETECTOR &&
+                  strcmp(s->gate.name, detector) == 0))) {
+                return true;
+            }
         }
-        if (strcmp(stage->name, r->of_stage) == 0) {
-            return pressed;
+    }
+    return false;
+}
+
+/* Whether a detector pressed up to the stage that a reference is a copy of. One that is
+ * not in the chain has been pressed as far as anyone knows. */
+static bool pressed_by_then(const facts *f, const il_reference_spec *r,
+                            const char *detector)
+{
+    for (size_t c = 0; c < f->chain_count; c++) {
+        if (strcmp(f->chain[c].spec->name, r->of_stage) == 0) {
+            return pressed_within(f, detector, c + 1);
         }
     }
     return true;
@@ -409,6 +417,28 @@ static bool refits_on_own(const il_refit_spec *refit, bool trains_on_own)
     return refit->kind == IL_REFIT_ONLINE && trains_on_own;
 }
 
+/* By source: whether it had pressed before a detector was fitted; NULL: none had. */
+static const bool *fitted_after(const facts *f, const char *detector)
+{
+    const il_flow *flow = &f->plan->flow;
+    bool *out = il_arena_calloc(f->plan->arena, flow->source_count + 1, sizeof *out);
+    bool any = false;
+
+    for (size_t c = 0; out != NULL && c < f->chain_count; c++) {
+        const il_names_spec *fit = &f->chain[c].spec->fit;
+
+        for (size_t i = 0; i < fit->count; i++) {
+            for (size_t s = 0; s < flow->source_count; s++) {
+                if (strcmp(fit->items[i], detector) == 0) {
+                    out[s] |= pressed_within(f, flow->sources[s].name, c);
+                    any |= out[s];
+                }
+            }
+        }
+    }
+    return any ? out : NULL;
+}
+
 static void add_detector(const facts *f, size_t d, il_flow_reader *r)
 {
     const il_world *w = f->t->world;
@@ -426,6 +456,7 @@ static void add_detector(const facts *f, size_t d, il_flow_reader *r)
     }
     r->rezeroed = spec->refit.kind == IL_REFIT_FROZEN && spec->rezero.split != NULL;
     r->moves = r->rezeroed || spec->refit.kind != IL_REFIT_FROZEN;
+    r->fitted_after = fitted_after(f, spec->name);
     r->vault = spec->vault;
     if (f->t->terms->own != 0) {
         r->inputs = own_draw(f);
@@ -485,6 +516,7 @@ static il_status add_readers(facts *f, il_error *err)
         *r = readers[0];
         r->name = "fresh readers";
         r->moves = false;
+        r->fitted_after = NULL;
         r->vault = false;
         r->audit_only = true;
     }

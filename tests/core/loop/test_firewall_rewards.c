@@ -265,6 +265,30 @@ START_TEST(a_refit_on_given_episodes_follows_what_the_belief_learned_from)
 }
 END_TEST
 
+START_TEST(a_reader_that_was_fitted_after_the_pressure_is_open)
+{
+    const bool after = true;
+
+    /* nothing is trained but the heads; what was read had been pressed before */
+    reinforce(DESIRE, false);
+    signals[PREDICT].enters = NULL;
+    routed[PREDICT] = 0;
+    source.inherited = &world;
+    readers[0].fitted_after = &after;
+    ck_assert_str_eq(path(expect(IL_DEMAND_INPUT | IL_DEMAND_READER), IL_FLOW_READER),
+                     "belief.W_hh [changed by suffering] → activations that suffering "
+                     "was fitted on");
+    /* it only learned from rows that were chosen */
+    source.inherited = &desire;
+    source.taught = &world;
+    ck_assert_str_eq(path(expect(IL_DEMAND_INPUT | IL_DEMAND_READER), IL_FLOW_READER),
+                     "belief.W_hh [taught on rows chosen by suffering] → activations "
+                     "that suffering was fitted on");
+    source.taught = NULL;
+    expect(IL_DEMAND_INPUT);
+}
+END_TEST
+
 START_TEST(rewards_end_to_end_open_credit_and_what_follows)
 {
     const il_verdict *verdict;
@@ -550,6 +574,7 @@ int main(void)
     tcase_add_test(tests, a_refit_on_own_episodes_opens_the_reader);
     tcase_add_test(tests,
                    a_refit_on_given_episodes_follows_what_the_belief_learned_from);
+    tcase_add_test(tests, a_reader_that_was_fitted_after_the_pressure_is_open);
     tcase_add_test(tests, rewards_end_to_end_open_credit_and_what_follows);
     tcase_add_test(tests, credit_for_a_sampled_belief_opens_the_same);
     tcase_add_test(tests, the_naive_arm_opens_direct_too);
