@@ -252,10 +252,10 @@ bool il__terms_rewarded(const il_term *term)
     return term->kind == IL_TERM_REWARD && term->trains;
 }
 
-/* A term that no signal of the pipeline's names, with the lots of those it serves. */
+/* A term that no signal of the pipeline's names, on the rollouts of what it serves. */
 static il_status add_implicit(il_terms *t, il_term_kind kind, const char *name,
-                              double weight, uint64_t lots, il_problems *problems,
-                              il_error *err)
+                              double weight, const il_term *serves,
+                              il_problems *problems, il_error *err)
 {
     il_signal_spec *spec = il_arena_calloc(t->arena, 1, sizeof *spec);
     il_term *term = &t->items[t->count];
@@ -279,6 +279,7 @@ static il_status add_implicit(il_terms *t, il_term_kind kind, const char *name,
     spec->weight.from = weight;
     spec->weight.to = weight;
     spec->scale = 1;
+    spec->route = serves->spec->route; /* for people: the union is the plan's */
     term->spec = spec;
     term->kind = kind;
     term->channel = IL_CHANNEL_REWARD;
@@ -286,7 +287,7 @@ static il_status add_implicit(il_terms *t, il_term_kind kind, const char *name,
     term->detector = -1;
     term->gate = -1;
     term->reference = -1;
-    term->lots = lots;
+    term->lots = serves->lots;
     term->own = true;
     term->trains = true;
     t->count++;
@@ -369,10 +370,9 @@ static il_status add_rewards(il_terms *t, il_problems *problems, il_error *err)
         return IL_OK;
     }
     (void)output_is(t, "value", a->place, problems); /* reported */
-    IL_TRY(
-        add_implicit(t, IL_TERM_BASELINE, "baseline", 1.0, first->lots, problems, err));
-    return add_implicit(t, IL_TERM_VALUE, "value", a->value_weight, first->lots,
-                        problems, err);
+    IL_TRY(add_implicit(t, IL_TERM_BASELINE, "baseline", 1.0, first, problems, err));
+    return add_implicit(t, IL_TERM_VALUE, "value", a->value_weight, first, problems,
+                        err);
 }
 
 /* ---- making them ---------------------------------------------------------------- */

@@ -191,7 +191,8 @@ static il_status make_all(il_trainer *t, il_problems *problems, il_error *err)
     IL_TRY(il__trainer_cut(t, err));
     IL_TRY(plan(t, err));
     IL_TRY(make_scrambles(t, err));
-    return make_blocks(t, err);
+    IL_TRY(make_blocks(t, err));
+    return il__trainer_check_groups(t, err);
 }
 
 il_status il_trainer_create(il_trainer **out, il_world *world,

@@ -16,6 +16,9 @@ il_status il__trainer_fetch(il_trainer *t, size_t micro, il_worker *worker,
 void il__trainer_measure(il_trainer *t);
 void il__trainer_drop_batch(il_trainer *t);
 
+/* Whether every stepped parameter's group has a learning rate, where they are given
+ * group by group, and whether groups that rates and clips name are the model's. */
+il_status il__trainer_check_groups(const il_trainer *t, il_error *err);
 /* Takes the terms' losses from the lanes' sums; one that is no number is
  * IL_ERR_NUMERIC naming its signal. */
 il_status il__trainer_check(il_trainer *t, il_error *err);

@@ -1,5 +1,6 @@
 /* The trainer's update: gradients checked, clipped group by group, and stepped. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "loop/trainer_private.h"
@@ -77,6 +78,65 @@ static double clip_factors(const il_trainer *t, const double *squares, float *fa
         }
     }
     return sqrt(all);
+}
+
+static bool model_has(const il_store *store, const char *group)
+{
+    for (size_t p = 0; p < store->count; p++) {
+        if (strcmp(store->items[p].group, group) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static il_status unknown_group(const char *group, const il_place *place, il_error *err)
+{
+    char where[IL_ERROR_WHERE_MAX];
+
+    (void)snprintf(where, sizeof where, "%s:%d:%d", place->file, (int)place->line,
+                   (int)place->column);
+    return il_error_set(err, IL_ERR_INPUT, where,
+                        "the model has no parameter group '%s'", group);
+}
+
+il_status il__trainer_check_groups(const il_trainer *t, il_error *err)
+{
+    const il_store *store = t->world->model->store;
+    const il_train_spec *train = &t->stage->train;
+    const il_optimizer_spec *o = &train->optimizer;
+
+    for (size_t i = 0; i < o->rate_count; i++) {
+        if (!model_has(store, o->rates[i].group)) {
+            return unknown_group(o->rates[i].group, &o->rates[i].place, err);
+        }
+    }
+    for (size_t c = 0; c < train->clip_count; c++) {
+        const il_names_spec *names = &train->clips[c].groups;
+
+        for (size_t i = 0; !train->clips[c].all && i < names->count; i++) {
+            if (!model_has(store, names->items[i])) {
+                return unknown_group(names->items[i], &names->places[i], err);
+            }
+        }
+    }
+    for (size_t p = 0; o->rate_count > 0 && p < store->count; p++) {
+        bool stepped =
+            t->stepped[IL_PASS_FIRST][p] ||
+            (t->stepped[IL_PASS_SECOND] != NULL && t->stepped[IL_PASS_SECOND][p]);
+        bool rated = false;
+
+        for (size_t i = 0; i < o->rate_count; i++) {
+            rated = rated || strcmp(o->rates[i].group, store->items[p].group) == 0;
+        }
+        if (stepped && !rated) {
+            return il_error_set(err, IL_ERR_INPUT, t->stage->name,
+                                "parameter '%s' is trained, and its group '%s' has no "
+                                "learning rate under `lr`",
+                                store->items[p].name, store->items[p].group);
+        }
+    }
+    return IL_OK;
 }
 
 static double rate_of(const il_optimizer_spec *o, const char *group)

@@ -622,6 +622,24 @@ START_TEST(what_cannot_be_rewarded_is_refused_at_its_place)
 }
 END_TEST
 
+START_TEST(groups_without_a_rate_and_groups_that_are_not_are_refused)
+{
+    static const char *const sets[] = {
+        "stages.mode.train.optimizer={use: adam, lr: {belief: 1e-3, desire: 1e-3}}",
+        "stages.mode.train.optimizer={use: adam, lr: {belieff: 1e-3}}",
+        "stages.mode.train.clip=[{groups: [desires], norm: 1.0}]"};
+    static const char *const says[] = {"'prediction' has no learning rate",
+                                       "no parameter group 'belieff'",
+                                       "no parameter group 'desires'"};
+    trial t;
+    il_error err = {0};
+
+    ck_assert_int_eq(try_trial(&t, "brain", 1, &sets[_i], 1, &err), IL_ERR_INPUT);
+    ck_assert_msg(strstr(err.message, says[_i]) != NULL, "%s", err.message);
+    close_trial(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("reinforce");
@@ -645,6 +663,8 @@ int main(void)
     tcase_add_test(tc, returns_on_record_are_those_of_the_episodes);
     tcase_add_test(tc, an_average_starts_at_the_model_and_follows_it);
     tcase_add_loop_test(tc, what_cannot_be_rewarded_is_refused_at_its_place, 0, 5);
+    tcase_add_loop_test(tc, groups_without_a_rate_and_groups_that_are_not_are_refused,
+                        0, 3);
     srunner_run_all(sr, CK_NORMAL);
     failed = srunner_ntests_failed(sr);
     srunner_free(sr);
