@@ -1,11 +1,47 @@
 /* Losses by row: cross-entropy on logits and its binary form. */
 #include "tensor/kernels.h"
+#include "tensor/kernels_narrow.h"
 #include "tensor/kernels_sum_exp.h"
+
+/* Up to LANES rows of up to LANES logits. */
+IL_INLINE void narrow_cross_entropy(float *loss, float *prob, const float *logits,
+                                    const int32_t *targets, int64_t rows, int64_t v)
+{
+    float at_target[LANES] = {0};
+    float max[LANES];
+    float sum[LANES];
+    narrow t;
+
+    for (int64_t r = 0; r < rows; r++) {
+        at_target[r] = targets[r] < 0 ? 0.0f : logits[r * v + targets[r]];
+    }
+    narrow_load(&t, logits, rows, v);
+    narrow_softmax(&t, max, sum, v);
+    for (int r = 0; r < LANES; r++) {
+        sum[r] = float_log(sum[r]) - (at_target[r] - max[r]);
+    }
+    if (prob != NULL) {
+        narrow_store(prob, &t, rows, v);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        loss[r] = targets[r] < 0 ? 0.0f : sum[r];
+        for (int64_t j = 0; prob != NULL && targets[r] < 0 && j < v; j++) {
+            prob[r * v + j] = 0.0f;
+        }
+    }
+}
 
 IL_CLONES
 void il_k_cross_entropy_rows(float *loss, float *prob, const float *logits,
                              const int32_t *targets, int64_t rows, int64_t v)
 {
+    for (int64_t r = 0; v <= LANES && r < rows; r += LANES) {
+        narrow_cross_entropy(loss + r, prob != NULL ? prob + r * v : NULL,
+                             logits + r * v, targets + r, narrow_rows(rows - r), v);
+    }
+    if (v <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         const float *in = logits + r * v;
         float *p = prob != NULL ? prob + r * v : NULL;

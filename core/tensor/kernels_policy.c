@@ -4,6 +4,7 @@
  * as a row's scale. */
 #include "tensor/kernels.h"
 #include "tensor/kernels_lanes.h"
+#include "tensor/kernels_narrow.h"
 #include "tensor/kernels_sum_exp.h"
 
 enum { TERMS = 32 * LANES }; /* whole lanes, so the order is that of one row */
@@ -25,9 +26,84 @@ IL_INLINE float log_prob(float x, const float scale[2])
     return (x - scale[0]) - scale[1];
 }
 
+/* Up to LANES rows of up to LANES logits; with `ref` their divergence, else entropy. */
+IL_INLINE void narrow_policy(float *y, float *scale, const float *x, const float *ref,
+                             int64_t rows, int64_t w)
+{
+    const int64_t kept = ref != NULL ? 4 : 2;
+    float own[2][LANES];
+    float other[2][LANES] = {{0}};
+    float sum[LANES];
+    narrow t;
+    narrow q;
+
+    narrow_load(&t, x, rows, w);
+    narrow_scale(own[0], own[1], &t, w);
+    if (ref != NULL) {
+        narrow_load(&q, ref, rows, w);
+        narrow_scale(other[0], other[1], &q, w);
+    }
+    for (int64_t j = 0; j < w; j++) {
+        for (int r = 0; r < LANES; r++) {
+            float l = (t.at[j][r] - own[0][r]) - own[1][r];
+            float term =
+                ref != NULL ? l - ((q.at[j][r] - other[0][r]) - other[1][r]) : -l;
+
+            t.at[j][r] = times(float_exp(l), term);
+        }
+    }
+    narrow_sum(sum, &t, w);
+    for (int64_t r = 0; r < rows; r++) {
+        y[r] = sum[r];
+        for (int64_t i = 0; i < kept; i++) {
+            scale[kept * r + i] = i < 2 ? own[i][r] : other[i - 2][r];
+        }
+    }
+}
+
+/* dx (+=) dy p (term - y), for the same rows. */
+IL_INLINE void narrow_policy_backward(float *dx, const float *dy, const float *y,
+                                      const float *scale, const float *x,
+                                      const float *ref, int64_t rows, int64_t w)
+{
+    const int64_t kept = ref != NULL ? 4 : 2;
+    float s[4][LANES] = {{0}};
+    float d[LANES] = {0};
+    float mean[LANES] = {0};
+    narrow t;
+    narrow q;
+
+    for (int64_t r = 0; r < rows; r++) {
+        d[r] = dy[r];
+        mean[r] = y[r];
+        for (int64_t i = 0; i < kept; i++) {
+            s[i][r] = scale[kept * r + i];
+        }
+    }
+    narrow_load(&t, x, rows, w);
+    if (ref != NULL) {
+        narrow_load(&q, ref, rows, w);
+    }
+    for (int64_t j = 0; j < w; j++) {
+        for (int r = 0; r < LANES; r++) {
+            float l = (t.at[j][r] - s[0][r]) - s[1][r];
+            float term = ref != NULL ? l - ((q.at[j][r] - s[2][r]) - s[3][r]) : -l;
+
+            t.at[j][r] = d[r] * times(float_exp(l), term - mean[r]);
+        }
+    }
+    narrow_add(dx, &t, rows, w);
+}
+
 IL_CLONES
 void il_k_entropy_rows(float *y, float *scale, const float *x, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        narrow_policy(y + r, scale + 2 * r, x + r * w, NULL, narrow_rows(rows - r), w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         const float *in = x + r * w;
         float own[2];
@@ -55,6 +131,13 @@ IL_CLONES
 void il_k_entropy_backward(float *dx, const float *dy, const float *y,
                            const float *scale, const float *x, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        narrow_policy_backward(dx + r * w, dy + r, y + r, scale + 2 * r, x + r * w,
+                               NULL, narrow_rows(rows - r), w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         float *out = dx + r * w;
         const float *in = x + r * w;
@@ -75,6 +158,13 @@ IL_CLONES
 void il_k_kl_rows(float *y, float *scale, const float *x, const float *ref,
                   int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        narrow_policy(y + r, scale + 4 * r, x + r * w, ref + r * w,
+                      narrow_rows(rows - r), w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         const float *in = x + r * w;
         const float *base = ref + r * w;
@@ -107,6 +197,13 @@ IL_CLONES
 void il_k_kl_backward(float *dx, const float *dy, const float *y, const float *scale,
                       const float *x, const float *ref, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        narrow_policy_backward(dx + r * w, dy + r, y + r, scale + 4 * r, x + r * w,
+                               ref + r * w, narrow_rows(rows - r), w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         float *out = dx + r * w;
         const float *in = x + r * w;

@@ -1,11 +1,25 @@
 /* Softmax over rows, whole or up to the diagonal, and its logarithm. */
 #include "tensor/kernels.h"
 #include "tensor/kernels_lanes.h"
+#include "tensor/kernels_narrow.h"
 #include "tensor/kernels_sum_exp.h"
 
 IL_CLONES
 void il_k_softmax_rows(float *y, const float *x, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        const int64_t n = narrow_rows(rows - r);
+        float max[LANES];
+        float sum[LANES];
+        narrow t;
+
+        narrow_load(&t, x + r * w, n, w);
+        narrow_softmax(&t, max, sum, w);
+        narrow_store(y + r * w, &t, n, w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         softmax_row(y + r * w, x + r * w, 1.0f, w);
     }
@@ -31,6 +45,24 @@ void il_k_softmax_backward(float *dx, const float *dy, const float *y, int64_t r
 IL_CLONES
 void il_k_log_softmax_rows(float *y, const float *x, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w <= LANES && r < rows; r += LANES) {
+        const int64_t n = narrow_rows(rows - r);
+        float max[LANES];
+        float log_sum[LANES];
+        narrow t;
+
+        narrow_load(&t, x + r * w, n, w);
+        narrow_scale(max, log_sum, &t, w);
+        for (int64_t j = 0; j < w; j++) {
+            for (int i = 0; i < LANES; i++) {
+                t.at[j][i] = t.at[j][i] - max[i] - log_sum[i];
+            }
+        }
+        narrow_store(y + r * w, &t, n, w);
+    }
+    if (w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         float *out = y + r * w;
         const float *in = x + r * w;

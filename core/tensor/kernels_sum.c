@@ -2,6 +2,7 @@
 #include "tensor/kernels.h"
 #include "tensor/kernels_columns.h"
 #include "tensor/kernels_lanes.h"
+#include "tensor/kernels_narrow.h"
 #include "tensor/optim.h"
 
 IL_CLONES
@@ -30,6 +31,18 @@ double il_sum_squares(int64_t n, const float *x)
 IL_CLONES
 void il_k_row_sum(float *y, const float *x, int64_t rows, int64_t w)
 {
+    for (int64_t r = 0; w > 0 && w <= LANES && r < rows; r += LANES) {
+        const int64_t n = narrow_rows(rows - r);
+        float sum[LANES];
+        narrow t;
+
+        narrow_load(&t, x + r * w, n, w);
+        narrow_sum(sum, &t, w);
+        memcpy(y + r, sum, (size_t)n * sizeof *y);
+    }
+    if (w > 0 && w <= LANES) {
+        return;
+    }
     for (int64_t r = 0; r < rows; r++) {
         y[r] = row_sum(x + r * w, w);
     }
