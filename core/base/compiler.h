@@ -44,6 +44,12 @@
 #define IL_VECTOR _Pragma("GCC ivdep")
 #endif
 
+/* After `typedef float name`: so many floats as one value, wherever they lie, with the
+ * operators of one float. For sums of a known width that the compiler would otherwise
+ * take apart into scalars; on narrower processors it makes several vectors of it. Not
+ * for arguments, whose passing depends on the processor. */
+#define IL_SIDE_BY_SIDE(n) __attribute__((vector_size(4 * (n)), aligned(4), may_alias))
+
 /* Memory that a pool of ours has and nobody may touch, and memory that somebody may
  * again: what the address sanitizer is told, and nothing without it. */
 #if defined(__SANITIZE_ADDRESS__) || IL_HAS_FEATURE(address_sanitizer)

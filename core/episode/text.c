@@ -11,6 +11,10 @@
 #include "pipeline/batch.h"
 #include "tensor/kernels.h"
 
+/* Rows that are answered together: few enough that what they carry stays near the
+ * processor, many enough for products. Part of what a row's last bits depend on. */
+enum { CHUNK = 64 };
+
 typedef struct writing {
     const il_rollout *r;
     const il_environment_api *api;
@@ -319,12 +323,13 @@ static il_status check_prompts(const il_rollout *r, int64_t first, il_error *err
                                    (int)r->prompt, (int)kinds);
 }
 
+/* The batch's fields, and scratch for one chunk of rows. */
 static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
                               il_error *err)
 {
     const il_environment_shape *shape = &w->r->environment->shape;
     const il_model_api *model = il_instance_model(w->r->model);
-    const size_t rows = (size_t)w->rows;
+    const size_t rows = (size_t)(w->rows < CHUNK ? w->rows : CHUNK);
 
     w->tokens = il_batch_add(out, "tokens", IL_I32, IL_SHAPE(w->rows, w->length));
     w->action = il_batch_add(out, "action", IL_I32, IL_SHAPE(w->rows, w->length));
@@ -346,40 +351,67 @@ static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
         return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
                                  "out of memory");
     }
+    return allowed_list(w, scratch, err);
+}
+
+/* Rows [from, from+rows) of the whole. */
+static writing chunk_of(const writing *whole, int64_t from, int64_t rows)
+{
+    writing w = *whole;
+
+    w.first += from;
+    w.rows = rows;
+    w.tokens += from * w.length;
+    w.action += from * w.length;
+    w.moves += from * w.length;
+    w.acted += from * w.length;
+    w.lengths += from;
+    w.prompt += from;
+    w.heads = 0;
+    memset(w.ended, 0, (size_t)rows * sizeof *w.ended);
+    memset(w.carry, 0, (size_t)(rows * w.width) * sizeof *w.carry);
+    return w;
+}
+
+static il_status chunk_play(writing *w, il_pass *pass, il_error *err)
+{
+    int64_t at = w->length; /* positions that stand in every row */
+    bool more = true;
+
     for (int64_t b = 0; b < w->rows; b++) {
         IL_TRY(prompt_write(w, b, err));
+        at = w->prompt[b] < at ? w->prompt[b] : at;
     }
-    return allowed_list(w, scratch, err);
+    for (bool begun = false; more; begun = true, at++) {
+        const float *logits = NULL;
+        int64_t stride = 0;
+
+        IL_TRY(begun ? position_step(w, at, pass, &logits, &stride, err)
+                     : prompts_step(w, at, pass, &logits, &stride, err));
+        IL_TRY(position_write(w, at, logits, stride, &more, err));
+    }
+    return IL_OK;
 }
 
 il_status il__rollout_text(const il_rollout *r, int64_t first, int64_t rows,
                            il_pass *pass, il_arena *scratch, il_batch *out,
                            il_error *err)
 {
-    writing w = {.r = r,
-                 .api = il_instance_environment(r->environment),
-                 .first = first,
-                 .rows = rows,
-                 .length = il_rollout_length(r->environment),
-                 .vocabulary = r->environment->shape.vocabulary};
-    int64_t at; /* positions that stand in every row */
-    bool more = true;
+    writing whole = {.r = r,
+                     .api = il_instance_environment(r->environment),
+                     .first = first,
+                     .rows = rows,
+                     .length = il_rollout_length(r->environment),
+                     .vocabulary = r->environment->shape.vocabulary};
 
     IL_TRY(check_prompts(r, first, err));
-    IL_TRY(writing_open(&w, scratch, out, err));
-    at = w.length;
-    for (int64_t b = 0; b < rows; b++) {
-        at = w.prompt[b] < at ? w.prompt[b] : at;
-    }
+    IL_TRY(writing_open(&whole, scratch, out, err));
     il_pass_sites_clear(pass);
-    for (bool begun = false; more; begun = true, at++) {
-        const float *logits = NULL;
-        int64_t stride = 0;
+    for (int64_t from = 0; from < rows; from += CHUNK) {
+        writing w = chunk_of(&whole, from, rows - from < CHUNK ? rows - from : CHUNK);
 
-        IL_TRY(begun ? position_step(&w, at, pass, &logits, &stride, err)
-                     : prompts_step(&w, at, pass, &logits, &stride, err));
-        IL_TRY(position_write(&w, at, logits, stride, &more, err));
+        IL_TRY(chunk_play(&w, pass, err));
     }
-    w.api->judge(r->environment->self, r->prompt, out);
+    whole.api->judge(r->environment->self, r->prompt, out);
     return il_batch_status(out, err);
 }

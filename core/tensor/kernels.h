@@ -126,13 +126,16 @@ void il_k_causal_softmax(float *p, int64_t t, float scale);
 /* dp (t,t): the gradient of the probabilities in, of the scores out: scale p (dp -
  * sum(dp p)), zeros above the diagonal, where dp is not read. */
 void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float scale);
-/* One row's new positions [at,at+t) on top of those it has: out (t,c) as causal
- * attention of qkv (t,3c) would give them, whose keys and values go into cache
- * (2,c,length); at + t <= length; scores (length) is scratch. Whatever t is, a position
- * gets the same bits. */
-void il_k_cached_attention(float *out, float *cache, float *scores, const float *qkv,
-                           int64_t t, int64_t c, int64_t heads, int64_t at,
-                           int64_t length, float scale);
+/* One row's new positions [at,at+t): their keys and values, of qkv (t,3c), go into
+ * cache (2,c,length); at + t <= length. */
+void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int64_t at,
+                      int64_t length);
+/* out (t,c) as causal attention of qkv (t,3c) gives them on top of what was before,
+ * once the cache has them; scores (heads, length rounded up to 16) is scratch.
+ * Whatever t is, a position gets the same bits. */
+void il_k_cached_attention(float *out, const float *cache, float *scores,
+                           const float *qkv, int64_t t, int64_t c, int64_t heads,
+                           int64_t at, int64_t length, float scale);
 
 /* ---- losses by row */
 

@@ -2,81 +2,97 @@
  * channel, so that scores of many positions are one vector; values position by
  * position, so that a head's sum is one. */
 #include "tensor/kernels.h"
+#include <string.h>
 #include "tensor/kernels_sum_exp.h"
 
-enum { BLOCK = 4 * LANES };
+typedef float floats16 IL_SIDE_BY_SIDE(16);
+typedef float floats8 IL_SIDE_BY_SIDE(8);
+typedef float floats4 IL_SIDE_BY_SIDE(4);
 
-/* scores[j] = sum q[k] keys[k][j], k ascending, for j below n. */
-IL_INLINE void score(float *scores, const float *q, const float *keys, int64_t d,
-                     int64_t n, int64_t length)
+/* From LANES - i on: nothing to the first i numbers, -inf to the others. */
+static const float beyond[2 * LANES] = {
+    [LANES] = -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
+    -INFINITY,           -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
+    -INFINITY,           -INFINITY, -INFINITY, -INFINITY};
+
+/* scores[j] = sum q[k] keys[k][j], k ascending, for the LANES positions from j; -inf
+ * from n on. They may reach past the row: what lies there is the cache's too. */
+IL_INLINE void score_block(float *scores, const float *q, const float *keys, int64_t d,
+                           int64_t j, int64_t n, int64_t length)
 {
-    int64_t j = 0;
+    floats16 sum = {0};
 
-    for (; j + BLOCK <= n; j += BLOCK) {
-        float sum[BLOCK] = {0};
-
-        for (int64_t k = 0; k < d; k++) {
-            const float *key = keys + k * length + j;
-
-            for (int i = 0; i < BLOCK; i++) {
-                sum[i] += q[k] * key[i];
-            }
-        }
-        for (int i = 0; i < BLOCK; i++) {
-            scores[j + i] = sum[i];
-        }
-    }
-    for (int64_t i = j; i < n; i++) {
-        scores[i] = 0.0f;
-    }
     for (int64_t k = 0; k < d; k++) {
-        const float *key = keys + k * length;
+        sum += q[k] * *(const floats16 *)(keys + k * length + j);
+    }
+    if (n - j < LANES) {
+        sum += *(const floats16 *)(beyond + LANES - (n - j));
+    }
+    *(floats16 *)(scores + j) = sum;
+}
 
-        IL_VECTOR
-        for (int64_t i = j; i < n; i++) {
-            scores[i] += q[k] * key[i];
+/* The same for j below n, one by one: where a cache is smaller than a block. */
+IL_INLINE void score_few(float *scores, const float *q, const float *keys, int64_t d,
+                         int64_t n, int64_t length)
+{
+    for (int64_t j = 0; j < LANES; j++) {
+        float sum = 0.0f;
+
+        for (int64_t k = 0; k < d && j < n; k++) {
+            sum += q[k] * keys[k * length + j];
         }
+        scores[j] = j < n ? sum : -INFINITY;
     }
 }
 
-/* out[k] = sum p[j] values[j][k], j ascending, for k below d. */
+IL_INLINE void score(float *scores, const float *q, const float *keys, int64_t d,
+                     int64_t n, int64_t length, bool few)
+{
+    int64_t j = 0;
+
+    if (few) {
+        score_few(scores, q, keys, d, n, length);
+        return;
+    }
+    for (; j < n; j += LANES) {
+        score_block(scores, q, keys, d, j, n, length);
+    }
+}
+
+/* out[k] = sum p[j] values[j][k], j ascending, from `k` on as far below d as blocks of
+ * this width go. */
+#define GATHER(type, out, p, values, k, d, n, c)                                       \
+    for (; (k) + (int64_t)(sizeof(type) / sizeof(float)) <= (d);                       \
+         (k) += (int64_t)(sizeof(type) / sizeof(float))) {                             \
+        type sum_ = {0};                                                               \
+                                                                                       \
+        for (int64_t j_ = 0; j_ < (n); j_++) {                                         \
+            sum_ += (p)[j_] * *(const type *)((values) + j_ * (c) + (k));              \
+        }                                                                              \
+        *(type *)((out) + (k)) = sum_;                                                 \
+    }
+
 IL_INLINE void gather(float *out, const float *p, const float *values, int64_t d,
                       int64_t n, int64_t c)
 {
     int64_t k = 0;
 
-    for (; k + LANES <= d; k += LANES) {
-        float sum[LANES] = {0};
+    GATHER(floats16, out, p, values, k, d, n, c)
+    GATHER(floats8, out, p, values, k, d, n, c)
+    GATHER(floats4, out, p, values, k, d, n, c)
+    for (; k < d; k++) {
+        float sum = 0.0f;
 
         for (int64_t j = 0; j < n; j++) {
-            const float *value = values + j * c + k;
-
-            for (int i = 0; i < LANES; i++) {
-                sum[i] += p[j] * value[i];
-            }
+            sum += p[j] * values[j * c + k];
         }
-        for (int i = 0; i < LANES; i++) {
-            out[k + i] = sum[i];
-        }
-    }
-    for (int64_t i = k; i < d; i++) {
-        out[i] = 0.0f;
-    }
-    for (int64_t j = 0; k < d && j < n; j++) {
-        const float *value = values + j * c;
-
-        for (int64_t i = k; i < d; i++) {
-            out[i] += p[j] * value[i];
-        }
+        out[k] = sum;
     }
 }
 
-IL_CLONES
-void il_k_cached_attention(float *out, float *cache, float *scores, const float *qkv,
-                           int64_t t, int64_t c, int64_t heads, int64_t at,
-                           int64_t length, float scale)
+void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int64_t at,
+                      int64_t length)
 {
-    const int64_t d = c / heads;
     float *keys = cache;
     float *values = cache + c * length;
 
@@ -85,16 +101,36 @@ void il_k_cached_attention(float *out, float *cache, float *scores, const float 
 
         for (int64_t j = 0; j < c; j++) {
             keys[j * length + at + i] = k[j];
-            values[(at + i) * c + j] = k[c + j];
         }
+        memcpy(values + (at + i) * c, k + c, (size_t)c * sizeof *values);
     }
+}
+
+IL_CLONES
+void il_k_cached_attention(float *out, const float *cache, float *scores,
+                           const float *qkv, int64_t t, int64_t c, int64_t heads,
+                           int64_t at, int64_t length, float scale)
+{
+    const int64_t d = c / heads;
+    const bool few = c * length < LANES;
+    const float *keys = cache;
+    const float *values = cache + c * length;
+
     for (int64_t i = 0; i < t; i++) {
         const int64_t n = at + i + 1;
+        const int64_t wide = (n + LANES - 1) / LANES * LANES;
 
+        /* Each step for all heads before the next: a head's own steps wait for each
+         * other. */
         for (int64_t h = 0; h < heads; h++) {
-            score(scores, qkv + i * 3 * c + h * d, keys + h * d * length, d, n, length);
-            softmax_row(scores, scores, scale, n);
-            gather(out + i * c + h * d, scores, values + h * d, d, n, c);
+            score(scores + h * wide, qkv + i * 3 * c + h * d, keys + h * d * length, d,
+                  n, length, few);
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            softmax_row(scores + h * wide, scores + h * wide, scale, wide);
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            gather(out + i * c + h * d, scores + h * wide, values + h * d, d, n, c);
         }
     }
 }

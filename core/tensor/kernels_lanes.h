@@ -68,7 +68,6 @@ IL_INLINE float row_max(const float *x, int64_t n)
 {
     float lanes[LANES];
     int64_t base = 0;
-    float max;
 
     for (int i = 0; i < LANES; i++) {
         lanes[i] = -INFINITY;
@@ -81,11 +80,12 @@ IL_INLINE float row_max(const float *x, int64_t n)
     for (int64_t i = base; i < n; i++) {
         lanes[i - base] = x[i] > lanes[i - base] ? x[i] : lanes[i - base];
     }
-    max = lanes[0];
-    for (int i = 1; i < LANES; i++) {
-        max = lanes[i] > max ? lanes[i] : max;
+    for (int width = LANES / 2; width > 0; width /= 2) {
+        for (int i = 0; i < width; i++) {
+            lanes[i] = lanes[i + width] > lanes[i] ? lanes[i + width] : lanes[i];
+        }
     }
-    return max;
+    return lanes[0];
 }
 
 #endif

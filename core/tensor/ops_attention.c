@@ -148,12 +148,17 @@ il_tensor *il__op_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,
 
 /* ---- with a cache --------------------------------------------------------------- */
 
+/* Rows whose keys are written before the first of them is read again: what was stored
+ * singly a moment ago is slow to load as a vector. */
+enum { CACHE_ROWS = 8 };
+
 il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
                                    int64_t at, int64_t length, float *cache,
                                    int64_t apart)
 {
     il__tensor *out;
     float *scores;
+    int64_t rows;
     int64_t t;
     int64_t c;
 
@@ -166,6 +171,7 @@ il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
             p, IL_ERR_SHAPE, "cached_attention", 1, (const il_tensor *const *)&qkv,
             "expected qkv (B,T,3C) with C a multiple of the %d heads", (int)heads);
     }
+    rows = qkv->shape[0];
     t = qkv->shape[1];
     c = qkv->shape[2] / 3;
     if (at < 0 || length < 0 || t > length - at || apart < 2 * c * length ||
@@ -178,15 +184,23 @@ il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
     }
     out = il__make(p, "cached_attention", 3, (const int64_t[]){qkv->shape[0], t, c}, 1,
                    &qkv);
-    scores = out != NULL ? il__floats(p, length) : NULL;
+    scores = out != NULL ? il__floats(p, heads * ((length + 15) / 16 * 16)) : NULL;
     if (scores == NULL) {
         return il__empty(p);
     }
     out->g = il__of(p)->zeros; /* the cache is memory, not a tensor */
-    for (int64_t b = 0; b < qkv->shape[0]; b++) {
-        il_k_cached_attention(il_f32(&out->pub) + b * t * c, cache + b * apart, scores,
-                              il_f32(qkv) + b * t * 3 * c, t, c, heads, at, length,
-                              1.0f / sqrtf((float)(c / heads)));
+    for (int64_t from = 0; from < rows; from += CACHE_ROWS) {
+        const int64_t to = rows - from < CACHE_ROWS ? rows : from + CACHE_ROWS;
+
+        for (int64_t b = from; b < to; b++) {
+            il_k_cache_write(cache + b * apart, il_f32(qkv) + b * t * 3 * c, t, c, at,
+                             length);
+        }
+        for (int64_t b = from; b < to; b++) {
+            il_k_cached_attention(il_f32(&out->pub) + b * t * c, cache + b * apart,
+                                  scores, il_f32(qkv) + b * t * 3 * c, t, c, heads, at,
+                                  length, 1.0f / sqrtf((float)(c / heads)));
+        }
     }
     return &out->pub;
 }

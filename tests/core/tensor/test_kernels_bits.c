@@ -102,15 +102,16 @@ static uint64_t softmaxes(data *d)
 static uint64_t attention(data *d)
 {
     const int64_t c = WIDE / 3;
-    float scores[ROWS];
+    float scores[(ROWS + 15) / 16 * 16];
 
     memset(d->z, 0, sizeof d->z);
-    for (int64_t at = 0; at < 9; at++) {
-        il_k_cached_attention(d->z + at * c, d->y, scores, d->x + at * WIDE, 1, c, 1,
+    for (int64_t at = 0; at <= 9; at++) {
+        const int64_t t = at < 9 ? 1 : ROWS - 9;
+
+        il_k_cache_write(d->y, d->x + at * WIDE, t, c, at, ROWS);
+        il_k_cached_attention(d->z + at * c, d->y, scores, d->x + at * WIDE, t, c, 1,
                               at, ROWS, 0.3f);
     }
-    il_k_cached_attention(d->z + 9 * c, d->y, scores, d->x + 9 * WIDE, ROWS - 9, c, 1,
-                          9, ROWS, 0.3f);
     return hash(hash(START, d->z, ROWS * c), d->y, 2 * ROWS * c);
 }
 
