@@ -168,6 +168,20 @@ certify brain_offline
 check "certify exits 0 for brain_offline on live episodes" $?
 grep -Eq 'certificate holds against suffering: .* \(verdict closed\); the episodes differ from update [2-9][0-9]* on' "$work/out"
 check "whose belief keeps its bits though the agent acts otherwise" $?
+
+# Beside a run they stand on its report, recorded and live each for itself.
+interloop run far_lever --stage mode --variant brain --runs "$work/runs" --seed 1
+check "the arm runs" $?
+certify brain --recorded && certify brain && certify brain --recorded
+check "and is certified afterwards" $?
+entries=$(grep -c '"source": "suffering"' "$work/runs/firewall_far_lever/certificates.json")
+[ "$entries" = 2 ] && grep -q '"recorded": true' "$work/runs/firewall_far_lever/certificates.json" &&
+    grep -Eq '"data_step": [2-9]' "$work/runs/firewall_far_lever/certificates.json"
+check "its folder keeps one certificate of each kind" $?
+"$INTERLOOP" report "$work/runs/firewall_far_lever" >"$work/out" 2>&1
+grep -q 'on the same recorded episodes, scrambling the score changed no bit' "$work/runs/firewall_far_lever/report.html" &&
+    grep -q '; the episodes differ from update' "$work/runs/firewall_far_lever/report.html"
+check "and its report says which is which" $?
 certify task
 grep -q 'nothing to certify' "$work/out"
 check "there is nothing to certify where nothing presses" $?

@@ -374,6 +374,19 @@ START_TEST(a_shared_baseline_carries_the_score_without_a_common_scale)
 }
 END_TEST
 
+START_TEST(an_entropy_bonus_that_reaches_the_belief_relays_the_policy)
+{
+    /* no reward is routed there, and the score scales nothing that is */
+    routed[ENTROPY] = BELIEF | POLICY;
+    ck_assert_str_eq(path(expect(IL_DEMAND_RELAY | IL_DEMAND_STATE | IL_DEMAND_DATA |
+                                 IL_DEMAND_INPUT),
+                          IL_FLOW_RELAY),
+                     "entropy → desire.policy.W [changed by suffering] → belief.W_hh, "
+                     "read by suffering");
+    refused(IL_DEMAND_SEALED, "write `signals.entropy.route: {downstream: suffering}`");
+}
+END_TEST
+
 START_TEST(a_pressed_value_head_relays_through_advantages)
 {
     /* a later stage without the reading: V was trained to foresee it */
@@ -581,6 +594,7 @@ int main(void)
     tcase_add_test(tests, the_ideal_observer_in_the_reward_reads_no_parameter);
     tcase_add_test(tests, a_common_scale_carries_the_score_into_the_other_reward);
     tcase_add_test(tests, a_shared_baseline_carries_the_score_without_a_common_scale);
+    tcase_add_test(tests, an_entropy_bonus_that_reaches_the_belief_relays_the_policy);
     tcase_add_test(tests, a_pressed_value_head_relays_through_advantages);
     tcase_add_test(tests, a_policy_that_was_pressed_before_still_chooses_rows);
     tcase_add_test(tests,
