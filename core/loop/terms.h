@@ -148,6 +148,7 @@ typedef struct il_micro {
 typedef struct il_worker {
     il_pass *pass;
     il_pass *aside; /* for references; NULL where there is none */
+    float **grads;  /* by parameter: where a lane's gradients go */
     il_arena *scratch;
 } il_worker;
 

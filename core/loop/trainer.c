@@ -3,6 +3,13 @@
 #include <string.h>
 #include "loop/trainer_private.h"
 
+typedef struct il_step_job {
+    il_trainer *t;
+    bool watch;
+    bool prologue;
+    il_error errors[IL_LANES_MAX]; /* by lane: the first lane's is reported */
+} il_step_job;
+
 /* ---- making one ----------------------------------------------------------------- */
 
 void il_trainer_destroy(il_trainer *t)
@@ -21,6 +28,7 @@ void il_trainer_destroy(il_trainer *t)
     for (int i = 0; t->workers != NULL && i < t->worker_count; i++) {
         il_pass_destroy(t->workers[i].pass);
         il_pass_destroy(t->workers[i].aside);
+        free(t->workers[i].grads);
         il_arena_destroy(t->workers[i].scratch);
     }
     for (size_t i = 0; t->terms != NULL && i < t->terms->count; i++) {
@@ -28,6 +36,7 @@ void il_trainer_destroy(il_trainer *t)
         free((void *)t->terms->items[i].order);
     }
     free(t->workers);
+    free(t->job);
     il_terms_destroy(t->terms);
     free(t->m);
     free(t->v);
@@ -71,7 +80,9 @@ static il_status make_workers(il_trainer *t, il_error *err)
                                   w->model->store->count, err));
         }
         t->workers[i].scratch = il_arena_create(1 << 16);
-        if (t->workers[i].scratch == NULL) {
+        t->workers[i].grads =
+            calloc(w->model->store->count + 1, sizeof *t->workers[i].grads);
+        if (t->workers[i].scratch == NULL || t->workers[i].grads == NULL) {
             return il__trainer_no_memory(t, err);
         }
     }
@@ -208,6 +219,12 @@ il_status il_trainer_create(il_trainer **out, il_world *world,
     t->world = world;
     t->stage = stage;
     t->depth = depth;
+    t->job = calloc(1, sizeof *t->job);
+    if (t->job == NULL) {
+        free(t);
+        return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
+    }
+    t->job->t = t;
     status = make_all(t, problems, err);
     if (status != IL_OK) {
         il_trainer_destroy(t);
@@ -245,16 +262,9 @@ const il_micro *il_trainer_micros(const il_trainer *t, size_t *count)
 
 /* ---- a step --------------------------------------------------------------------- */
 
-typedef struct step_job {
-    il_trainer *t;
-    bool watch;
-    bool prologue;
-    il_error errors[IL_LANES_MAX]; /* by lane: the first lane's is reported */
-} step_job;
-
 static void fetch_task(void *user, int lane, int worker)
 {
-    step_job *job = user;
+    il_step_job *job = user;
     il_trainer *t = job->t;
     il_error *err = &job->errors[lane];
     il_terms_run run = {.kind = IL_PASS_FIRST,
@@ -279,12 +289,12 @@ static void fetch_task(void *user, int lane, int worker)
     }
 }
 
-static void run_lane(step_job *job, int lane, int worker, int kind, il_lane_sum *sum)
+static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_sum *sum)
 {
     il_trainer *t = job->t;
     const il_store *store = t->world->model->store;
     il_error *err = &job->errors[lane];
-    float **grads = calloc(store->count + 1, sizeof *grads);
+    float **grads = t->workers[worker].grads;
     il_terms_run run = {.kind = kind,
                         .step = t->step,
                         .values = t->bound[kind],
@@ -297,10 +307,6 @@ static void run_lane(step_job *job, int lane, int worker, int kind, il_lane_sum 
                         .prologue = job->prologue,
                         .moments = t->rollouts != NULL ? &t->moments : NULL};
 
-    if (grads == NULL) {
-        (void)il__trainer_no_memory(t, err); /* kept in the lane's record */
-        return;
-    }
     for (size_t p = 0; sum != NULL && p < store->count; p++) {
         grads[p] = t->stepped[kind][p] ? sum->grads + store->items[p].offset : NULL;
     }
@@ -310,12 +316,11 @@ static void run_lane(step_job *job, int lane, int worker, int kind, il_lane_sum 
             break;
         }
     }
-    free(grads);
 }
 
 static void lane_task(void *user, int lane, int worker)
 {
-    step_job *job = user;
+    il_step_job *job = user;
     il_trainer *t = job->t;
 
     if (job->prologue) {
@@ -336,7 +341,7 @@ static void lane_task(void *user, int lane, int worker)
     }
 }
 
-static il_status first_error(const step_job *job, il_error *err)
+static il_status first_error(const il_step_job *job, il_error *err)
 {
     for (int lane = 0; lane < job->t->lane_count; lane++) {
         if (job->errors[lane].code != IL_OK) {
@@ -369,7 +374,7 @@ static void shuffle(il_trainer *t, size_t i)
     }
 }
 
-static il_status run_prologue(il_trainer *t, step_job *job, il_error *err)
+static il_status run_prologue(il_trainer *t, il_step_job *job, il_error *err)
 {
     bool any = false;
 
@@ -392,7 +397,7 @@ static il_status run_prologue(il_trainer *t, step_job *job, il_error *err)
 }
 
 /* The gradients of the whole batch, and a step along them. */
-static il_status run_epoch(il_trainer *t, step_job *job, il_error *err)
+static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
 {
     il_status status = t->epoch > 0 ? il__trainer_rezero(t, err) : IL_OK;
 
@@ -433,14 +438,13 @@ static void follow_model(il_trainer *t)
 il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
 {
     int64_t epochs = t->stage->train.algorithm.epochs;
-    step_job *job = calloc(1, sizeof *job);
+    il_step_job *job = t->job;
     il_status status;
 
-    if (job == NULL) {
-        return il__trainer_no_memory(t, err);
-    }
-    job->t = t;
     job->watch = watch;
+    for (int lane = 0; lane < t->lane_count; lane++) {
+        job->errors[lane].code = IL_OK;
+    }
     status = il__trainer_rezero(t, err);
     if (status == IL_OK) {
         il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
@@ -458,7 +462,6 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
         t->epoch++;
     } while (status == IL_OK && t->epoch < epochs);
     t->epoch = 0;
-    free(job);
     if (status == IL_OK) {
         follow_model(t);
         t->step++;

@@ -24,12 +24,13 @@ typedef struct il_trainer {
     int lane_count;
     il_micro *micros; /* in the order of the batch */
     size_t micro_count;
-    size_t *lane_first;   /* [lanes + 1]: its micro-batches */
-    int64_t batch;        /* examples of a step: rows, or episodes of all rollouts */
-    il_rollout *rollouts; /* in the order of the stage's; NULL for rows of data */
-    int64_t *lot_first;   /* [rollouts]: its first episode's place among all */
-    il_moments moments;   /* of the last update's advantages */
-    int epoch;            /* of the update, with an algorithm that takes several */
+    size_t *lane_first;      /* [lanes + 1]: its micro-batches */
+    int64_t batch;           /* examples of a step: rows, or episodes of all rollouts */
+    il_rollout *rollouts;    /* in the order of the stage's; NULL for rows of data */
+    int64_t *lot_first;      /* [rollouts]: its first episode's place among all */
+    il_moments moments;      /* of the last update's advantages */
+    struct il_step_job *job; /* what the tasks of a step are handed */
+    int epoch;               /* of the update, with an algorithm that takes several */
     /* Not its own episodes: those of this trainer's last update, which has the same
      * stage. For certificates on recorded episodes; borrowed. */
     const struct il_trainer *follow;
