@@ -1,17 +1,34 @@
 #!/usr/bin/env bash
-# The whole Liar experiment, three seeds and every variant, held against its bands. Takes long:
-# it is no part of `make test`. What was computed before is not computed again.
+# The whole experiments, every variant and seed, held against their bands. Takes long: it is no
+# part of `make test`. What was computed before is not computed again. EXPERIMENTS picks some of
+# liar, little_atlas and far_lever.
 #
 #   IL_BUILD=build IL_ROOT=. INTERLOOP=build/interloop bash tests/bands/run.sh
 set -eu
 build=${IL_BUILD:?}
 root=${IL_ROOT:-$(pwd)}
-ran=0
+failed=0
 mkdir -p "$build/tests/bands"
-# shellcheck disable=SC2046
-${CC:-cc} -std=c11 -Wall -Wextra -Werror "$root/tests/bands/check_liar.c" \
-    -o "$build/tests/bands/check_liar" $(pkg-config --cflags --libs jansson) -lm
-"${INTERLOOP:-$build/interloop}" run "$root/configs/liar/full.yaml" --runs "$build/bands" || ran=$?
-# Also after a failure: the bands say how far it came.
-"$build/tests/bands/check_liar" "$build/bands/liar/summary.json"
-[ $ran -eq 0 ]
+
+# experiment NAME PIPELINE...: runs them and shows check_NAME their summaries, also after a
+# failure, since the bands say how far it came.
+experiment() {
+    local name=$1 pipeline summaries=()
+
+    case " ${EXPERIMENTS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+    shift
+    # shellcheck disable=SC2046
+    ${CC:-cc} -std=c11 -Wall -Wextra -Werror "$root/tests/bands/check_$name.c" \
+        -o "$build/tests/bands/check_$name" $(pkg-config --cflags --libs jansson) -lm
+    for pipeline in "$@"; do
+        pipeline=$root/configs/$name/$pipeline.yaml
+        "${INTERLOOP:-$build/interloop}" run "$pipeline" --runs "$build/bands" || failed=1
+        summaries+=("$build/bands/$(sed -n 's/^name: *//p' "$pipeline")/summary.json")
+    done
+    "$build/tests/bands/check_$name" "${summaries[@]}" || failed=1
+}
+
+experiment liar full
+experiment little_atlas full
+experiment far_lever off on
+[ $failed -eq 0 ]
