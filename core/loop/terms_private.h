@@ -24,6 +24,11 @@ typedef struct il_term_rows {
 int il__terms_detector(const il_world *w, const char *name);
 /* Whether a term is a reward that trains the policy's actions. */
 bool il__terms_rewarded(const il_term *term);
+/* A detector's rows of a batch; while planning at least one, since some rollouts hold
+ * none of its tokens. */
+il_status il__terms_detector_rows(const il_terms *t, int d, const il_batch *batch,
+                                  il_arena *arena, il_scored *out, il_error *err);
+/* A term's rows of a batch. */
 il_status il__term_rows(const il_terms *t, const il_term *term, const il_batch *batch,
                         il_arena *arena, il_term_rows *out, il_error *err);
 
@@ -48,5 +53,10 @@ il_status il__reinforce_root(const il_terms *t, size_t i, il_worker *worker,
                              const il_micro *micro, const il_terms_run *run,
                              il_forward *f, il_tensor **root, float **seeds,
                              il_error *err);
+
+/* What a score counts for as a reward: itself, or 1 above the signal's trigger. */
+double il__reinforce_triggered(const il_signal_spec *s, double p);
+/* -log pi(action) at the acted rows, made when first asked for. */
+il_tensor *il__policy_surprise(const il_terms *t, const il_play *play, il_forward *f);
 
 #endif

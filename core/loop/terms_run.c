@@ -91,19 +91,6 @@ il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
     return il__terms_forward(t, micro, run, f, err);
 }
 
-/* A detector's rows of a batch; while planning at least one, since some rollouts hold
- * none of its tokens. */
-static il_status detector_rows(const il_terms *t, int d, const il_batch *batch,
-                               il_arena *arena, il_scored *out, il_error *err)
-{
-    IL_TRY(il_detector_rows(t->world->detectors[d], batch, false, arena, out, err));
-    if (t->planning && out->count == 0 && out->batch > 0) {
-        out->count = 1;
-        out->rows[0] = 0;
-    }
-    return IL_OK;
-}
-
 /* Keyed noise on a score: what a certificate puts in place of T's information. */
 static il_tensor *scrambled_score(const il_terms *t, il_pass *pass,
                                   const il_micro *micro, const il_terms_run *run,
@@ -135,7 +122,7 @@ il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
     if (s->found) {
         return IL_OK;
     }
-    IL_TRY(detector_rows(t, d, micro->batch, f->arena, &s->rows, err));
+    IL_TRY(il__terms_detector_rows(t, d, micro->batch, f->arena, &s->rows, err));
     s->found = true;
     if (s->rows.count == 0) {
         return IL_OK;
@@ -154,142 +141,7 @@ il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
     return il_pass_status(f->pass, err);
 }
 
-/* ---- rows ----------------------------------------------------------------------- */
-
-static il_status shape_of(const il_terms *t, const il_batch *batch, const char *name,
-                          const il_tensor **out, il_error *err)
-{
-    *out = name != NULL ? il_batch_find(batch, name) : NULL;
-    if (*out == NULL || (*out)->ndim != 2) {
-        return il_error_set(err, IL_ERR_INPUT, t->stage->name,
-                            "the batch has no field '%s' of shape (B,T)",
-                            name != NULL ? name : "");
-    }
-    return IL_OK;
-}
-
-static il_status room_for(il_term_rows *out, int64_t n, il_arena *arena, il_error *err)
-{
-    out->count = 0;
-    out->rows = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->rows);
-    out->weights = il_arena_alloc(arena, ((size_t)n + 1) * sizeof *out->weights);
-    return out->rows != NULL && out->weights != NULL
-               ? IL_OK
-               : il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
-}
-
-static il_status detector_term_rows(const il_terms *t, const il_term *term,
-                                    const il_batch *batch, il_arena *arena,
-                                    il_term_rows *out, il_error *err)
-{
-    il_scored scored = {0};
-
-    IL_TRY(detector_rows(t, term->detector, batch, arena, &scored, err));
-    IL_TRY(room_for(out, scored.count, arena, err));
-    out->count = scored.count;
-    out->rows = scored.rows;
-    out->length = scored.length;
-    for (int64_t i = 0; i < scored.count; i++) {
-        out->weights[i] = 1.0f;
-    }
-    return IL_OK;
-}
-
-/* One row a position, those of padding included: the model's own count. */
-static il_status loss_rows(const il_terms *t, const il_term *term,
-                           const il_batch *batch, il_arena *arena, il_term_rows *out,
-                           il_error *err)
-{
-    const il_tensor *weights = NULL;
-    const il_tensor *shape = NULL;
-    bool rollouts = t->stage->train.rollout_count > 0;
-    const il_tensor *lengths = rollouts ? il_batch_find(batch, "lengths") : NULL;
-    const char *input = rollouts ? "moves" : il_field_of_role(t->rows, IL_FIELD_INPUT);
-
-    if (term->loss->weights != NULL) {
-        IL_TRY(shape_of(t, batch, term->loss->weights, &weights, err));
-    }
-    IL_TRY(shape_of(t, batch, input, &shape, err));
-    IL_TRY(room_for(out, il_count(shape), arena, err));
-    out->length = shape->shape[1];
-    for (int64_t i = 0; i < il_count(shape); i++) {
-        bool padding =
-            lengths != NULL && i % out->length >= il_i32(lengths)[i / out->length];
-
-        out->rows[i] = (int32_t)i;
-        out->weights[i] = padding ? 0.0f : weights != NULL ? il_f32(weights)[i] : 1.0f;
-    }
-    out->count = il_count(shape);
-    return IL_OK;
-}
-
-/* Rows where a named field is set: targets that are there and pass the mask, or the
- * policy's actions. */
-static il_status marked_rows(const il_terms *t, const char *targets, const char *mask,
-                             const il_batch *batch, il_arena *arena, il_term_rows *out,
-                             il_error *err)
-{
-    const il_tensor *target = NULL;
-    const il_tensor *marks = NULL;
-
-    IL_TRY(shape_of(t, batch, targets, &target, err));
-    if (mask != NULL) {
-        IL_TRY(shape_of(t, batch, mask, &marks, err));
-    }
-    IL_TRY(room_for(out, il_count(target), arena, err));
-    out->length = target->shape[1];
-    for (int64_t i = 0; i < il_count(target); i++) {
-        if (il_i32(target)[i] >= 0 && (marks == NULL || il_u8(marks)[i] != 0)) {
-            out->rows[out->count] = (int32_t)i;
-            out->weights[out->count++] = 1.0f;
-        }
-    }
-    return IL_OK;
-}
-
-il_status il__term_rows(const il_terms *t, const il_term *term, const il_batch *batch,
-                        il_arena *arena, il_term_rows *out, il_error *err)
-{
-    switch (term->kind) {
-    case IL_TERM_LOSS:
-        return loss_rows(t, term, batch, arena, out, err);
-    case IL_TERM_DETECTOR:
-    case IL_TERM_LATENT:
-        return detector_term_rows(t, term, batch, arena, out, err);
-    case IL_TERM_CROSS_ENTROPY:
-        return marked_rows(t, term->spec->source.targets, term->spec->source.mask,
-                           batch, arena, out, err);
-    default:
-        return marked_rows(t, "action", "acted", batch, arena, out, err);
-    }
-}
-
-il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
-                           il_error *err)
-{
-    bool group = t->stage->train.algorithm.kind == IL_ALGORITHM_GROUP_RELATIVE;
-
-    for (size_t i = 0; i < t->count; i++) {
-        const il_term *term = &t->items[i];
-        il_term_rows rows = {0};
-        double sum = 0;
-
-        if (il_term_on(term, micro->lot)) {
-            IL_TRY(il__term_rows(t, term, micro->batch, scratch, &rows, err));
-        }
-        for (int64_t r = 0; r < rows.count; r++) {
-            sum += rows.weights[r];
-        }
-        if (term->kind == IL_TERM_KL || (group && term->kind == IL_TERM_REWARD)) {
-            /* These are sums over an episode, and means over episodes. */
-            sum = il_term_on(term, micro->lot) ? (double)il_batch_rows(micro->batch)
-                                               : 0.0;
-        }
-        micro->weights[i] = sum;
-        micro->rows[i] = rows.count;
-    }
-    return IL_OK;
-}
+/* ---- gates -------------------------------------------------------------------- */
 
 /* Where each of the term's rows stands among the detector's scored rows. */
 static il_status match_rows(const il_term *term, const il_term_rows *rows,
