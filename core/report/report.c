@@ -207,6 +207,7 @@ static void add_page(const il__results *r, il_text *html)
                 "<h2>What came of it</h2>\n<p>Means over seeds, with each seed in "
                 "small print. Point at a number for its interval.</p>\n");
     il__table_metrics(r, html);
+    il__table_outcome(r, html);
     il__table_cells(r, html);
     add_figure(r, il__chart_behaviour, "Behaviour",
                KEY("#0072B2", "one seed") "&nbsp; &times; mean over seeds.", html);

@@ -28,6 +28,8 @@ void il__table_cell(const il__result_arm *arm, const char *metric, il_text *html
 /* The four cells of every detector in every arm that has them: what is flagged of the
  * text of then and of now, read under the weights of then and of now. */
 void il__table_cells(const il__results *r, il_text *html);
+/* The class of every seed that an audit gave one, with what decides it. */
+void il__table_outcome(const il__results *r, il_text *html);
 void il__table_channels(const il__results *r, il_text *html);
 /* One arm's matrices: signals x groups, sources x readers with the paths that open. */
 void il__table_plan(const json_t *plan, il_text *html);

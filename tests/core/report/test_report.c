@@ -329,6 +329,37 @@ START_TEST(episodes_have_figures_of_their_own)
 }
 END_TEST
 
+START_TEST(every_seeds_outcome_stands_with_what_decides_it)
+{
+    char *page;
+
+    put("summary.json",
+        "{\"name\": \"x\", \"rows\": [{\"stage\": \"rl\", \"variant\": \"loss\", "
+        "\"seed\": 4, \"outcome\": \"obfuscated_activations\", \"metrics\": "
+        "{\"hack\": 0.97, \"hidden\": 0.061, \"d.auroc\": 0.5}}, {\"stage\": "
+        "\"rl\", \"variant\": \"none\", \"seed\": 4, \"metrics\": {\"hack\": 0.5}}]}");
+    put("rl/loss/seed-4/audit.json",
+        "{\"metrics\": {}, \"outcome\": {\"class\": \"obfuscated_activations\", "
+        "\"inputs\": {\"hack\": 0.97, \"honest\": 0.013, \"flag_now\": 0.04, "
+        "\"flag_then\": 0.89}, \"margin\": 0.39, \"next\": \"obfuscated_policy\", "
+        "\"probability\": {\"obfuscated_activations\": 0.991}}}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "What became of each seed"));
+    ck_assert_ptr_nonnull(strstr(page,
+                                 "<b>obfuscated activations</b></td><td>0.99</td>"
+                                 "<td>0.97</td><td>0.01</td><td>0.04</td><td>0.89</td>"
+                                 "<td>0.06</td>"));
+    ck_assert_ptr_nonnull(
+        strstr(page, "<td>0.39</td><td class=\"words\">obfuscated policy</td>"));
+    ck_assert_uint_eq(count(page, "<td>4</td>"), 1);
+    free(page);
+
+    page = page_of(FIXTURE);
+    ck_assert_ptr_null(strstr(page, "What became of each seed"));
+    free(page);
+}
+END_TEST
+
 START_TEST(a_torn_last_line_is_left_out)
 {
     char *page;
@@ -425,6 +456,7 @@ int main(void)
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, episodes_have_figures_of_their_own);
+    tcase_add_test(t, every_seeds_outcome_stands_with_what_decides_it);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
