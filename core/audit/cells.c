@@ -20,7 +20,7 @@ static il_status read_text(il_audit_work *w, const il_detector *d,
                            const float *const *values, il_behaviour *text,
                            il_measured *m, il_error *err)
 {
-    il_harvest h = il__audit_harvest(w, values);
+    il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
     il_acts *acts = NULL;
     il_status status;
 

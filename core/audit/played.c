@@ -59,7 +59,7 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
                           const float *const *values, const char *tokens,
                           const char *label, il_error *err)
 {
-    il_harvest h = il__audit_harvest(w, values);
+    il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
     il_verdicts v = {NULL, NULL, {0}};
     il_status status;
 

@@ -115,7 +115,7 @@ static il_status harvest_as(const il_audit_work *w, const il_detector *d,
                             const il_detector *like, const char *split, il_acts **out,
                             il_error *err)
 {
-    il_harvest h = il__audit_harvest(w, w->in->values);
+    il_harvest h = il__audit_harvest(w, il_detector_weights(d, w->in->values));
 
     h.split = split;
     h.fields = like->fields;

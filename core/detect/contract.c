@@ -34,6 +34,9 @@ json_t *il_detector_contract(const il_detector *d)
         "tokens", s->tokens, "context", il_context_name(s->context), "standardized",
         d->site_count > 0 && d->mean[0] != NULL, "model", d->model_hash, "fit_ids", fit,
         "calibration_ids", calibration, "negatives", (json_int_t)d->negatives);
+    if (json != NULL && s->on != NULL) {
+        json_object_set_new(json, "on", json_string(s->on));
+    }
     if (json != NULL && d->has_threshold) {
         json_object_set_new(json, "threshold", json_real(d->threshold));
         json_object_set_new(json, "unit", json_string(il_unit_name(s->threshold.unit)));
@@ -202,6 +205,9 @@ static il_status check_contract(const il_detector *d, const json_t *contract,
     IL_TRY(text_is(d, contract, "convention", "TransformerLens", err));
     IL_TRY(text_is(d, contract, "tokens", d->spec->tokens, err));
     IL_TRY(text_is(d, contract, "context", il_context_name(d->spec->context), err));
+    if (d->spec->on != NULL || json_object_get(contract, "on") != NULL) {
+        IL_TRY(text_is(d, contract, "on", d->spec->on != NULL ? d->spec->on : "", err));
+    }
     if (json_array_size(sites) != d->site_count) {
         return il_error_set(err, IL_ERR_INPUT, d->spec->name,
                             "the detector was saved for %zu sites, expected %zu",

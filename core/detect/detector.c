@@ -26,8 +26,9 @@ static void check_words(const il_detector *d, const il_detector_input *in,
 {
     const il_detector_spec *s = in->spec;
 
-    if (s->on != NULL) {
-        il_problem_add(problems, s->place, "'on' is not offered by this version");
+    if (s->on != NULL && s->rezero.split != NULL) {
+        il_problem_add(problems, s->rezero.place,
+                       "a detector that reads a reference has its zero there already");
     }
     if (s->pool != NULL) {
         il_problem_add(problems, s->place, "'pool' is not offered by this version");
@@ -330,6 +331,7 @@ il_status il_detector_copy(il_detector **out, const il_detector *d,
 
     il_arena_destroy(problems.arena);
     if (status == IL_OK) {
+        copy->elsewhere = d->elsewhere;
         status = copy_all(copy, d, err);
     }
     if (status != IL_OK) {

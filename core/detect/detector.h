@@ -49,6 +49,9 @@ typedef struct il_detector {
     float *m, *v; /* online refits: moments, and steps taken */
     int64_t steps;
     uint64_t seed;
+    /* The weights whose activations it reads, by the model's parameter number: those of
+     * a reference, borrowed; NULL: those of whoever asks it. */
+    const float *const *elsewhere;
     il_arena *arena;
 } il_detector;
 
@@ -72,6 +75,15 @@ void il_detector_destroy(il_detector *d); /* takes NULL */
 
 /* Whether it can be asked: it has been fitted, or there is nothing to fit. */
 bool il_detector_ready(const il_detector *d);
+/* Under which weights the model has to run for it, where those in question are
+ * `values`.
+ */
+static inline const float *const *il_detector_weights(const il_detector *d,
+                                                      const float *const *values)
+{
+    return d->elsewhere != NULL ? d->elsewhere : values;
+}
+
 /* Its scored rows of a batch. With `labelled`, rows carry the label that its fit names,
  * or its own `label` when that is not NULL. */
 il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,

@@ -28,6 +28,7 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
     /* Rows and episodes name their inputs and units differently. */
     full.fields.input = il_field_of_role(h->data, IL_FIELD_INPUT);
     full.fields.unit = il_field_of_role(h->data, IL_FIELD_UNIT);
+    full.values = il_detector_weights(d, h->values);
     full.sites = d->sites;
     full.site_count = d->site_count;
     full.gathered = il_detector_reads_rows(d);

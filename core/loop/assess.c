@@ -334,6 +334,7 @@ il_status il_terms_assess(il_terms *t, il_worker *worker, il_micro *micro,
 
     memset(f, 0, sizeof *f);
     f->pass = micro->pass != NULL ? micro->pass : worker->pass;
+    f->aside = worker->aside;
     f->arena = micro->pass != NULL ? micro->arena : worker->scratch;
     IL_TRY(il__terms_forward(t, micro, run, f, err));
     IL_TRY(assess_play(t, micro, run, f, err));

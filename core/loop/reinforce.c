@@ -108,11 +108,7 @@ static il_status divergence(const il_terms *t, const il_term *term, il_worker *w
                       .values = r->values,
                       .first_bit = -1};
     il_tensor *logits;
-    il_word *all = il_arena_calloc(worker->scratch, t->words, sizeof *all);
 
-    if (all == NULL) {
-        return no_memory(r->spec->name, err);
-    }
     il_pass_begin(aside);
     il_pass_sites_clear(aside);
     il_pass_enter(aside, &scope);
@@ -121,12 +117,10 @@ static il_status divergence(const il_terms *t, const il_term *term, il_worker *w
     il_pass_leave(aside);
     IL_TRY(il_pass_status(aside, err));
     /* A moving reference is made of what the parameters were. */
-    for (size_t p = 0; r->spec->of_stage == NULL && p < w->model->store->count; p++) {
-        il_bits_set(all, p);
-    }
     *out = il_policy_kl(f->pass, policy_of(t, play, f),
                         il_pass_leaf(f->pass, IL_SHAPE(play->count, il_width(logits)),
-                                     il_f32(logits), all),
+                                     il_f32(logits),
+                                     il_reference_moves(r) ? t->every : NULL),
                         t->allowed);
     return IL_OK;
 }

@@ -443,20 +443,20 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
     return IL_OK;
 }
 
-/* Whether every reference that a term compares with is there. */
+/* Whether every reference that a term compares with or reads is there. */
 static il_status check_references(const il_stage_work *s, const il_trainer *t,
                                   il_error *err)
 {
     for (size_t i = 0; i < t->terms->count; i++) {
         const il_term *term = &t->terms->items[i];
-        const il_reference *r =
-            term->kind == IL_TERM_KL ? &s->world->references[term->reference] : NULL;
+        int who[] = {term->detector, term->gate};
 
-        if (r != NULL && !r->filled) {
-            return il_error_set(err, IL_ERR_INPUT, term->spec->name,
-                                "reference '%s' is of stage '%s', which is no ancestor "
-                                "of '%s'",
-                                r->spec->name, r->spec->of_stage, s->spec->name);
+        if (term->kind == IL_TERM_KL) {
+            IL_TRY(il__stage_reference(s, term->spec->source.name, err));
+        }
+        for (int k = 0; k < 2; k++) {
+            IL_TRY(il__stage_reference(
+                s, who[k] >= 0 ? s->world->detectors[who[k]]->spec->on : NULL, err));
         }
     }
     return IL_OK;

@@ -137,6 +137,7 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     il_acts *acts = NULL;
     il_status status;
 
+    IL_TRY(il__stage_reference(s, spec->on, err));
     if (!first && spec->refit.split != NULL) {
         draw = (il_draw_spec){.split = spec->refit.split};
     }

@@ -43,6 +43,8 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
                          il_trainer *trainer, bool moments, il_error *err);
 /* Fills the references that name stages of the chain up to `at`. */
 il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err);
+/* Whether a reference holds weights; its name may be NULL. */
+il_status il__stage_reference(const il_stage_work *s, const char *name, il_error *err);
 /* Audits at `step`; the last one wholly. Keeps metrics and json in `s`. */
 il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *err);
 /* Lets go of what audits looked up. */

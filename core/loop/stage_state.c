@@ -262,3 +262,16 @@ il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err)
     }
     return IL_OK;
 }
+
+il_status il__stage_reference(const il_stage_work *s, const char *name, il_error *err)
+{
+    int at = name != NULL ? il_world_reference(s->world, name) : -1;
+    const il_reference *r = at >= 0 ? &s->world->references[at] : NULL;
+
+    if (r == NULL || r->filled || il_reference_moves(r)) {
+        return IL_OK;
+    }
+    return il_error_set(err, IL_ERR_INPUT, name,
+                        "this reference is of stage '%s', which is no ancestor of '%s'",
+                        r->spec->of_stage, s->spec->name);
+}

@@ -399,10 +399,14 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     t->rows = il_world_rows(world, stage);
     t->items = il_arena_calloc(arena, stage->signal_count + 3, sizeof *t->items);
     t->below = il_arena_calloc(arena, t->words, sizeof *t->below);
+    t->every = il_arena_calloc(arena, t->words, sizeof *t->every);
     t->reads = il_arena_calloc(arena, world->detector_count + 1, sizeof *t->reads);
-    if (t->items == NULL || t->below == NULL || t->reads == NULL) {
+    if (t->items == NULL || t->below == NULL || t->every == NULL || t->reads == NULL) {
         il_terms_destroy(t);
         return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
+    }
+    for (size_t p = 0; p < world->model->store->count; p++) {
+        il_bits_set(t->every, p);
     }
     status = resolve_policy(t, err);
     if (status == IL_OK) {

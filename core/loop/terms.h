@@ -82,6 +82,7 @@ typedef struct il_terms {
     il_term *items; /* the stage's signals in their order, then implicit ones */
     size_t count;
     int shadow;         /* the detector's number, or -1 */
+    il_word *every;     /* all parameters */
     il_word *below;     /* parameters downstream of the shadow's detector */
     il_word **reads;    /* [detector]: V at its sites */
     uint64_t own;       /* the rollouts that the model's own policy plays, a bit each */
@@ -118,6 +119,7 @@ typedef struct il_play {
 /* What a forward pass left for the terms. */
 typedef struct il_forward {
     il_pass *pass;
+    il_pass *aside; /* the worker's */
     il_arena *arena;
     struct il_micro_scores *scores; /* [detector] */
     il_tensor *policy;              /* (N,A) at the acted rows, once asked for */

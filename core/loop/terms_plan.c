@@ -166,6 +166,19 @@ static il_status plan_reads(il_terms *t, const il_pass *pass, il_error *err)
     return IL_OK;
 }
 
+/* Adds what a detector's score depends on without a derivative. */
+static void add_score(const il_terms *t, int d, il_word *out)
+{
+    const char *on = t->world->detectors[d]->spec->on;
+
+    if (on == NULL) {
+        il_bits_or(out, t->reads[d], t->words);
+    } else if (il_reference_moves(
+                   &t->world->references[il_world_reference(t->world, on)])) {
+        il_bits_or(out, t->every, t->words);
+    }
+}
+
 /* What the coefficients of a term's rows depend on without a derivative. */
 static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
 {
@@ -176,7 +189,7 @@ static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
 
     if (term->kind == IL_TERM_LATENT || (rewards && !shared)) {
         if (term->detector >= 0) {
-            il_bits_or(term->weigh_v, t->reads[term->detector], t->words);
+            add_score(t, term->detector, term->weigh_v);
         }
     }
     if (rewards && shared) {
@@ -184,7 +197,7 @@ static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
             const il_term *other = &t->items[i];
 
             if (il__terms_rewarded(other) && other->detector >= 0) {
-                il_bits_or(term->weigh_v, t->reads[other->detector], t->words);
+                add_score(t, other->detector, term->weigh_v);
             }
         }
     }
@@ -197,7 +210,7 @@ static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
         il_bits_or(term->weigh_v, il_tensor_v(f->surprise), t->words);
     }
     if (term->gate >= 0) {
-        il_bits_or(term->weigh_v, t->reads[term->gate], t->words);
+        add_score(t, term->gate, term->weigh_v);
     }
     if (f->policy != NULL) {
         il_bits_or(t->acts_v, il_tensor_v(f->policy), t->words);

@@ -86,6 +86,7 @@ il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
         return il_error_set(err, IL_ERR_MEMORY, "pass", "out of memory");
     }
     f->pass = worker->pass;
+    f->aside = worker->aside;
     f->arena = worker->scratch;
     *out = f;
     return il__terms_forward(t, micro, run, f, err);
@@ -112,6 +113,41 @@ static il_tensor *scrambled_score(const il_terms *t, il_pass *pass,
     return il_add(pass, logits, il_constant(pass, IL_SHAPE(rows->count), noise));
 }
 
+/* What a detector reads in a reference: a forward aside, its sites brought over as
+ * constants that remember, of a moving average, that the model made them. */
+static il_status read_aside(const il_terms *t, const il_detector *det,
+                            const il_micro *micro, il_forward *f, il_tensor **acts,
+                            il_error *err)
+{
+    const il_world *w = t->world;
+    const il_reference *r = &w->references[il_world_reference(w, det->spec->on)];
+    il_scope scope = {.label = r->spec->name,
+                      .store = w->model->store,
+                      .values = det->elsewhere,
+                      .first_bit = -1};
+
+    il_pass_begin(f->aside);
+    il_pass_sites_clear(f->aside);
+    for (size_t i = 0; i < det->site_count; i++) {
+        IL_TRY(il_pass_site_flag(f->aside, (int32_t)det->sites[i], IL_SITE_READ, err));
+    }
+    il_pass_enter(f->aside, &scope);
+    il_instance_model(w->model)->forward(w->model->self, f->aside, micro->batch);
+    il_pass_leave(f->aside);
+    IL_TRY(il_pass_status(f->aside, err));
+    for (size_t i = 0; i < det->site_count; i++) {
+        const il_tensor *x = il_pass_site(f->aside, (int32_t)det->sites[i]);
+
+        if (x == NULL) {
+            return il_error_set(err, IL_ERR_INPUT, det->spec->sites.items[i],
+                                "the forward pass never came by this site");
+        }
+        acts[i] = il_pass_leaf(f->pass, x->ndim, x->shape, il_f32(x),
+                               il_reference_moves(r) ? t->every : NULL);
+    }
+    return il_pass_status(f->pass, err);
+}
+
 il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
                           const il_terms_run *run, il_forward *f, il_error *err)
 {
@@ -131,7 +167,10 @@ il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
     if (acts == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, det->spec->name, "out of memory");
     }
-    for (size_t i = 0; i < det->site_count; i++) {
+    if (det->elsewhere != NULL) {
+        IL_TRY(read_aside(t, det, micro, f, acts, err));
+    }
+    for (size_t i = 0; det->elsewhere == NULL && i < det->site_count; i++) {
         acts[i] = il_pass_site(f->pass, (int32_t)det->sites[i]);
     }
     s->logits = il_detector_score(det, f->pass, &s->rows, acts, false, -1);

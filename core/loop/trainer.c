@@ -53,10 +53,16 @@ il_status il__trainer_no_memory(const il_trainer *t, il_error *err)
     return il_error_set(err, IL_ERR_MEMORY, t->stage->name, "out of memory");
 }
 
-static bool has_kind(const il_terms *terms, il_term_kind kind)
+/* Whether some term needs a reference's forward. */
+static bool reads_aside(const il_trainer *t)
 {
-    for (size_t i = 0; i < terms->count; i++) {
-        if (terms->items[i].kind == kind) {
+    for (size_t i = 0; i < t->terms->count; i++) {
+        if (t->terms->items[i].kind == IL_TERM_KL) {
+            return true;
+        }
+    }
+    for (size_t d = 0; d < t->world->detector_count; d++) {
+        if (t->world->detectors[d]->elsewhere != NULL) {
             return true;
         }
     }
@@ -75,7 +81,7 @@ static il_status make_workers(il_trainer *t, il_error *err)
     for (int i = 0; i < t->worker_count; i++) {
         IL_TRY(il_pass_create(&t->workers[i].pass, w->host.blas, w->model->store->count,
                               err));
-        if (has_kind(t->terms, IL_TERM_KL)) {
+        if (reads_aside(t)) {
             IL_TRY(il_pass_create(&t->workers[i].aside, w->host.blas,
                                   w->model->store->count, err));
         }

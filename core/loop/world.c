@@ -83,6 +83,11 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
                                 .log = w->host.log};
 
         IL_TRY(il_detector_create(&w->detectors[i], &in, problems, err));
+        if (p->detectors[i].on != NULL) {
+            int of = il_world_reference(w, p->detectors[i].on);
+
+            w->detectors[i]->elsewhere = of >= 0 ? w->references[of].values : NULL;
+        }
         w->detector_count++;
     }
     return IL_OK;

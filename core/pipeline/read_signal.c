@@ -233,7 +233,7 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
         il_problem_add(r->problems, place,
                        "credit for a sample needs `sample` in the stage's `train`");
     } else if (d != NULL &&
-               (d->sites.count != 1 || strcmp(d->sites.items[0], site) != 0)) {
+               (d->on != NULL || d->sites.count != 1 || strcmp(d->sites.items[0], site) != 0)) {
         il_problem_add(r->problems, place,
                        "detector '%s' does not read '%s' alone, which is what is "
                        "sampled",

@@ -18,12 +18,22 @@ static const char pipeline[] =
     "model: {use: belief_desire, params: {hidden: 8, prediction_hidden: 8,\n"
     "  policy_hidden: 8, value_hidden: 8}}\n"
     "environment: {use: far_lever, params: {look_away: true, steps: 9}}\n"
-    "references: {lag: {moving_average: 0.5}}\n"
+    "references: {lag: {moving_average: 0.5}, start: {of: before}}\n"
     "detectors:\n"
     "  suffering: {use: linear_probe, site: belief.hook_state, tokens: all}\n"
+    "  distant: {use: linear_probe, site: belief.hook_state, tokens: all,\n"
+    "    on: start}\n"
     "firewall: open\n"
     "stages:\n"
+    "  before:\n"
+    "    train:\n"
+    "      updates: 1\n"
+    "      rollouts: {explore: {policy: exploratory, episodes: 4}}\n"
+    "      optimizer: {use: adam, lr: 1e-3}\n"
+    "    signals:\n"
+    "      prediction: {source: prediction, channel: loss, route: all}\n"
     "  mode:\n"
+    "    from: before\n"
     "    train:\n"
     "      updates: 8\n"
     "      rollouts: {own: {policy: own, episodes: 12}}\n"
@@ -51,6 +61,8 @@ static const char pipeline[] =
     "        channel: loss, weight: 1.5, scale: 0.1, tokens: all, route: [belief]}}\n"
     "      e2e: {signals.task.route: all, signals.compassion.route: all,\n"
     "        signals.entropy.route: all}\n"
+    "      afar: {signals.compassion.source: distant, signals.compassion.route: all,\n"
+    "        signals.evade: {source: distant, channel: loss, route: all}}\n"
     "      ppo: {train.algorithm: {use: ppo, gamma: 0.9, lambda: 0.8,\n"
     "        reward_scale: 0.1, normalize: batch, epochs: 3}}\n"
     "      kl: {signals.kl: {source: {kl: lag}, channel: loss, route: [desire]}}\n"
@@ -124,6 +136,8 @@ static il_status try_trial(trial *t, const char *variant, int workers,
                              job->chain[job->chain_count - 1].spec, 0,
                              &t->session.problems, err));
     il_trainer_start(t->trainer);
+    /* The reference to another stage is the model as it is now. */
+    il_reference_start(&t->world->references[1], t->world->model->store);
     t->start = il_store_block(t->world->model->store);
     memcpy(t->start, t->world->model->store->values,
            (size_t)t->world->model->store->total * sizeof *t->start);
@@ -206,8 +220,8 @@ static size_t term_named(const trial *t, const char *name)
 
 /* ---- the same bits -------------------------------------------------------------- */
 
-static const char *const variants[] = {"brain", "trigger", "replay", "naive",
-                                       "e2e",   "ppo",     "kl",     "latent"};
+static const char *const variants[] = {"afar", "brain", "trigger", "replay", "naive",
+                                       "e2e",  "ppo",   "kl",      "latent"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 START_TEST(two_workers_give_the_bits_of_one)
@@ -595,6 +609,73 @@ START_TEST(an_average_starts_at_the_model_and_follows_it)
 }
 END_TEST
 
+/* Mean probability of a probe on the last update's episodes, read under the weights of
+ * the start. */
+static double reading_of_the_start(const trial *t, size_t d)
+{
+    const il_world *w = t->world;
+    const il_store *fitted = w->detectors[d]->instance->store;
+    const float *probe = fitted->values + fitted->items[0].offset; /* (1,8) */
+    float bias = fitted->values[fitted->items[1].offset];
+    const float *start[64];
+    il_scope scope = {"model", w->model->store, start, -1};
+    il_pass *pass = NULL;
+    double sum = 0;
+    double rows = 0;
+    il_error err = {0};
+
+    for (size_t p = 0; p < w->model->store->count; p++) {
+        start[p] = t->start + w->model->store->items[p].offset;
+    }
+    ok(il_pass_create(&pass, w->host.blas, w->model->store->count, &err), &err);
+    ok(il_pass_site_flag(pass, (int32_t)w->detectors[d]->sites[0], IL_SITE_READ, &err),
+       &err);
+    for (size_t m = 0; m < t->trainer->micro_count; m++) {
+        const il_tensor *state;
+
+        il_pass_begin(pass);
+        il_pass_enter(pass, &scope);
+        il_instance_model(w->model)->forward(w->model->self, pass,
+                                             t->trainer->micros[m].batch);
+        il_pass_leave(pass);
+        state = il_pass_site(pass, (int32_t)w->detectors[d]->sites[0]);
+        for (int64_t i = 0; i < il_rows(state); i++) {
+            double logit = bias;
+
+            for (int j = 0; j < 8; j++) {
+                logit += (double)probe[j] * il_f32(state)[i * 8 + j];
+            }
+            sum += 1.0 / (1.0 + exp(-logit));
+            rows += 1.0;
+        }
+    }
+    il_pass_destroy(pass);
+    return sum / rows;
+}
+
+START_TEST(a_detector_on_a_reference_reads_that_and_presses_by_reward_alone)
+{
+    trial t;
+    il_tally notes;
+    il_error err = {0};
+    const il_term *term;
+
+    open_trial(&t, "afar", 2, NULL, 0);
+    term = &t.trainer->terms->items[term_named(&t, "evade")];
+    ck_assert(!il_bits_any(term->g[0], t.trainer->terms->words));
+    ck_assert(!term->runs[0]);
+    ck_assert(t.trainer->terms->items[term_named(&t, "compassion")].runs[0]);
+    steps(&t, 3, true);
+    il_tally_open(&notes);
+    ok(il_trainer_notes(t.trainer, &notes, &err), &err);
+    ck_assert_uint_eq(moved(&t, "belief"), 4);
+    ck_assert_double_eq_tol(il_tally_value(&notes, "reading.distant"),
+                            reading_of_the_start(&t, 1), 1e-6);
+    il_tally_close(&notes);
+    close_trial(&t);
+}
+END_TEST
+
 START_TEST(what_cannot_be_rewarded_is_refused_at_its_place)
 {
     static const struct {
@@ -661,6 +742,8 @@ int main(void)
     tcase_add_test(tc, with_equal_routes_the_terms_are_the_plain_policy_gradient);
     tcase_add_test(tc, ppo_takes_the_step_of_a2c_first_and_then_more);
     tcase_add_test(tc, returns_on_record_are_those_of_the_episodes);
+    tcase_add_test(tc,
+                   a_detector_on_a_reference_reads_that_and_presses_by_reward_alone);
     tcase_add_test(tc, an_average_starts_at_the_model_and_follows_it);
     tcase_add_loop_test(tc, what_cannot_be_rewarded_is_refused_at_its_place, 0, 5);
     tcase_add_loop_test(tc, groups_without_a_rate_and_groups_that_are_not_are_refused,
