@@ -524,6 +524,20 @@ static il_tensor *wrong(il_pass *p, int which, il_tensor *a, const char **op)
                il_causal_attention(p, il_reshape(p, a, IL_SHAPE(1, 2, 4)), 0, NULL);
     case 24:
         return *op = "linear", il_linear(p, &ids, a, NULL);
+    case 25:
+        return *op = "entropy_rows", il_entropy_rows(p, scalar);
+    case 26:
+        return *op = "kl_rows", il_kl_rows(p, a, row);
+    case 27:
+        return *op = "gru", il_gru(p, a, a, row, a, row, NULL);
+    case 28:
+        return *op = "gru_cell", il_gru_cell(p, a, row, a, row, a, row);
+    case 29:
+        return *op = "cached_attention", il_cached_attention(p, a, 2, 0, 1, half, 2);
+    case 30:
+        return *op = "integers", il_integers(p, IL_SHAPE(1 << 20, 1 << 20), NULL);
+    case 31:
+        return *op = "add", il_add(p, il_integers(p, IL_SHAPE(2), outside), two);
     default:
         return NULL;
     }
@@ -626,6 +640,30 @@ START_TEST(passes_side_by_side_give_the_bits_of_one_alone)
 }
 END_TEST
 
+START_TEST(integers_are_copied_and_serve_as_targets)
+{
+    net n;
+    int32_t at[2] = {1, -1};
+    float logits[4] = {0.0f, 2.0f, 0.0f, 2.0f};
+    il_tensor *x;
+    il_tensor *t;
+    il_tensor *y;
+
+    net_open(&n, -1, 0);
+    t = il_integers(n.pass, IL_SHAPE(2), at);
+    at[0] = 7;
+    x = il_constant(n.pass, IL_SHAPE(2, 2), logits);
+    y = il_cross_entropy(n.pass, x, t);
+    ck_assert(fabsf(il_f32(y)[0] - log1pf(expf(-2.0f))) < 1e-6f);
+    ck_assert_float_eq(il_f32(y)[1], 0.0f);
+    t = il_integers(n.pass, IL_SHAPE(2), NULL);
+    ck_assert_int_eq(t->dtype.code, IL_CODE_INT);
+    ck_assert(il_i32(t)[0] == 0 && il_i32(t)[1] == 0);
+    ck_assert_int_eq(il_pass_status(n.pass, NULL), IL_OK);
+    net_close(&n);
+}
+END_TEST
+
 START_TEST(constants_leave_no_nodes)
 {
     net n;
@@ -658,6 +696,7 @@ int main(void)
         &the_first_error_sticks_with_instance_op_and_shapes,
         &a_backward_from_an_empty_tensor_is_an_error,
         &memory_does_not_grow_from_pass_to_pass,
+        &integers_are_copied_and_serve_as_targets,
         &constants_leave_no_nodes,
         &passes_side_by_side_give_the_bits_of_one_alone,
     };
@@ -671,7 +710,7 @@ int main(void)
         tcase_add_test(tcase, *tests[i]);
     }
     tcase_add_loop_test(tcase, every_op_refuses_what_does_not_fit_and_names_itself, 0,
-                        25);
+                        32);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
