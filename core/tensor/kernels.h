@@ -178,11 +178,12 @@ void il_k_kl_backward(float *dx, const float *dy, const float *y, const float *s
 
 /* ---- recurrence: one position of every row */
 
-/* gates (rows,3w) holds W x + b and takes r, z, n; hidden (rows,3w) holds U before + c;
- * nh (rows,w) takes its third part. r = sigmoid(gates + hidden), z likewise, n =
- * tanh(gates + r hidden), h (rows,w) = n + z (before - n). */
+/* gates (rows,3w) holds W x and takes r, z, n; hidden (rows,3w) holds U before; bias
+ * (4w) what is added to the three gates and, in its last part, to the third of hidden,
+ * which nh (rows,w) takes. r = sigmoid(gates + hidden + bias), z likewise, n =
+ * tanh(gates + bias + r nh), h (rows,w) = n + z (before - n). */
 void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
-                      const float *before, int64_t rows, int64_t w);
+                      const float *bias, const float *before, int64_t rows, int64_t w);
 /* With g = dh + dy: dinput and dhidden (rows,3w) = the gradients of what forward had in
  * gates and in hidden, dh (rows,w) = g z, the part of before's that does not go through
  * U; in place on dh. Rows of dy lie `apart` times w numbers apart. */

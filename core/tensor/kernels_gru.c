@@ -4,8 +4,10 @@
 
 IL_CLONES
 void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
-                      const float *before, int64_t rows, int64_t w)
+                      const float *bias, const float *before, int64_t rows, int64_t w)
 {
+    const float *c = bias + 3 * w;
+
     for (int64_t i = 0; i < rows; i++) {
         float *out = h + i * w;
         float *r = gates + i * 3 * w;
@@ -17,10 +19,10 @@ void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
 
         IL_VECTOR
         for (int64_t j = 0; j < w; j++) {
-            r[j] = float_sigmoid(r[j] + u[j]);
-            z[j] = float_sigmoid(z[j] + u[w + j]);
-            kept[j] = u[2 * w + j];
-            n[j] = float_tanh(n[j] + r[j] * kept[j]);
+            r[j] = float_sigmoid(r[j] + u[j] + bias[j]);
+            z[j] = float_sigmoid(z[j] + u[w + j] + bias[w + j]);
+            kept[j] = u[2 * w + j] + c[j];
+            n[j] = float_tanh(n[j] + bias[2 * w + j] + r[j] * kept[j]);
             out[j] = n[j] + z[j] * (was[j] - n[j]);
         }
     }

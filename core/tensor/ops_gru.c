@@ -45,16 +45,23 @@ static void transpose(float *out, const float *u, int64_t w)
     }
 }
 
-/* hidden (b,3w) = was (b,w) u^T + c, with u (3w,w), or its transpose where it pays. */
+/* hidden (b,3w) = was (b,w) u^T with u (3w,w), or its transpose where it pays. */
 static void hidden_product(const il_blas *blas, const gru_state *s, float *hidden,
-                           const float *was, const float *u, bool transposed,
-                           const float *c)
+                           const float *was, const float *u, bool transposed)
 {
-    il_k_bias_rows(hidden, c, s->b, 3 * s->w);
-    if (was != NULL) {
-        il_blas_gemm(blas, false, !transposed, s->b, 3 * s->w, s->w, 1.0f, was, s->w, u,
-                     transposed ? 3 * s->w : s->w, 1.0f, hidden, 3 * s->w);
+    il_blas_gemm(blas, false, !transposed, s->b, 3 * s->w, s->w, 1.0f, was, s->w, u,
+                 transposed ? 3 * s->w : s->w, 0.0f, hidden, 3 * s->w);
+}
+
+/* What the gates add, (4w): of r and z both biases at once, of n the input's, and the
+ * hidden one's apart, since r scales it. */
+static void join_biases(float *out, const float *b, const float *c, int64_t w)
+{
+    for (int64_t j = 0; j < 2 * w; j++) {
+        out[j] = b[j] + c[j];
     }
+    memcpy(out + 2 * w, b + 2 * w, (size_t)w * sizeof *out);
+    memcpy(out + 3 * w, c + 2 * w, (size_t)w * sizeof *out);
 }
 
 static void forward_gru(il_pass *p, const gru_state *s, float *out,
@@ -66,15 +73,16 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
     const int64_t inputs = in[W_INPUT]->shape[1];
     const bool many = s->t > 1; /* one product alone is not worth the transposing */
     float *hidden = il__floats(p, 3 * row);
+    float *bias = il__floats(p, 4 * w);
     float *turned = many ? il__floats(p, 3 * w * w) : NULL;
     const float *u = many ? turned : il_f32(in[W_HIDDEN]);
 
-    if (u == NULL || hidden == NULL) {
+    if (u == NULL || hidden == NULL || bias == NULL) {
         return;
     }
-    il_k_bias_rows(s->gates, il_f32(in[B_INPUT]), s->b * s->t, 3 * w);
+    join_biases(bias, il_f32(in[B_INPUT]), il_f32(in[B_HIDDEN]), w);
     il_blas_gemm(blas, false, true, s->b * s->t, 3 * w, inputs, 1.0f, s->x, inputs,
-                 il_f32(in[W_INPUT]), inputs, 1.0f, s->gates, 3 * w);
+                 il_f32(in[W_INPUT]), inputs, 0.0f, s->gates, 3 * w);
     if (many) {
         transpose(turned, il_f32(in[W_HIDDEN]), w);
     }
@@ -86,10 +94,13 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
     for (int64_t t = 0; t < s->t; t++) {
         float *was = s->states + t * row;
 
-        hidden_product(blas, s, hidden, t > 0 || in[BEFORE] != NULL ? was : NULL, u,
-                       many, il_f32(in[B_HIDDEN]));
+        if (t > 0 || in[BEFORE] != NULL) {
+            hidden_product(blas, s, hidden, was, u, many);
+        } else {
+            memset(hidden, 0, (size_t)(3 * row) * sizeof *hidden);
+        }
         il_k_gru_forward(was + row, s->gates + t * 3 * row, s->nh + t * row, hidden,
-                         was, s->b, w);
+                         bias, was, s->b, w);
     }
     swap_rows(out, s->states + row, s->b, s->t, w);
 }
