@@ -370,7 +370,7 @@ typedef struct il_audit_spec {
     il_place anchors_place;
     const char *against; /* a detector's name */
     il_place against_place;
-    const char *tokens;  /* a mask of the environment's: measured there, too */
+    const char *tokens; /* a mask of the environment's: measured there, too */
     il_place place;
 } il_audit_spec;
 
