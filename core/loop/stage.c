@@ -1,17 +1,11 @@
 /* Stages: see stage.h. */
 #include "loop/stage.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/files.h"
-#include "detect/fit.h"
-#include "interloop/abi.h"
 #include "loop/stage_private.h"
-
-enum { LOG_EVERY = 10, CHECKPOINT_EVERY = 50 };
 
 static il_status no_memory(const char *where, il_error *err)
 {
@@ -210,8 +204,7 @@ static il_status start_afresh(il_world *w, il_error *err)
     return il_store_fill(w->model->store, w->seed, err);
 }
 
-/* The parent's state into the world. */
-static il_status load_parent(il_stage_work *s, il_trainer *t, il_error *err)
+il_status il__stage_parent(il_stage_work *s, il_trainer *t, il_error *err)
 {
     char parent[IL_HASH_HEX];
     char *folder;
@@ -254,270 +247,12 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     return status;
 }
 
-/* ---- training ------------------------------------------------------------------- */
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail with this clock */
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static il_status note(il_stage_work *s, int64_t step, const il_metric *metrics,
-                      size_t count, il_error *err)
-{
-    IL_TRY(il_record_add(s->record, step, metrics, count, err));
-    return s->out != NULL
-               ? il_run_job_point(s->out, now_seconds(), step, metrics, count, err)
-               : IL_OK;
-}
-
-static il_status audit_now(il_stage_work *s, int64_t step, bool last, il_error *err)
-{
-    IL_TRY(il__stage_audit(s, step, last, err));
-    return note(s, step, s->metrics, s->metric_count, err);
-}
-
-static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
-{
-    size_t count = t->terms->count;
-    il_tally notes;
-    il_metric *metrics;
-    double *norms = calloc(2 * count + 1, sizeof *norms);
-    bool ledger = s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0;
-    size_t n = 0;
-    il_status status = IL_OK;
-    char name[128];
-
-    il_tally_open(&notes);
-    status = il_trainer_notes(t, &notes, err);
-    metrics = calloc(3 * count + notes.count + 2, sizeof *metrics);
-    if (status == IL_OK && (metrics == NULL || norms == NULL)) {
-        status = no_memory(s->label, err);
-    }
-    if (status == IL_OK && ledger) {
-        status = il_trainer_ledger(t, norms, err);
-    }
-    for (size_t i = 0; status == IL_OK && i < count; i++) {
-        const char *signal = t->terms->items[i].spec->name;
-
-        (void)snprintf(name, sizeof name, "loss.%s", signal);
-        metrics[n].name = il_arena_strdup(s->arena, name);
-        metrics[n++].value = t->values[i];
-        if (ledger && t->terms->items[i].trains) {
-            (void)snprintf(name, sizeof name, "ledger.%s.read", signal);
-            metrics[n].name = il_arena_strdup(s->arena, name);
-            metrics[n++].value = norms[2 * i];
-            (void)snprintf(name, sizeof name, "ledger.%s.rest", signal);
-            metrics[n].name = il_arena_strdup(s->arena, name);
-            metrics[n++].value = norms[2 * i + 1];
-        }
-    }
-    for (size_t i = 0; status == IL_OK && i < notes.count; i++) {
-        metrics[n].name = il_arena_strdup(s->arena, notes.items[i].name);
-        metrics[n++].value = il_tally_value(&notes, notes.items[i].name);
-    }
-    if (status == IL_OK) {
-        metrics[n].name = "grad_norm";
-        metrics[n++].value = t->norm;
-        status = note(s, t->step, metrics, n, err);
-    }
-    il_tally_close(&notes);
-    free(metrics);
-    free(norms);
-    return status;
-}
-
-/* Refits what is due before the step to come. An audit of the same step has seen the
- * detector that pressed on the steps before, and a stage ends with that one. */
-static il_status refit_due(il_stage_work *s, const il_trainer *t, il_error *err)
-{
-    il_world *w = s->world;
-
-    for (size_t d = 0; t->step > 0 && d < w->detector_count; d++) {
-        il_detector *det = w->detectors[d];
-        const il_refit_spec *r = &det->spec->refit;
-
-        if (det->fitted && (r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
-            t->step % r->every == 0) {
-            IL_TRY(il__stage_refit(s, det, t->step, err));
-        }
-    }
-    return IL_OK;
-}
-
-/* Refits on the batch just trained on, for detectors that learn online. Rows are read
- * with the weights of after the step: the detector follows the model. */
-static il_status refit_online(il_stage_work *s, il_trainer *t, il_error *err)
-{
-    il_world *w = s->world;
-
-    for (size_t d = 0; d < w->detector_count; d++) {
-        il_detector *det = w->detectors[d];
-        const il_refit_spec *r = &det->spec->refit;
-
-        if (!det->fitted) {
-            continue;
-        }
-        if (r->kind == IL_REFIT_ONLINE) {
-            il_acts *acts = NULL;
-            il_status status;
-
-            status = il_trainer_acts(t, det, &acts, err);
-            if (status == IL_OK) {
-                status =
-                    il_detector_online(det, w->host.blas, acts, r->steps, r->lr, err);
-            }
-            il_acts_destroy(acts);
-            IL_TRY(status);
-        } else if (r->kind == IL_REFIT_THROUGH) {
-            return il_error_set(err, IL_ERR_UNSUPPORTED, det->spec->name,
-                                "refit 'through_fit' is not offered by this version");
-        }
-    }
-    return IL_OK;
-}
-
-static il_status checkpoint(il_stage_work *s, const il_trainer *t, il_error *err)
-{
-    IL_TRY(il_record_sync(s->record, err));
-    return il__stage_write(s, IL_STATE_CHECKPOINT, t, err);
-}
-
-static void progress(const il_stage_work *s, const il_trainer *t, double since,
-                     int64_t from)
-{
-    double rate = (double)(t->step - from) / (now_seconds() - since + 1e-9);
-    il_text line = {0};
-
-    for (size_t i = 0; i < t->terms->count; i++) {
-        il_text_addf(&line, "  %s %.4f", t->terms->items[i].spec->name, t->values[i]);
-    }
-    il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label,
-                 "step %lld/%lld  %.1f/s  %.0f s left%s", (long long)t->step,
-                 (long long)il_train_length(&s->spec->train), rate,
-                 (double)(il_train_length(&s->spec->train) - t->step) / rate,
-                 line.data != NULL ? line.data : "");
-    il_text_free(&line);
-}
-
-static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
-{
-    const il_audit_spec *audit = &s->spec->audit;
-    int64_t steps = il_train_length(&s->spec->train);
-    int64_t every =
-        s->host->checkpoint_every > 0 ? s->host->checkpoint_every : CHECKPOINT_EVERY;
-    int64_t from = t->step;
-    double since = now_seconds();
-
-    if (t->step == 0 && audit->given && audit->every > 0) {
-        IL_TRY(audit_now(s, 0, false, err));
-    }
-    while (t->step < steps) {
-        bool logs = (t->step + 1) % LOG_EVERY == 0 || t->step + 1 == steps;
-
-        IL_TRY(refit_due(s, t, err));
-        IL_TRY(il_trainer_step(t, logs, err));
-        IL_TRY(refit_online(s, t, err));
-        if (logs ||
-            (s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0)) {
-            IL_TRY(note_losses(s, t, err));
-            progress(s, t, since, from);
-        }
-        if (audit->given && t->step < steps && audit->every > 0 &&
-            t->step % audit->every == 0) {
-            IL_TRY(audit_now(s, t->step, false, err));
-        }
-        if (t->step < steps &&
-            (t->step % every == 0 || (s->host->stop != NULL && *s->host->stop))) {
-            IL_TRY(checkpoint(s, t, err));
-        }
-        if (s->host->stop != NULL && *s->host->stop) {
-            return il_error_set(
-                err, IL_ERR_INTERRUPTED, s->label,
-                "stopped at step %lld; the same command goes on from there",
-                (long long)t->step);
-        }
-    }
-    return IL_OK;
-}
-
-/* Whether every reference that a term compares with or reads is there. */
-static il_status check_references(const il_stage_work *s, const il_trainer *t,
-                                  il_error *err)
-{
-    for (size_t i = 0; i < t->terms->count; i++) {
-        const il_term *term = &t->terms->items[i];
-        int who[] = {term->detector, term->gate};
-
-        if (term->kind == IL_TERM_KL) {
-            IL_TRY(il__stage_reference(s, term->spec->source.name, err));
-        }
-        for (int k = 0; k < 2; k++) {
-            IL_TRY(il__stage_reference(
-                s, who[k] >= 0 ? s->world->detectors[who[k]]->spec->on : NULL, err));
-        }
-    }
-    return IL_OK;
-}
-
-static il_status train(il_stage_work *s, il_problems *problems, il_error *err)
-{
-    il_trainer *t = NULL;
-    il_plan *plan = NULL;
-    bool resumes = il_state_exists(s->folder, IL_STATE_CHECKPOINT);
-    il_status status = load_parent(s, NULL, err);
-
-    if (status == IL_OK) {
-        status =
-            il_trainer_create(&t, s->world, s->spec, (uint32_t)s->at, problems, err);
-    }
-    if (status == IL_OK && s->spec->train.continue_optimizer) {
-        status = load_parent(s, t, err);
-    }
-    if (status == IL_OK) {
-        status = il_plan_make(&plan, t, &s->pressed, s->job->chain, s->at + 1, err);
-    }
-    if (status == IL_OK) {
-        status = il_verdict_demand(plan->verdict, plan->demand, s->label, err);
-    }
-    if (status == IL_OK) {
-        il_trainer_start(t);
-        status = check_references(s, t, err);
-    }
-    if (status == IL_OK) {
-        if (resumes) {
-            status = il__stage_read(s, s->folder, IL_STATE_CHECKPOINT, t, false, err);
-            if (status == IL_OK) {
-                il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
-                             "goes on from step %lld", (long long)t->step);
-            }
-        }
-    }
-    if (status == IL_OK) {
-        status =
-            il_record_open(&s->record, s->record_folder, resumes ? t->step : -1, err);
-    }
-    if (status == IL_OK) {
-        status = train_steps(s, t, err);
-    }
-    if (status == IL_OK) {
-        il_plan_inherit(plan, t, &s->pressed);
-        status = s->spec->audit.given ? audit_now(s, t->step, true, err) : IL_OK;
-    }
-    if (status == IL_OK) {
-        status = il__stage_write(s, IL_STATE_RESULT, t, err);
-    }
-    il_plan_destroy(plan);
-    il_trainer_destroy(t);
-    return status;
-}
+/* ---- bringing one about --------------------------------------------------------- */
 
 /* A stage that fits detectors, or only looks. */
 static il_status fit(il_stage_work *s, il_error *err)
 {
-    IL_TRY(load_parent(s, NULL, err));
+    IL_TRY(il__stage_parent(s, NULL, err));
     IL_TRY(il_record_open(&s->record, s->record_folder, -1, err));
     for (size_t i = 0; i < s->spec->fit.count; i++) {
         const il_detector *d = il_world_detector(s->world, s->spec->fit.items[i]);
@@ -528,7 +263,7 @@ static il_status fit(il_stage_work *s, il_error *err)
         json_object_set_new(s->fitted, d->spec->name, json_string(s->address));
     }
     if (s->spec->audit.given) {
-        IL_TRY(audit_now(s, 0, true, err));
+        IL_TRY(il__stage_look(s, 0, true, err));
     }
     return il__stage_write(s, IL_STATE_RESULT, NULL, err);
 }
@@ -561,8 +296,9 @@ static il_status look_again(il_stage_work *s, il_error *err)
 {
     il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "was there, looks again");
     IL_TRY(il__stage_read(s, s->folder, IL_STATE_RESULT, NULL, false, err));
+    IL_TRY(il__stage_references(s, (int64_t)s->at, err));
     IL_TRY(il_record_open(&s->record, s->record_folder, -1, err));
-    return s->spec->audit.given ? audit_now(s, 0, true, err) : IL_OK;
+    return s->spec->audit.given ? il__stage_look(s, 0, true, err) : IL_OK;
 }
 
 static il_status compute(il_stage_work *s, const char *parent, il_problems *problems,
@@ -574,7 +310,7 @@ static il_status compute(il_stage_work *s, const char *parent, il_problems *prob
     if (s->spec->train.given) {
         /* What was seen on the way cannot be had from the end: trained once more. */
         IL_TRY(write_lineage(s, parent, err));
-        status = train(s, problems, err);
+        status = il__stage_train(s, problems, err);
     } else if (there) {
         status = look_again(s, err);
     } else {

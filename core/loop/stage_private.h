@@ -41,6 +41,13 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
  * shadow, and its step. */
 il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
                          il_trainer *trainer, bool moments, il_error *err);
+/* The parent's state into the world, and its moments into a trainer that continues
+ * them. */
+il_status il__stage_parent(il_stage_work *s, il_trainer *t, il_error *err);
+/* Trains from the parent's state, or from the last checkpoint, to the result. */
+il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err);
+/* Audits at `step`, and notes what was measured. */
+il_status il__stage_look(il_stage_work *s, int64_t step, bool last, il_error *err);
 /* Fills the references that name stages of the chain up to `at`. */
 il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err);
 /* Whether a reference holds weights; its name may be NULL. */
