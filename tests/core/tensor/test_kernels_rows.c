@@ -630,6 +630,54 @@ START_TEST(rows_are_filled_gathered_and_scattered)
 }
 END_TEST
 
+/* Rows of up to sixteen go another way than longer ones, so one that ends in nothing
+ * shows whether both ways add alike. */
+START_TEST(a_short_row_has_the_bits_of_a_long_one_that_ends_in_nothing)
+{
+    enum { MANY = 21, LONG = 17 };
+    float x[MANY * LONG];
+    float y[2][MANY];
+    float scale[2][2 * MANY];
+    float grad[2][MANY * LONG];
+    float dy[MANY];
+    int32_t targets[MANY];
+
+    draw_floats(dy, MANY, 5, -1, 1);
+    for (int w = 1; w < LONG; w++) {
+        float padded[MANY * LONG];
+
+        draw_floats(x, MANY * w, 40 + (uint64_t)w, -8, 8);
+        for (int i = 0; i < MANY * LONG; i++) {
+            padded[i] = i % LONG < w ? x[i / LONG * w + i % LONG] : -INFINITY;
+        }
+        for (int i = 0; i < MANY; i++) {
+            targets[i] = i % (w + 1) - 1;
+        }
+        il_k_cross_entropy_rows(y[0], grad[0], x, targets, MANY, w);
+        il_k_cross_entropy_rows(y[1], grad[1], padded, targets, MANY, LONG);
+        ck_assert_msg(same_bits(y[0], y[1], MANY), "cross-entropy of %d", w);
+        for (int i = 0; i < MANY * w; i++) {
+            ck_assert(same_bits(&grad[0][i], &grad[1][i / w * LONG + i % w], 1));
+        }
+        il_k_entropy_rows(y[0], scale[0], x, MANY, w);
+        il_k_entropy_rows(y[1], scale[1], padded, MANY, LONG);
+        ck_assert_msg(same_bits(y[0], y[1], MANY), "entropy of %d", w);
+        memset(grad, 0, sizeof grad);
+        il_k_entropy_backward(grad[0], dy, y[0], scale[0], x, MANY, w);
+        il_k_entropy_backward(grad[1], dy, y[1], scale[1], padded, MANY, LONG);
+        for (int i = 0; i < MANY * w; i++) {
+            ck_assert(same_bits(&grad[0][i], &grad[1][i / w * LONG + i % w], 1));
+        }
+        for (int i = 0; i < MANY * LONG; i++) {
+            padded[i] = i % LONG < w ? padded[i] : 0.0f;
+        }
+        il_k_row_sum(y[0], x, MANY, w);
+        il_k_row_sum(y[1], padded, MANY, LONG);
+        ck_assert_msg(same_bits(y[0], y[1], MANY), "sum of %d", w);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("kernels_rows");
@@ -653,6 +701,7 @@ int main(void)
     tcase_add_test(tests, a_column_sum_does_not_depend_on_the_other_columns);
     tcase_add_test(tests, arithmetic_broadcasts_a_row_and_a_number);
     tcase_add_test(tests, rows_are_filled_gathered_and_scattered);
+    tcase_add_test(tests, a_short_row_has_the_bits_of_a_long_one_that_ends_in_nothing);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
