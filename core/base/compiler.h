@@ -36,6 +36,23 @@
 /* A function that becomes part of each clone that calls it, at that clone's width. */
 #define IL_INLINE static inline __attribute__((always_inline))
 
+/* Whether a function can be compiled for AVX-512 whatever the rest is compiled for; it
+ * is for its caller to know that the processor has it. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define IL_HAS_AVX512 1
+#define IL_AVX512     __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq")))
+#else
+#define IL_HAS_AVX512 0
+#define IL_AVX512
+#endif
+
+/* Before a loop of a few constant rounds: all of them, one after the other. */
+#if defined(__clang__)
+#define IL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define IL_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* Before a loop whose arrays are the same or apart, but never shifted against each
  * other: it may become vectors without a test for overlap. */
 #if defined(__clang__)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "tensor/panels.h"
 #include "tensor/tiles.h"
 
 typedef char *get_text(void);
@@ -16,7 +17,8 @@ typedef void set_threads(int count);
 struct il_blas {
     void *library; /* NULL until it is loaded */
     bool portable;
-    bool tiles; /* the kernel multiplies small matrices where they lie */
+    bool tiles; /* the kernel multiplies small matrices where they lie, on a processor
+                   for which panels are made */
     il_sgemm *gemm;
     const char *kernel;
     const char *version;
@@ -150,6 +152,10 @@ void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
         }
         return;
     }
+    if (blas->tiles && !ta && il_panels_suit(tb, m, n, k)) {
+        il_panels_gemm(false, tb, m, n, k, alpha, a, lda, b, ldb, beta, NULL, c, ldc);
+        return;
+    }
     if (blas->tiles && il_tiles_suit(m, n, k)) {
         il_tiles_gemm(blas->gemm, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
@@ -157,4 +163,19 @@ void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
     blas->gemm(IL_ROW_MAJOR, ta ? IL_TRANSPOSED : IL_PLAIN,
                tb ? IL_TRANSPOSED : IL_PLAIN, (int)m, (int)n, (int)k, alpha, a,
                (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+void il_blas_linear(const il_blas *blas, bool tb, int64_t m, int64_t n, int64_t k,
+                    const float *a, int64_t lda, const float *b, int64_t ldb,
+                    const float *bias, float *c, int64_t ldc)
+{
+    if (m > 0 && n > 0 && k > 0 && blas->tiles && il_panels_suit(tb, m, n, k)) {
+        il_panels_gemm(false, tb, m, n, k, 1.0f, a, lda, b, ldb, 0.0f, bias, c, ldc);
+        return;
+    }
+    for (int64_t i = 0; bias != NULL && i < m; i++) {
+        memcpy(c + i * ldc, bias, (size_t)n * sizeof *c);
+    }
+    il_blas_gemm(blas, false, tb, m, n, k, 1.0f, a, lda, b, ldb,
+                 bias != NULL ? 1.0f : 0.0f, c, ldc);
 }

@@ -22,5 +22,9 @@ const char *il_blas_version(const il_blas *blas);
 void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
                   int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                   int64_t ldb, float beta, float *c, int64_t ldc);
+/* c (m,n) = a op(b) + bias (n), or without one where it is NULL; likewise. */
+void il_blas_linear(const il_blas *blas, bool tb, int64_t m, int64_t n, int64_t k,
+                    const float *a, int64_t lda, const float *b, int64_t ldb,
+                    const float *bias, float *c, int64_t ldc);
 
 #endif

@@ -125,11 +125,8 @@ static void make_logits(const il_blas *blas, float *logits, const float *h,
     int64_t v = w->shape[0];
     int64_t c = w->shape[1];
 
-    if (b != NULL) {
-        il_k_bias_rows(logits, il_f32(b), rows, v);
-    }
-    il_blas_gemm(blas, false, true, rows, v, c, 1.0f, h, c, il_f32(w), c,
-                 b != NULL ? 1.0f : 0.0f, logits, v);
+    il_blas_linear(blas, true, rows, v, c, h, c, il_f32(w), c,
+                   b != NULL ? il_f32(b) : NULL, logits, v);
 }
 
 /* A chunk's dlogits (rows,V) from its row gradients. `logits` is scratch, `lost` for

@@ -11,7 +11,7 @@ static void shape_with_width(int64_t out[IL_DIMS_MAX], const il_tensor *x, int64
     out[x->ndim - 1] = w;
 }
 
-/* y = x w^T + b, the bias first, so that the product is added in its place. */
+/* y = x w^T + b. */
 static void forward_linear(il_pass *p, float *y, const il_tensor *x, const il_tensor *w,
                            const il_tensor *b)
 {
@@ -19,11 +19,8 @@ static void forward_linear(il_pass *p, float *y, const il_tensor *x, const il_te
     int64_t in = w->shape[1];
     int64_t out = w->shape[0];
 
-    if (b != NULL) {
-        il_k_bias_rows(y, il_f32(b), rows, out);
-    }
-    il_blas_gemm(il__of(p)->blas, false, true, rows, out, in, 1.0f, il_f32(x), in,
-                 il_f32(w), in, b != NULL ? 1.0f : 0.0f, y, out);
+    il_blas_linear(il__of(p)->blas, true, rows, out, in, il_f32(x), in, il_f32(w), in,
+                   b != NULL ? il_f32(b) : NULL, y, out);
 }
 
 /* dx += dy w, dw += dy^T x, db += column sums of dy. */

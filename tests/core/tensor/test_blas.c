@@ -73,6 +73,54 @@ START_TEST(products_agree_with_three_loops)
 }
 END_TEST
 
+/* What was there before is not read; a row alone may be made another way. */
+START_TEST(a_linear_product_starts_from_its_bias)
+{
+    const il_blas *blas = open_blas(_i & 1);
+    enum { M = 45, N = 51, K = 270 };
+    float *a = malloc(sizeof(float) * M * K);
+    float *b = malloc(sizeof(float) * K * N);
+    float *c = malloc(sizeof(float) * M * N);
+    float bias[N];
+
+    for (int i = 0; i < M * K; i++) {
+        a[i] = (float)(i * 7 % 13) / 13.0f - 0.4f;
+    }
+    for (int i = 0; i < K * N; i++) {
+        b[i] = (float)(i * 5 % 11) / 11.0f - 0.6f;
+    }
+    for (int j = 0; j < N; j++) {
+        bias[j] = (float)j - 20.0f;
+    }
+    for (int way = 0; way < 4; way++) {
+        bool tb = way & 1;
+        bool biased = way & 2;
+
+        for (int rows = 0; rows <= M; rows += rows < 4 ? 1 : 41) {
+            for (int i = 0; i < M * N; i++) {
+                c[i] = NAN;
+            }
+            il_blas_linear(blas, tb, rows, N, K, a, K, b, tb ? K : N,
+                           biased ? bias : NULL, c, N);
+            for (int i = 0; i < M * N; i++) {
+                double want = biased ? (double)bias[i % N] : 0.0;
+
+                for (int l = 0; l < K; l++) {
+                    want += (double)a[i / N * K + l] *
+                            (double)b[tb ? i % N * K + l : l * N + i % N];
+                }
+                ck_assert_msg(
+                    i < rows * N ? fabs((double)c[i] - want) <= 1e-3 : isnan(c[i]),
+                    "%d rows, number %d: %g for %g", rows, i, (double)c[i], want);
+            }
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+}
+END_TEST
+
 START_TEST(portable_runs_the_haswell_kernel)
 {
     const il_blas *blas = open_blas(true);
@@ -113,6 +161,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     srunner_set_fork_status(runner, CK_FORK);
     tcase_add_loop_test(tests, products_agree_with_three_loops, 0, 2);
+    tcase_add_loop_test(tests, a_linear_product_starts_from_its_bias, 0, 2);
     tcase_add_test(tests, portable_runs_the_haswell_kernel);
     tcase_add_test(tests, the_environment_does_not_choose_the_kernel);
     tcase_add_test(tests, the_other_numerics_in_one_process_are_refused);
