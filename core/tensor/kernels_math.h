@@ -80,7 +80,7 @@ IL_INLINE float float_exp(float x)
 {
     x = x < -104.0f ? -104.0f : x;
     x = x > 89.0f ? 89.0f : x;
-    return float_exp_pair(x, 0.0f);
+    return float_exp_pair(x, -0.0f); /* which adds nothing, so that nobody adds it */
 }
 
 /* 2 atanh(s) / s for s^2 = z: the odd series of log((1 + s) / (1 - s)), to z = 1/9. */
@@ -134,7 +134,7 @@ IL_INLINE float float_tanh(float x)
     int32_t n;
 
     a = a < -40.0f ? -40.0f : a;
-    p = float_reduce(a, 0.0f, &n);
+    p = float_reduce(a, -0.0f, &n);
     scale = float_power_of_two(n);
     e = scale * p + (scale - 1.0f);
     return float_sign(e / (2.0f + e), x);

@@ -186,7 +186,7 @@ static const struct {
     {"attention", attention, 0xc0d0654d4fc04c15},
     {"losses", losses, 0x5e86f0d48e52ebe6},
     {"policies", policies, 0x6d0d80d931e130df},
-    {"recurrences", recurrences, 0x670f7460011afaca},
+    {"recurrences", recurrences, 0xbac667f08d1d6cb1},
     {"optimizers", optimizers, 0x8f474c8efcb23fb5},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
