@@ -78,7 +78,7 @@ static il_status source_rows(const il_terms *t, const il_term *term,
     for (int64_t e = 0; e < play->episodes; e++) {
         for (int64_t n = play->first[e]; n < play->first[e + 1]; n++) {
             int64_t row = play->rows[n];
-            bool more = (row + 1) % play->length != 0;
+            bool more = row + 1 < (e + 1) * play->length;
 
             if (spec->source.kind == IL_SOURCE_REWARD) {
                 out[n] = il_f32(field)[row];
@@ -126,13 +126,13 @@ static il_status find_actions(il_micro *micro, il_error *err)
     if (play->rows == NULL || play->actions == NULL || play->first == NULL) {
         return no_memory("assessment", err);
     }
-    for (int64_t i = 0; i < all; i++) {
-        if (i % play->length == 0) {
-            play->first[i / play->length] = play->count;
-        }
-        if (il_u8(acted)[i] != 0) {
-            play->rows[play->count] = (int32_t)i;
-            play->actions[play->count++] = il_i32(action)[i];
+    for (int64_t e = 0; e < play->episodes; e++) {
+        play->first[e] = play->count;
+        for (int64_t i = e * play->length; i < (e + 1) * play->length; i++) {
+            if (il_u8(acted)[i] != 0) {
+                play->rows[play->count] = (int32_t)i;
+                play->actions[play->count++] = il_i32(action)[i];
+            }
         }
     }
     play->first[play->episodes] = play->count;

@@ -13,7 +13,8 @@ static il_status no_memory(const char *where, il_error *err)
 
 /* ---- the policy's rows ---------------------------------------------------------- */
 
-/* A named output at some rows, (N,W), multiplied out there alone. */
+/* A named output at some rows, (N,W): multiplied out there alone, unless they are so
+ * many that copying what is multiplied takes longer than multiplying the rest, too. */
 static il_tensor *output_rows(il_pass *pass, const char *name, int64_t count,
                               const int32_t *rows)
 {
@@ -21,7 +22,8 @@ static il_tensor *output_rows(il_pass *pass, const char *name, int64_t count,
     il_tensor *w = NULL;
     il_tensor *b = NULL;
 
-    if (il_pass_output_head(pass, name, &h, &w, &b)) {
+    if (il_pass_output_head(pass, name, &h, &w, &b) &&
+        (count < il_rows(h) / 8 * 7 || w->shape[0] > il_width(h))) {
         return il_linear(pass, il_gather_rows(pass, h, count, rows), w, b);
     }
     h = il_pass_output(pass, name);

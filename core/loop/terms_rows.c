@@ -68,12 +68,18 @@ static il_status loss_rows(const il_terms *t, const il_term *term,
     IL_TRY(shape_of(t, batch, input, &shape, err));
     IL_TRY(room_for(out, il_count(shape), arena, err));
     out->length = shape->shape[1];
-    for (int64_t i = 0; i < il_count(shape); i++) {
-        bool padding =
-            lengths != NULL && i % out->length >= il_i32(lengths)[i / out->length];
+    for (int64_t b = 0; b < shape->shape[0]; b++) {
+        int64_t first = b * out->length;
+        int64_t there = lengths != NULL ? il_i32(lengths)[b] : out->length;
 
-        out->rows[i] = (int32_t)i;
-        out->weights[i] = padding ? 0.0f : weights != NULL ? il_f32(weights)[i] : 1.0f;
+        for (int64_t i = first; i < first + out->length; i++) {
+            bool padding = i - first >= there;
+
+            out->rows[i] = (int32_t)i;
+            out->weights[i] = padding           ? 0.0f
+                              : weights != NULL ? il_f32(weights)[i]
+                                                : 1.0f;
+        }
     }
     out->count = il_count(shape);
     return IL_OK;
@@ -124,14 +130,19 @@ il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch
                            il_error *err)
 {
     bool group = t->stage->train.algorithm.kind == IL_ALGORITHM_GROUP_RELATIVE;
+    il_term_rows acted = {0}; /* those of all terms that teach the policy */
 
     for (size_t i = 0; i < t->count; i++) {
         const il_term *term = &t->items[i];
+        bool acts = term->kind >= IL_TERM_REWARD && term->kind != IL_TERM_LATENT;
         il_term_rows rows = {0};
         double sum = 0;
 
-        if (il_term_on(term, micro->lot)) {
+        if (il_term_on(term, micro->lot) && acts && acted.rows != NULL) {
+            rows = acted;
+        } else if (il_term_on(term, micro->lot)) {
             IL_TRY(il__term_rows(t, term, micro->batch, scratch, &rows, err));
+            acted = acts ? rows : acted;
         }
         for (int64_t r = 0; r < rows.count; r++) {
             sum += rows.weights[r];

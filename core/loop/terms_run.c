@@ -79,6 +79,7 @@ il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
     }
     if (micro->alive) {
         *out = &micro->forward;
+        il_pass_lend(micro->pass, worker->scratch); /* of this step's worker */
         return IL_OK;
     }
     f = il_arena_calloc(worker->scratch, 1, sizeof *f);

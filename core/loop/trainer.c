@@ -324,10 +324,13 @@ static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_s
     }
 }
 
-static void lane_task(void *user, int lane, int worker)
+/* The last lane first: of tapes that were kept the last ones may still be in the cache,
+ * and sums do not depend on the order in which lanes are done. */
+static void lane_task(void *user, int task, int worker)
 {
     il_step_job *job = user;
     il_trainer *t = job->t;
+    int lane = t->lane_count - 1 - task;
 
     if (job->prologue) {
         run_lane(job, lane, worker,

@@ -66,6 +66,20 @@ il_tensor *il__op_embedding(il_pass *p, il_tensor *table, const il_tensor *ids)
                 shape);
 }
 
+/* Whether a list names every row in its place: then nothing need be copied. */
+static bool all_rows(const il_tensor *x, int64_t count, const int32_t *rows)
+{
+    if (count == 0 || count != il_rows(x)) {
+        return false;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (rows[i] != i) {
+            return false;
+        }
+    }
+    return true;
+}
+
 il_tensor *il__op_gather_rows(il_pass *p, il_tensor *x, int64_t count,
                               const int32_t *rows)
 {
@@ -77,6 +91,9 @@ il_tensor *il__op_gather_rows(il_pass *p, il_tensor *x, int64_t count,
                           (const il_tensor *const *)&x,
                           "expected x (...,W) and a list of rows, got %lld of them",
                           (long long)count);
+    }
+    if (all_rows(x, count, rows)) {
+        return il__op_reshape(p, x, 2, (const int64_t[]){count, il_width(x)});
     }
     return pick(p, "gather_rows", x, count, rows, 2,
                 (const int64_t[]){count, il_width(x)});

@@ -471,6 +471,7 @@ il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_err
         il_pass_destroy(own != NULL ? &own->pub : NULL);
         return il_error_set(err, IL_ERR_MEMORY, "pass", "no memory for a pass");
     }
+    own->lent = own->arena;
     own->empty.pub.device_type = IL_DEVICE_CPU;
     own->empty.pub.dtype = (il_dtype){IL_CODE_FLOAT, 32, 1};
     own->empty.g = own->zeros;
@@ -494,6 +495,11 @@ void il_pass_destroy(il_pass *p)
     free(own);
 }
 
+void il_pass_lend(il_pass *p, il_arena *arena)
+{
+    il__of(p)->lent = arena != NULL ? arena : il__of(p)->arena;
+}
+
 size_t il_pass_words(const il_pass *p)
 {
     return il__of(p)->words;
@@ -504,6 +510,7 @@ void il_pass_begin(il_pass *p)
     il__pass *own = il__of(p);
 
     il_arena_reset(own->arena);
+    own->lent = own->arena;
     memset(&own->error, 0, sizeof own->error);
     own->last = NULL;
     own->nodes = 0;

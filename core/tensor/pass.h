@@ -38,6 +38,10 @@ size_t il_pass_words(const il_pass *p);
 il_status il_pass_site_flag(il_pass *p, int32_t site, unsigned flags, il_error *err);
 void il_pass_sites_clear(il_pass *p);
 
+/* Lets backwards take their memory from this arena, and give it back as they end; NULL:
+ * from the pass's own, as after il_pass_begin. Of many passes that are kept, all but
+ * the tape may so lie in one place, which stays in the cache. Borrowed. */
+void il_pass_lend(il_pass *p, il_arena *arena);
 /* Empties tape and arena for a new micro-batch. Tensors of before are gone. */
 void il_pass_begin(il_pass *p);
 /* Components run inside enter and leave; the scope is borrowed until leave. Scopes

@@ -309,7 +309,7 @@ float *il__scratch(il__back *k, int64_t count)
             return memory;
         }
     }
-    memory = il_arena_alloc(k->pass->arena, (size_t)count * sizeof(float));
+    memory = il_arena_alloc(k->pass->lent, (size_t)count * sizeof(float));
     k->failed = k->failed || memory == NULL;
     return memory;
 }
@@ -369,7 +369,7 @@ il_status il_pass_backward(il_pass *p, size_t count, il_tensor *const *roots,
             return il_error_set(err, IL_ERR_INPUT, "backward", "root %zu is empty", i);
         }
     }
-    mark = il_arena_save(own->arena);
+    mark = il_arena_save(own->lent);
     own->epoch++;
     seed_roots(&k, count, roots, seeds);
     for (il__node *n = own->last; n != NULL && !k.failed; n = n->before) {
@@ -380,7 +380,7 @@ il_status il_pass_backward(il_pass *p, size_t count, il_tensor *const *roots,
         }
     }
     own->epoch++; /* no gradient of this backward is one any more */
-    il_arena_restore(own->arena, mark);
+    il_arena_restore(own->lent, mark);
     if (k.failed) {
         return il_error_set(err, IL_ERR_MEMORY, "backward", "no memory for gradients");
     }

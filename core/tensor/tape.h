@@ -87,6 +87,7 @@ typedef struct il__pass {
     il_pass pub; /* first */
     const il_blas *blas;
     il_arena *arena;
+    il_arena *lent; /* what a backward takes its memory from; the pass's own at first */
     size_t bits;
     size_t words;
     il_word *zeros; /* the bitset of a constant */
