@@ -127,6 +127,17 @@ il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
     return il__panels_draw("readers", &p, 1, labels, count, svg, err);
 }
 
+/* An axis about zero that reaches as far, to a round number. */
+static void widen(il__panel *p, double most)
+{
+    if (most > p->to) {
+        double step = 0.5 * pow(10, floor(log10(most)));
+
+        p->to = step * ceil(most / step);
+        p->from = -p->to;
+    }
+}
+
 /* The marks of run minus other for one metric on one line; whether there were any. */
 static bool mark_difference(il__panel *p, const char *metric, const il__result_arm *run,
                             const il__result_arm *other, double line, int colour)
@@ -140,6 +151,7 @@ static bool mark_difference(il__panel *p, const char *metric, const il__result_a
 
         if (pair != NULL && il__row_metric(run->rows[s], metric, &a) &&
             il__row_metric(pair, metric, &b)) {
+            widen(p, fabs(a - b));
             il__panel_mark(p, a - b, line + il__panel_spread(s, run->row_count),
                            colour == IL__BLUE ? IL__DISC : IL__DIAMOND,
                            colour == IL__BLUE ? 0.75 : 0.95, colour);

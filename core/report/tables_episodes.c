@@ -14,23 +14,31 @@ typedef struct pressing {
     double above;
 } pressing;
 
+/* False for an arm in which the detector presses in another way, too. */
 static bool pressing_of(const il__result_arm *arm, pressing *out)
 {
     const json_t *signals = json_object_get(arm->plan, "signals");
+    size_t rewards = 0;
+    size_t others = 0;
 
     for (size_t i = 0; i < json_array_size(signals); i++) {
         const json_t *s = json_array_get(signals, i);
         const char *channel = json_string_value(json_object_get(s, "channel"));
         const json_t *above = json_object_get(s, "trigger");
 
-        if (channel != NULL && strcmp(channel, "reward") == 0 &&
-            json_is_true(json_object_get(s, "detector"))) {
+        if (channel == NULL || strcmp(channel, "monitor") == 0 ||
+            !json_is_true(json_object_get(s, "detector"))) {
+            continue;
+        }
+        if (strcmp(channel, "reward") == 0) {
             out->source = json_string_value(json_object_get(s, "source"));
             out->above = json_is_number(above) ? json_number_value(above) : NAN;
-            return out->source != NULL;
+            rewards += out->source != NULL;
+        } else {
+            others++;
         }
     }
-    return false;
+    return rewards == 1 && others == 0;
 }
 
 static bool same_trigger(double a, double b)
