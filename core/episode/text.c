@@ -134,6 +134,7 @@ static il_status prompts_step(writing *w, int64_t at, il_pass *pass, const float
 {
     const size_t bytes = (size_t)w->width * sizeof *w->carry;
 
+    memset(w->carry, 0, (size_t)w->heads * bytes); /* the other rows get copies */
     for (int64_t b = 0; b < w->rows; b++) {
         memcpy(w->some + w->head[b] * at, w->tokens + b * w->length,
                (size_t)at * sizeof *w->some);
@@ -345,7 +346,8 @@ static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
     w->weights = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->weights);
     w->head = il_arena_calloc(scratch, rows, sizeof *w->head);
     w->width = model->carry_width(w->r->model->self, w->length);
-    w->carry = il_arena_calloc(scratch, rows * (size_t)w->width + 1, sizeof *w->carry);
+    w->carry =
+        il_arena_alloc(scratch, (rows * (size_t)w->width + 1) * sizeof *w->carry);
     if (w->carry == NULL || w->head == NULL || w->ended == NULL || w->luck == NULL ||
         w->some == NULL || w->weights == NULL) {
         return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
@@ -369,7 +371,6 @@ static writing chunk_of(const writing *whole, int64_t from, int64_t rows)
     w.prompt += from;
     w.heads = 0;
     memset(w.ended, 0, (size_t)rows * sizeof *w.ended);
-    memset(w.carry, 0, (size_t)(rows * w.width) * sizeof *w.carry);
     return w;
 }
 

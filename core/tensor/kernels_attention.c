@@ -1,6 +1,7 @@
-/* Attention of new positions to what a cache holds of the old ones. Keys lie channel by
- * channel, so that scores of many positions are one vector; values position by
- * position, so that a head's sum is one. */
+/* Attention of new positions to what a cache holds of the old ones. Keys lie in blocks
+ * of 16 positions, channel by channel in each, so that scores of many positions are one
+ * vector and a short text touches few lines; values lie position by position, so that a
+ * head's sum is one. */
 #include "tensor/kernels.h"
 #include <string.h>
 #include "tensor/kernels_sum_exp.h"
@@ -15,47 +16,55 @@ static const float beyond[2 * LANES] = {
     -INFINITY,           -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
     -INFINITY,           -INFINITY, -INFINITY, -INFINITY};
 
-/* scores[j] = sum q[k] keys[k][j], k ascending, for the LANES positions from j; -inf
- * from n on. They may reach past the row: what lies there is the cache's too. */
+/* Positions of the block that begins at j. */
+IL_INLINE int64_t block_width(int64_t j, int64_t length)
+{
+    return length - j < LANES ? length - j : LANES;
+}
+
+/* scores[j] = sum q[k] keys[k][j], k ascending, for a block of `wide` positions, `n` of
+ * which are there; -inf for the others. A vector may reach past a narrow block: what
+ * lies there is the cache's too. */
 IL_INLINE void score_block(float *scores, const float *q, const float *keys, int64_t d,
-                           int64_t j, int64_t n, int64_t length)
+                           int64_t n, int64_t wide)
 {
     floats16 sum = {0};
 
     for (int64_t k = 0; k < d; k++) {
-        sum += q[k] * *(const floats16 *)(keys + k * length + j);
+        sum += q[k] * *(const floats16 *)(keys + k * wide);
     }
-    if (n - j < LANES) {
-        sum += *(const floats16 *)(beyond + LANES - (n - j));
+    if (n < LANES) {
+        sum += *(const floats16 *)(beyond + LANES - n);
     }
-    *(floats16 *)(scores + j) = sum;
+    *(floats16 *)scores = sum;
 }
 
-/* The same for j below n, one by one: where a cache is smaller than a block. */
+/* The same one by one: where a whole cache is smaller than a vector. */
 IL_INLINE void score_few(float *scores, const float *q, const float *keys, int64_t d,
-                         int64_t n, int64_t length)
+                         int64_t n, int64_t wide)
 {
     for (int64_t j = 0; j < LANES; j++) {
         float sum = 0.0f;
 
         for (int64_t k = 0; k < d && j < n; k++) {
-            sum += q[k] * keys[k * length + j];
+            sum += q[k] * keys[k * wide + j];
         }
         scores[j] = j < n ? sum : -INFINITY;
     }
 }
 
-IL_INLINE void score(float *scores, const float *q, const float *keys, int64_t d,
-                     int64_t n, int64_t length, bool few)
+/* Scores of the n positions that the keys of channels [first, first+d) are of. */
+IL_INLINE void score(float *scores, const float *q, const float *keys, int64_t first,
+                     int64_t d, int64_t c, int64_t n, int64_t length)
 {
-    int64_t j = 0;
-
-    if (few) {
-        score_few(scores, q, keys, d, n, length);
+    if (c * length < LANES) {
+        score_few(scores, q, keys + first * length, d, n, length);
         return;
     }
-    for (; j < n; j += LANES) {
-        score_block(scores, q, keys, d, j, n, length);
+    for (int64_t j = 0; j < n; j += LANES) {
+        const int64_t wide = block_width(j, length);
+
+        score_block(scores + j, q, keys + j * c + first * wide, d, n - j, wide);
     }
 }
 
@@ -98,9 +107,12 @@ void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int6
 
     for (int64_t i = 0; i < t; i++) {
         const float *k = qkv + i * 3 * c + c;
+        const int64_t block = (at + i) / LANES * LANES;
+        const int64_t wide = block_width(block, length);
+        float *key = keys + block * c + (at + i - block);
 
         for (int64_t j = 0; j < c; j++) {
-            keys[j * length + at + i] = k[j];
+            key[j * wide] = k[j];
         }
         memcpy(values + (at + i) * c, k + c, (size_t)c * sizeof *values);
     }
@@ -112,7 +124,6 @@ void il_k_cached_attention(float *out, const float *cache, float *scores,
                            int64_t at, int64_t length, float scale)
 {
     const int64_t d = c / heads;
-    const bool few = c * length < LANES;
     const float *keys = cache;
     const float *values = cache + c * length;
 
@@ -123,8 +134,8 @@ void il_k_cached_attention(float *out, const float *cache, float *scores,
         /* Each step for all heads before the next: a head's own steps wait for each
          * other. */
         for (int64_t h = 0; h < heads; h++) {
-            score(scores + h * wide, qkv + i * 3 * c + h * d, keys + h * d * length, d,
-                  n, length, few);
+            score(scores + h * wide, qkv + i * 3 * c + h * d, keys, h * d, d, c, n,
+                  length);
         }
         for (int64_t h = 0; h < heads; h++) {
             softmax_row(scores + h * wide, scores + h * wide, scale, wide);

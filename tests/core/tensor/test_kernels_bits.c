@@ -183,7 +183,7 @@ static const struct {
     {"sums", sums, 0x3ae17792bfa0ecf3},
     {"norms", norms, 0x98c4e34ed789a036},
     {"softmaxes", softmaxes, 0xb82fb82e11183fe6},
-    {"attention", attention, 0xc0d0654d4fc04c15},
+    {"attention", attention, 0x7ec528aa158652bd},
     {"losses", losses, 0x5e86f0d48e52ebe6},
     {"policies", policies, 0x6d0d80d931e130df},
     {"recurrences", recurrences, 0xbac667f08d1d6cb1},
