@@ -67,6 +67,13 @@
  * for arguments, whose passing depends on the processor. */
 #define IL_SIDE_BY_SIDE(n) __attribute__((vector_size(4 * (n)), aligned(4), may_alias))
 
+/* In a loop that waits for another processor's write: leaves it the shared units. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define IL_PAUSE() __builtin_ia32_pause()
+#else
+#define IL_PAUSE() ((void)0)
+#endif
+
 /* Memory that a pool of ours has and nobody may touch, and memory that somebody may
  * again: what the address sanitizer is told, and nothing without it. */
 #if defined(__SANITIZE_ADDRESS__) || IL_HAS_FEATURE(address_sanitizer)

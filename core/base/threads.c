@@ -1,13 +1,22 @@
 /* Workers sleep on one condition between jobs. A job is a number that goes up; tasks
  * are taken from a shared counter under the lock, which is cheap because a task is a
- * lane's whole micro-batch, not a row. The caller works as worker 0. */
+ * lane's whole micro-batch, not a row. The caller works as worker 0.
+ *
+ * A step is several jobs with moments between them, and to wake a thread takes longer
+ * than such a moment. So whoever waits looks for a while before it sleeps. What it
+ * looks at are hints alone: whether there is work is decided under the lock. */
 #include "base/threads.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/compiler.h"
+
+/* Looks before sleep: some 50 microseconds. */
+enum { PATIENCE = 1000 };
 
 typedef struct member {
     struct il_pool *pool;
@@ -23,6 +32,8 @@ struct il_pool {
     int started; /* threads that run, at most workers - 1 */
     bool ending;
     uint64_t job;
+    _Atomic uint64_t posted; /* job, to be seen without the lock */
+    _Atomic bool over;       /* no task of the job is left to be done, likewise */
     il_task *task;
     void *user;
     int count;
@@ -43,7 +54,30 @@ static void pool_work(il_pool *pool, int worker)
         pool->done++;
     }
     if (pool->done == pool->count) {
+        atomic_store_explicit(&pool->over, true, memory_order_relaxed);
         (void)pthread_cond_signal(&pool->idle);
+    }
+}
+
+/* Looks out for a job after the one that was seen. */
+static void await_job(il_pool *pool, uint64_t seen)
+{
+    for (int i = 0; i < PATIENCE; i++) {
+        if (atomic_load_explicit(&pool->posted, memory_order_relaxed) != seen) {
+            return;
+        }
+        IL_PAUSE();
+    }
+}
+
+/* Looks out for the end of the job. */
+static void await_end(il_pool *pool)
+{
+    for (int i = 0; i < PATIENCE; i++) {
+        if (atomic_load_explicit(&pool->over, memory_order_relaxed)) {
+            return;
+        }
+        IL_PAUSE();
     }
 }
 
@@ -53,8 +87,9 @@ static void *pool_thread(void *arg)
     il_pool *pool = m->pool;
     uint64_t seen = 0;
 
-    (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
+        await_job(pool, seen);
+        (void)pthread_mutex_lock(&pool->lock);
         while (!pool->ending && pool->job == seen) {
             (void)pthread_cond_wait(&pool->work, &pool->lock);
         }
@@ -63,6 +98,7 @@ static void *pool_thread(void *arg)
         }
         seen = pool->job;
         pool_work(pool, m->worker);
+        (void)pthread_mutex_unlock(&pool->lock);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -142,8 +178,15 @@ void il_pool_run(il_pool *pool, int count, il_task *task, void *user)
     pool->next = 0;
     pool->done = 0;
     pool->job++;
+    atomic_store_explicit(&pool->over, false, memory_order_relaxed);
+    atomic_store_explicit(&pool->posted, pool->job, memory_order_relaxed);
     (void)pthread_cond_broadcast(&pool->work);
     pool_work(pool, 0);
+    if (pool->done < pool->count) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        await_end(pool);
+        (void)pthread_mutex_lock(&pool->lock);
+    }
     while (pool->done < pool->count) {
         (void)pthread_cond_wait(&pool->idle, &pool->lock);
     }

@@ -19,6 +19,23 @@ static bool clip_has(const il_clip_spec *clip, const char *group)
     return false;
 }
 
+/* Below this many numbers a worker has done them all before another is awake. */
+enum { FEW = 1 << 16 };
+
+/* Runs a task for each parameter. */
+static void each_parameter(const il_trainer *t, il_task *task, void *user)
+{
+    const il_store *store = t->world->model->store;
+
+    if (store->total > FEW) {
+        il_pool_run(t->world->host.pool, (int)store->count, task, user);
+        return;
+    }
+    for (int p = 0; p < (int)store->count; p++) {
+        task(user, p, 0);
+    }
+}
+
 typedef struct gather_job {
     il_trainer *t;
     int kind;
@@ -234,14 +251,13 @@ il_status il__trainer_check(il_trainer *t, il_error *err)
 static il_status measure_gradients(il_trainer *t, double *squares, float *const *factor,
                                    il_error *err)
 {
-    int count = (int)t->world->model->store->count;
     double sum = 0;
 
     for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
         gather_job job = {.t = t, .kind = k, .squares = squares};
         double norm;
 
-        il_pool_run(t->world->host.pool, count, gather_task, &job);
+        each_parameter(t, gather_task, &job);
         norm = clip_factors(t, squares, factor[k]);
         if (!isfinite(norm)) {
             return il_error_set(err, IL_ERR_NUMERIC, t->stage->name,
@@ -273,7 +289,7 @@ il_status il__trainer_update(il_trainer *t, il_error *err)
                           .optim = optim_of(&t->stage->train.optimizer),
                           .schedule = schedule_of(t)};
 
-        il_pool_run(t->world->host.pool, (int)count, update_task, &job);
+        each_parameter(t, update_task, &job);
     }
     free(squares);
     free(factors);
