@@ -172,6 +172,7 @@ il_status il_rollout_fill(const il_rollout *r, int64_t first, int64_t rows,
                           il_error *err)
 {
     bool steps = il_instance_environment(r->environment)->form == IL_ENVIRONMENT_STEPS;
+    bool own = r->policy < 0;
     il_arena_mark mark = il_arena_save(scratch);
     int64_t *ids;
     il_status status;
@@ -182,8 +183,16 @@ il_status il_rollout_fill(const il_rollout *r, int64_t first, int64_t rows,
     for (int64_t b = 0; ids != NULL && b < rows; b++) {
         ids[b] = il_rollout_id(r, first + b);
     }
+    if (own) {
+        il_pass_only(pass, steps ? "policy" : "logits");
+        il_pass_still(pass, true);
+    }
     status = steps ? il__rollout_steps(r, first, rows, pass, scratch, out, err)
                    : il__rollout_text(r, first, rows, pass, scratch, out, err);
+    if (own) {
+        il_pass_only(pass, NULL);
+        il_pass_still(pass, false);
+    }
     il_arena_restore(scratch, mark);
     return status == IL_OK ? il_batch_status(out, err) : status;
 }

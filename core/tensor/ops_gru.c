@@ -71,18 +71,22 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
     const int64_t w = s->w;
     const int64_t row = s->b * w;
     const int64_t inputs = in[W_INPUT]->shape[1];
-    const bool many = s->t > 1; /* one product alone is not worth the transposing */
+    const float *kept = il__turned_of(p, in[W_HIDDEN]);
+    const float *input = il__turned_of(p, in[W_INPUT]);
+    /* one product alone is not worth the transposing */
+    const bool many = s->t > 1 && kept == NULL;
     float *hidden = il__floats(p, 3 * row);
     float *bias = il__floats(p, 4 * w);
     float *turned = many ? il__floats(p, 3 * w * w) : NULL;
-    const float *u = many ? turned : il_f32(in[W_HIDDEN]);
+    const float *u = kept != NULL ? kept : many ? turned : il_f32(in[W_HIDDEN]);
 
     if (u == NULL || hidden == NULL || bias == NULL) {
         return;
     }
     join_biases(bias, il_f32(in[B_INPUT]), il_f32(in[B_HIDDEN]), w);
-    il_blas_gemm(blas, false, true, s->b * s->t, 3 * w, inputs, 1.0f, s->x, inputs,
-                 il_f32(in[W_INPUT]), inputs, 0.0f, s->gates, 3 * w);
+    il_blas_linear(blas, input == NULL, s->b * s->t, 3 * w, inputs, s->x, inputs,
+                   input != NULL ? input : il_f32(in[W_INPUT]),
+                   input != NULL ? 3 * w : inputs, NULL, s->gates, 3 * w);
     if (many) {
         transpose(turned, il_f32(in[W_HIDDEN]), w);
     }
@@ -95,7 +99,7 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
         float *was = s->states + t * row;
 
         if (t > 0 || in[BEFORE] != NULL) {
-            hidden_product(blas, s, hidden, was, u, many);
+            hidden_product(blas, s, hidden, was, u, many || kept != NULL);
         } else {
             memset(hidden, 0, (size_t)(3 * row) * sizeof *hidden);
         }

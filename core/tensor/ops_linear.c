@@ -19,7 +19,10 @@ static void forward_linear(il_pass *p, float *y, const il_tensor *x, const il_te
     int64_t in = w->shape[1];
     int64_t out = w->shape[0];
 
-    il_blas_linear(il__of(p)->blas, true, rows, out, in, il_f32(x), in, il_f32(w), in,
+    const float *turned = il__turned_of(p, w);
+
+    il_blas_linear(il__of(p)->blas, turned == NULL, rows, out, in, il_f32(x), in,
+                   turned != NULL ? turned : il_f32(w), turned != NULL ? out : in,
                    b != NULL ? il_f32(b) : NULL, y, out);
 }
 

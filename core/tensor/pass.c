@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 4 << 20 };
+enum { ARENA_CHUNK = 4 << 20, KEPT_CHUNK = 1 << 16 };
 
 /* ---- parameters ----------------------------------------------------------------- */
 
@@ -34,6 +34,9 @@ static il__tensor *make_leaf(il_pass *p, const il__binding *b, int32_t id)
     const il_stored *item = &b->store->items[id];
     il__tensor *t = borrow(p, item->ndim, item->shape, b->values[id]);
 
+    if (t != NULL) {
+        t->parameter = true;
+    }
     if (t != NULL && b->first_bit >= 0) {
         il_word *bits = il__bytes(p, own->words * sizeof *bits);
 
@@ -275,6 +278,13 @@ static void api_loss(il_pass *p, const char *name, il_tensor *rows)
     }
 }
 
+static bool api_output_wanted(const il_pass *p, const char *name)
+{
+    const char *only = il__of(p)->only;
+
+    return only == NULL || strcmp(only, name) == 0;
+}
+
 il_tensor *il_pass_loss(const il_pass *p, const char *name)
 {
     const il__named *n = find_named(il__of(p)->losses, name);
@@ -453,6 +463,7 @@ static const il_pass_api table = {
     .kl_rows = il__op_kl_rows,
     .integers = api_integers,
     .cached_attention = il__op_cached_attention,
+    .output_wanted = api_output_wanted,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)
@@ -490,9 +501,62 @@ void il_pass_destroy(il_pass *p)
         return;
     }
     il_arena_destroy(own->arena);
+    il_arena_destroy(own->kept);
     free(own->zeros);
     free(own->sites);
     free(own);
+}
+
+void il_pass_only(il_pass *p, const char *output)
+{
+    il__of(p)->only = output;
+}
+
+void il_pass_still(il_pass *p, bool still)
+{
+    il__pass *own = il__of(p);
+
+    own->still = still;
+    own->turned = NULL;
+    if (own->kept != NULL) {
+        il_arena_reset(own->kept);
+    }
+}
+
+const float *il__turned_of(il_pass *p, const il_tensor *w)
+{
+    il__pass *own = il__of(p);
+    int64_t rows = w->shape[0];
+    int64_t columns = w->shape[1];
+    il__turned *t = own->turned;
+    float *to;
+
+    if (!own->still || !il__t(w)->parameter || w->ndim != 2) {
+        return NULL;
+    }
+    while (t != NULL &&
+           (t->from != w->data || t->rows != rows || t->columns != columns)) {
+        t = t->next;
+    }
+    if (t != NULL) {
+        return t->to;
+    }
+    if (own->kept == NULL) {
+        own->kept = il_arena_create(KEPT_CHUNK);
+    }
+    t = own->kept != NULL ? il_arena_alloc(own->kept, sizeof *t) : NULL;
+    to = t != NULL ? il_arena_alloc(own->kept, (size_t)il_count(w) * sizeof *to) : NULL;
+    if (to == NULL) {
+        return NULL;
+    }
+    for (int64_t k = 0; k < columns; k++) {
+        for (int64_t j = 0; j < rows; j++) {
+            to[k * rows + j] = il_f32(w)[j * columns + k];
+        }
+    }
+    *t = (il__turned){own->turned, il_f32(w), rows, columns, to};
+    own->turned = t;
+    return to;
 }
 
 void il_pass_lend(il_pass *p, il_arena *arena)

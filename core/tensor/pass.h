@@ -44,6 +44,11 @@ void il_pass_sites_clear(il_pass *p);
 void il_pass_lend(il_pass *p, il_arena *arena);
 /* Empties tape and arena for a new micro-batch. Tensors of before are gone. */
 void il_pass_begin(il_pass *p);
+/* Until told otherwise only this output is read (it is borrowed; NULL: any may be), and
+ * what scopes bind keeps its values: so what is made of parameters alone is kept from
+ * one il_pass_begin to the next. For acting, step by step. `still` false forgets it. */
+void il_pass_only(il_pass *p, const char *output);
+void il_pass_still(il_pass *p, bool still);
 /* Components run inside enter and leave; the scope is borrowed until leave. Scopes
  * nest. */
 void il_pass_enter(il_pass *p, const il_scope *scope);

@@ -21,6 +21,7 @@ struct il__tensor {
     const il_word *v;
     il__tensor *base; /* whose gradient it shares: itself, or what it reshapes */
     int64_t bit;      /* of a parameter's leaf; -1 otherwise */
+    bool parameter;   /* its data are a parameter's, as they were bound */
     float *grad;      /* valid in the backward numbered `epoch` */
     uint64_t epoch;
 };
@@ -83,10 +84,22 @@ typedef struct il__site {
     il__tensor *tensor;
 } il__site;
 
+/* A parameter's transpose, kept. */
+typedef struct il__turned {
+    struct il__turned *next;
+    const float *from;
+    int64_t rows, columns; /* of what was turned */
+    const float *to;
+} il__turned;
+
 typedef struct il__pass {
     il_pass pub; /* first */
     const il_blas *blas;
     il_arena *arena;
+    const char *only; /* the output that is read; NULL: any */
+    bool still;       /* parameters keep their values */
+    il_arena *kept;   /* what is made of them meanwhile; NULL before the first */
+    il__turned *turned;
     il_arena *lent; /* what a backward takes its memory from; the pass's own at first */
     size_t bits;
     size_t words;
@@ -148,6 +161,9 @@ bool il__tracked(const il_pass *p, const il__tensor *t);
 bool il__same_shape(const il_tensor *a, const il_tensor *b);
 /* Whether the activation is one of this host's; if not, an error sticks. */
 bool il__known_act(il_pass *p, const char *op, il_act act);
+/* The transpose of a parameter of two dimensions, where parameters keep their values;
+ * NULL where they do not, or memory is out: then it is done without. */
+const float *il__turned_of(il_pass *p, const il_tensor *w);
 /* Integers given beside tensors: i32, data there. */
 bool il__ready_ints(il_pass *p, const char *op, const il_tensor *ids);
 

@@ -112,6 +112,7 @@ typedef struct il_pass_api {
     il_tensor *(*cached_attention)(il_pass *p, il_tensor *qkv, int32_t heads,
                                    int64_t at, int64_t length, float *cache,
                                    int64_t apart);
+    bool (*output_wanted)(const il_pass *p, const char *name);
 } il_pass_api;
 
 struct il_pass {
@@ -146,6 +147,13 @@ static inline bool il_hook_wanted(const il_pass *p, il_site site)
 static inline void il_output(il_pass *p, const char *name, il_tensor *x)
 {
     p->api->output(p, name, x);
+}
+
+/* Whether anybody may read an output in this pass: what leads to it alone may be left
+ * out when nobody does, as the value is where a policy acts. */
+static inline bool il_output_wanted(const il_pass *p, const char *name)
+{
+    return p->api->output_wanted(p, name);
 }
 
 /* An output that is h w^T + b, h (B,T,C), w (W,C), b (W) or NULL; it is multiplied out

@@ -247,8 +247,10 @@ static void desires(il_pass *pass, const agent *a, il_tensor *state)
 {
     il_output_linear(pass, "policy", hidden_layer(pass, &a->policy, state),
                      il_use(pass, a->policy.w_out), il_use(pass, a->policy.b_out));
-    il_output_linear(pass, "value", hidden_layer(pass, &a->value, state),
-                     il_use(pass, a->value.w_out), il_use(pass, a->value.b_out));
+    if (il_output_wanted(pass, "value")) {
+        il_output_linear(pass, "value", hidden_layer(pass, &a->value, state),
+                         il_use(pass, a->value.w_out), il_use(pass, a->value.b_out));
+    }
 }
 
 /* What the next observation (B,L,W) is, as targets of its two parts: which of its

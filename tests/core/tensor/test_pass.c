@@ -1,3 +1,4 @@
+#include "base/arena.h"
 #include "base/threads.h"
 #include "core/tensor/check_grad.h"
 
@@ -313,6 +314,76 @@ START_TEST(using_a_parameter_that_is_not_there_is_an_error)
 END_TEST
 
 /* ---- sites, outputs, losses ---- */
+
+/* What is kept of parameters that stand still holds until they move, and no longer. */
+START_TEST(parameters_that_stand_still_are_multiplied_alike)
+{
+    net n;
+    float out[2][N * OUT];
+
+    net_open(&n, 0, PARAMS);
+    for (int moved = 0; moved < 2; moved++) {
+        net_forward(&n);
+        memcpy(out[moved], n.out->data, sizeof out[moved]);
+        il_pass_still(n.pass, true);
+        for (int again = 0; again < 2; again++) {
+            net_forward(&n);
+            for (int i = 0; i < N * OUT; i++) {
+                ck_assert_float_eq_tol(il_f32(n.out)[i], out[moved][i], 1e-5f);
+            }
+        }
+        il_pass_still(n.pass, false);
+        n.store->values[n.store->items[W1].offset] += 1.0f;
+        n.store->values[n.store->items[W2].offset] += 1.0f;
+    }
+    ck_assert_int_ne(memcmp(out[0], out[1], sizeof out[0]), 0);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(only_the_output_that_is_read_is_wanted)
+{
+    net n;
+
+    net_open(&n, 0, PARAMS);
+    ck_assert(il_output_wanted(n.pass, "value") && il_output_wanted(n.pass, "policy"));
+    il_pass_only(n.pass, "policy");
+    il_pass_begin(n.pass);
+    ck_assert(!il_output_wanted(n.pass, "value") && il_output_wanted(n.pass, "policy"));
+    il_pass_only(n.pass, NULL);
+    ck_assert(il_output_wanted(n.pass, "value"));
+    net_close(&n);
+}
+END_TEST
+
+/* A lent arena holds what a backward makes, and is as it was afterwards. */
+START_TEST(a_backward_on_lent_memory_has_the_same_bits)
+{
+    net n;
+    float grads[PARAMS][16] = {{0}};
+    float *lent[PARAMS];
+    il_arena *arena = il_arena_create(256);
+    il_arena_mark before;
+
+    net_open(&n, 0, PARAMS);
+    for (int i = 0; i < PARAMS; i++) {
+        lent[i] = grads[i];
+    }
+    net_forward(&n);
+    net_backward(&n, 15, n.grads);
+    ck_assert_ptr_nonnull(il_arena_alloc(arena, 64));
+    before = il_arena_save(arena);
+    il_pass_lend(n.pass, arena);
+    net_backward(&n, 15, lent);
+    ck_assert(il_arena_peak(arena) > 64);
+    ck_assert_int_eq((int)il_arena_save(arena).used, (int)before.used);
+    for (int i = 0; i < PARAMS; i++) {
+        ck_assert_int_eq(memcmp(grads[i], n.grads[i], sizeof grads[i]), 0);
+    }
+    net_close(&n);
+    il_arena_destroy(arena);
+}
+END_TEST
 
 START_TEST(reading_a_site_changes_no_bit)
 {
@@ -689,6 +760,9 @@ int main(void)
         &targets_give_their_v_but_take_no_gradient,
         &a_parameter_has_one_leaf_in_a_pass,
         &using_a_parameter_that_is_not_there_is_an_error,
+        &parameters_that_stand_still_are_multiplied_alike,
+        &only_the_output_that_is_read_is_wanted,
+        &a_backward_on_lent_memory_has_the_same_bits,
         &reading_a_site_changes_no_bit,
         &a_stopped_site_lets_no_gradient_through,
         &outputs_and_losses_are_found_by_name,
