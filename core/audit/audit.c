@@ -191,13 +191,16 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
                        .out = audit,
                        .metrics = json_object(),
                        .floors = json_object(),
-                       .played = json_object()};
+                       .played = json_object(),
+                       .unread = json_object()};
     il_status status;
 
-    if (audit == NULL || w.metrics == NULL || w.floors == NULL || w.played == NULL) {
+    if (audit == NULL || w.metrics == NULL || w.floors == NULL || w.played == NULL ||
+        w.unread == NULL) {
         json_decref(w.metrics);
         json_decref(w.floors);
         json_decref(w.played);
+        json_decref(w.unread);
         il_arena_destroy(arena);
         return il__audit_no_memory(err);
     }
@@ -207,6 +210,10 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
     audit->json =
         json_pack("{s:o, s:o, s:I, s:o}", "metrics", w.metrics, "floors", w.floors,
                   "looks", (json_int_t)audit->looks, "played", w.played);
+    if (json_object_size(w.unread) > 0) {
+        json_object_set(audit->json, "unread", w.unread);
+    }
+    json_decref(w.unread);
     if (w.outcome != NULL) {
         json_object_set_new(audit->json, "outcome", w.outcome);
     }

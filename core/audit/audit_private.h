@@ -5,6 +5,17 @@
 
 #include "audit/audit.h"
 
+enum { IL_AUDIT_READERS = 5 };
+
+/* A reader of the audit's own: bundled components by their plain names. The first is
+ * the linear one, which detectors are compared with. */
+typedef struct il_audit_reader {
+    const char *name;
+    const char *component;
+    enum il_context context;
+} il_audit_reader;
+extern const il_audit_reader il__audit_readers[IL_AUDIT_READERS];
+
 /* An audit under way. */
 typedef struct il_audit_work {
     const il_audit_input *in;
@@ -14,6 +25,7 @@ typedef struct il_audit_work {
     json_t *floors;
     const il_detector *against; /* what the others are compared with, or NULL */
     json_t *played;             /* what is known of the episodes, by set */
+    json_t *unread;             /* why, by fresh reader, one could not be fitted */
     json_t *outcome;            /* NULL: the environment does not tell */
 } il_audit_work;
 
@@ -53,6 +65,12 @@ il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char 
                           il_error *err);
 /* Whether a fresh reader of that name is offered. */
 bool il__audit_offers(const char *reader);
+/* What is to become of a fresh reader whose fit gave `why`. Rows that determine no fit
+ * in closed form (activations that are all the same) are noted under the reader's name,
+ * and its metrics stay absent: IL_OK. Whatever else is wrong goes to err. */
+il_status il__audit_unread(il_audit_work *w, const char *name,
+                           const il_detector *reader, const il_error *why,
+                           il_error *err);
 /* What the model writes, and what the detectors say of it. */
 il_status il__audit_cells(il_audit_work *w, il_error *err);
 /* Detectors on episodes: those of the model's own policy, and a reference. */

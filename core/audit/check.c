@@ -29,7 +29,7 @@ void il_audit_check(const il_audit_spec *spec, const il_instance *model,
         if (!il__audit_offers(spec->fresh.items[i])) {
             il_problem_add(problems, spec->fresh.places[i],
                            "fresh reader '%s' is not offered by this version, expected "
-                           "linear, mlp or attention",
+                           "linear, mean_difference, mlp, attention or mahalanobis",
                            spec->fresh.items[i]);
         }
     }

@@ -6,21 +6,6 @@
 #include <string.h>
 #include "audit/audit_private.h"
 
-enum { READERS = 3 };
-
-/* A reader of the audit's own: bundled components by their plain names. */
-typedef struct reader_kind {
-    const char *name;
-    const char *component;
-    enum il_context context;
-} reader_kind;
-
-static const reader_kind kinds[READERS] = {
-    {"linear", "linear_probe", IL_CONTEXT_SELF},
-    {"mlp", "mlp_probe", IL_CONTEXT_SELF},
-    {"attention", "attention_probe", IL_CONTEXT_PAST},
-};
-
 /* Where a reader reads: the first detector's own sites, or one site beyond them. */
 typedef struct where {
     const char *suffix; /* of the metric's name: "" or "@SITE" */
@@ -189,15 +174,15 @@ static il_status make_task(fresh_task *t, const il_audit_work *w,
     memset(&t->spec, 0, sizeof t->spec);
     t->w = w;
     t->kind = kind;
-    t->spec.name =
-        il_arena_printf(w->out->arena, "fresh.%s%s", kinds[kind].name, at->suffix);
-    t->spec.component.use = kinds[kind].component;
+    t->spec.name = il_arena_printf(w->out->arena, "fresh.%s%s",
+                                   il__audit_readers[kind].name, at->suffix);
+    t->spec.component.use = il__audit_readers[kind].component;
     t->spec.component.range = "";
     t->spec.component.place = like->spec->place;
     t->spec.component.use_place = like->spec->place;
     t->spec.sites = at->sites;
     t->spec.tokens = like->spec->tokens;
-    t->spec.context = kinds[kind].context;
+    t->spec.context = il__audit_readers[kind].context;
     t->spec.fit.label = like->spec->fit.label;
     t->spec.place = like->spec->place;
     status = problems.arena != NULL
@@ -214,20 +199,10 @@ static il_status make_task(fresh_task *t, const il_audit_work *w,
     return status;
 }
 
-bool il__audit_offers(const char *reader)
-{
-    for (int k = 0; k < READERS; k++) {
-        if (strcmp(kinds[k].name, reader) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool wanted(const il_audit_work *w, int kind)
 {
     for (size_t i = 0; i < w->in->spec->fresh.count; i++) {
-        if (strcmp(w->in->spec->fresh.items[i], kinds[kind].name) == 0) {
+        if (strcmp(w->in->spec->fresh.items[i], il__audit_readers[kind].name) == 0) {
             return true;
         }
     }
@@ -268,11 +243,20 @@ static il_status random_values(const il_audit_work *w, const float ***out,
 
 typedef enum reading { FRESH, RANDOM, SHUFFLED, READINGS } reading;
 
+static const char *const floors[] = {"", "random", "shuffled"};
+
+/* A reader's metric, without the measure. */
+static const char *full_name(const il_audit_work *w, const fresh_task *t, reading which)
+{
+    return which == FRESH ? t->spec.name
+                          : il_arena_printf(w->out->arena, "floor.%s.%s", floors[which],
+                                            il__audit_readers[t->kind].name);
+}
+
 static il_status put_fresh(il_audit_work *w, const fresh_task *t, reading which,
                            il_error *err)
 {
-    static const char *const floors[] = {"", "random", "shuffled"};
-    const char *kind = kinds[t->kind].name;
+    const char *kind = il__audit_readers[t->kind].name;
     json_t *floor;
 
     if (which == FRESH) {
@@ -419,7 +403,7 @@ static il_status make_tasks(il_audit_work *w, zoo *z, const il_detector *like,
     size_t count = r == FRESH ? z->at.count : 1;
 
     for (size_t p = 0; p < count; p++) {
-        for (int k = 0; k < READERS; k++) {
+        for (int k = 0; k < IL_AUDIT_READERS; k++) {
             if (wanted(w, k)) {
                 z->of[z->count] = r;
                 IL_TRY(make_task(&z->tasks[z->count++], w, like, &z->at.items[p], k,
@@ -434,12 +418,11 @@ static il_status fit_all(il_audit_work *w, zoo *z, il_error *err)
 {
     il_pool_run(w->in->pool, z->count, fresh_fit, z->tasks);
     for (int i = 0; i < z->count; i++) {
-        const il_error *e = &z->tasks[i].err;
+        const fresh_task *t = &z->tasks[i];
 
-        if (e->code != IL_OK) {
-            return il_error_set(err, e->code, e->where, "%s", e->message);
-        }
-        IL_TRY(put_fresh(w, &z->tasks[i], z->of[i], err));
+        IL_TRY(t->err.code == IL_OK ? put_fresh(w, t, z->of[i], err)
+                                    : il__audit_unread(w, full_name(w, t, z->of[i]),
+                                                       t->detector, &t->err, err));
     }
     return IL_OK;
 }
@@ -475,7 +458,7 @@ il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char 
     }
     status = find_places(w, like, &z.at, err);
     if (status == IL_OK) {
-        size_t room = READERS * (z.at.count + READINGS);
+        size_t room = IL_AUDIT_READERS * (z.at.count + READINGS);
 
         z.tasks = calloc(room, sizeof *z.tasks);
         z.of = calloc(room, sizeof *z.of);

@@ -6,18 +6,6 @@
 #include "audit/played_private.h"
 #include "detect/linear.h"
 
-typedef struct reader_kind {
-    const char *name;
-    const char *component;
-    enum il_context context;
-} reader_kind;
-
-static const reader_kind kinds[] = {
-    {"linear", "linear_probe", IL_CONTEXT_SELF},
-    {"mlp", "mlp_probe", IL_CONTEXT_SELF},
-    {"attention", "attention_probe", IL_CONTEXT_PAST},
-};
-
 /* Rows [first, first+count) of harvested rows; leans on them. */
 typedef struct part {
     il_acts acts;
@@ -59,7 +47,7 @@ static int64_t middle(const il_acts *acts)
 
 /* A reader of the audit's own where d reads; a linear one is fitted the way d is. */
 static il_status make_reader(il_detector **out, const il_audit_work *w,
-                             const il_detector *d, const reader_kind *kind,
+                             const il_detector *d, const il_audit_reader *kind,
                              il_error *err)
 {
     il_problems problems = {.arena = il_arena_create(4096)};
@@ -85,7 +73,8 @@ static il_status make_reader(il_detector **out, const il_audit_work *w,
     spec->context = kind->context;
     spec->fit.label = d->spec->fit.label;
     spec->place = d->spec->place;
-    if (kind == &kinds[0] && method != NULL && strcmp(method, "irls") == 0) {
+    if (kind == &il__audit_readers[0] && method != NULL &&
+        strcmp(method, "irls") == 0) {
         spec->fit = d->spec->fit;
     }
     status = il_detector_create(out, &in, &problems, err);
@@ -137,12 +126,13 @@ static il_status put_gaps(il_audit_work *w, const il_played *set, const il_detec
 }
 
 static il_status read_one(il_audit_work *w, const il_played *set, const il_detector *d,
-                          const il_verdicts *v, const reader_kind *kind, bool first,
+                          const il_verdicts *v, const il_audit_reader *kind, bool first,
                           il_error *err)
 {
     il_fit fit = {.blas = w->in->blas, .start = IL_FIT_FRESH, .seed = w->in->seed};
     il_verdicts other = {NULL, NULL, {0}};
     il_detector *reader = NULL;
+    il_error why = {.code = IL_OK};
     part halves[2];
     il_measured m;
     int64_t half;
@@ -165,7 +155,12 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
     if (!halves[0].both || !halves[1].both) {
         goto out; /* a policy under which nothing or everything is positive */
     }
-    status = il_detector_fit(reader, &halves[0].acts, &fit, err);
+    if (il_detector_fit(reader, &halves[0].acts, &fit, &why) != IL_OK) {
+        status = il__audit_unread(
+            w, il_arena_printf(w->out->arena, "%s.%s", reader->spec->name, set->name),
+            reader, &why, err);
+        goto out;
+    }
     if (status == IL_OK) {
         status = measure_part(w, reader, &halves[1], &m, err);
     }
@@ -177,7 +172,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
         status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
                                         IL_MEASURE_TPR_AT_1, err);
     }
-    if (status == IL_OK && kind == &kinds[0] && acts == v->acts) {
+    if (status == IL_OK && kind == &il__audit_readers[0] && acts == v->acts) {
         status = put_gaps(w, set, d, reader, &halves[1], &m, err);
     }
 out:
@@ -192,10 +187,11 @@ il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_dete
     const il_names_spec *wanted = &w->in->spec->fresh;
 
     for (size_t i = 0; i < wanted->count; i++) {
-        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (int k = 0; k < IL_AUDIT_READERS; k++) {
             /* Beside further detectors a linear reader is enough: for their gaps. */
-            if (strcmp(wanted->items[i], kinds[k].name) == 0 && (first || k == 0)) {
-                IL_TRY(read_one(w, set, d, v, &kinds[k], first, err));
+            if (strcmp(wanted->items[i], il__audit_readers[k].name) == 0 &&
+                (first || k == 0)) {
+                IL_TRY(read_one(w, set, d, v, &il__audit_readers[k], first, err));
             }
         }
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/closed.h"
 #include "detect/harvest.h"
 #include "detect/linear.h"
 #include "detect/rezero.h"
@@ -128,8 +129,9 @@ static il_status make(il_detector *d, const il_detector_input *in,
                        "method 'irls' is for detectors that are linear, and %s does "
                        "not say that it is",
                        d->instance->offer->id);
-        return il_problems_status(problems, err);
     }
+    il_detector_closed_check(d, problems);
+    IL_TRY(il_problems_status(problems, err));
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->fit.given ? in->spec->fit.label : NULL;
     d->fields.input =
@@ -164,8 +166,8 @@ il_status il_detector_create(il_detector **out, const il_detector_input *in,
 
 bool il_detector_ready(const il_detector *d)
 {
-    return d->fitted ||
-           (!d->spec->fit.given && il_instance_detector(d->instance)->recipe == NULL);
+    return d->fitted || (!d->spec->fit.given && !il_detector_closed(d) &&
+                         il_instance_detector(d->instance)->recipe == NULL);
 }
 
 bool il_detector_reads_rows(const il_detector *d)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/closed.h"
 #include "detect/linear.h"
 #include "detect/metrics.h"
 #include "detect/logits_private.h"
@@ -360,50 +361,92 @@ static il_status remember_more(il_detector *d, const il_acts *acts, il_error *er
     return IL_OK;
 }
 
+/* The method's name: the pipeline's, else the component's own. */
+static const char *method_of(const il_detector *d)
+{
+    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
+
+    if (d->spec->fit.method != NULL) {
+        return d->spec->fit.method;
+    }
+    return il_detector_closed(d) ? IL_CLOSED_FORM
+           : recipe != NULL      ? recipe->method
+                                 : "";
+}
+
+/* Whether the detector can be fitted that way. */
+static il_status check_method(const il_detector *d, const char *method, il_error *err)
+{
+    const char *name = d->spec->name;
+    const char *id = d->instance->offer->id;
+
+    if (strcmp(method, "irls") == 0) {
+        return il_detector_linear(d)
+                   ? IL_OK
+                   : il_error_set(err, IL_ERR_INPUT, name,
+                                  "fit method 'irls' is for detectors that are linear, "
+                                  "and %s does not say so",
+                                  id);
+    }
+    if (strcmp(method, IL_CLOSED_FORM) == 0) {
+        return il_detector_closed(d)
+                   ? IL_OK
+                   : il_error_set(err, IL_ERR_INPUT, name,
+                                  "fit method '" IL_CLOSED_FORM "' is for detectors "
+                                  "that solve for their own fit, and %s does not",
+                                  id);
+    }
+    if (il_instance_detector(d->instance)->recipe == NULL) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, name,
+                            "this detector is not fitted by gradient");
+    }
+    return strcmp(method, "adam") == 0 || strcmp(method, "adamw") == 0
+               ? IL_OK
+               : il_error_set(err, IL_ERR_UNSUPPORTED, name,
+                              "fit method '%s' is not offered, expected adam, adamw, "
+                              "irls or " IL_CLOSED_FORM,
+                              method);
+}
+
+static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
+                        const il_fit *fit, il_error *err)
+{
+    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
+    const il_fit_spec *spec = &d->spec->fit;
+
+    if (strcmp(method, IL_CLOSED_FORM) == 0) {
+        return il_detector_fit_closed(d, acts, err);
+    }
+    if (strcmp(method, "irls") == 0) {
+        double l2 = spec->given && spec->l2 >= 0 ? spec->l2
+                    : recipe != NULL             ? recipe->l2
+                                                 : 0.0;
+
+        return il_detector_solve(d, acts, l2, fit->steps > 0 ? fit->steps : spec->steps,
+                                 err);
+    }
+    return fit_adam(d, acts, fit, strcmp(method, "adamw") == 0, err);
+}
+
 il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
                           il_error *err)
 {
     const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
-    const il_fit_spec *spec = &d->spec->fit;
-    const char *method = spec->method != NULL ? spec->method
-                         : recipe != NULL     ? recipe->method
-                                              : "";
-    bool decoupled = strcmp(method, "adamw") == 0;
-    bool exact = strcmp(method, "irls") == 0;
+    const char *method = method_of(d);
+    bool descends = strncmp(method, "adam", 4) == 0;
     before b = {.scaling = NULL};
     il_status status;
 
-    if (recipe == NULL && !(exact && il_detector_linear(d))) {
-        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
-                            "this detector is not fitted by gradient");
-    }
-    if (exact && !il_detector_linear(d)) {
-        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "fit method 'irls' is for detectors that are linear, and "
-                            "%s does not say so",
-                            d->instance->offer->id);
-    }
-    if (!exact && !decoupled && strcmp(method, "adam") != 0) {
-        return il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
-                            "fit method '%s' is not offered, expected adam, adamw or "
-                            "irls",
-                            method);
-    }
+    IL_TRY(check_method(d, method, err));
     IL_TRY(check_rows(d, acts, err));
     status = before_keep(&b, d, err);
     if (status == IL_OK) {
         status = fit->start == IL_FIT_FRESH
-                     ? start_fresh(d, acts, fit, !exact && recipe->standardize, err)
+                     ? start_fresh(d, acts, fit, descends && recipe->standardize, err)
                      : remember_more(d, acts, err);
     }
     if (status == IL_OK) {
-        double l2 = spec->given && spec->l2 >= 0 ? spec->l2
-                    : recipe != NULL             ? recipe->l2
-                                                 : 0.0;
-        int64_t most = fit->steps > 0 ? fit->steps : spec->steps;
-
-        status = exact ? il_detector_solve(d, acts, l2, most, err)
-                       : fit_adam(d, acts, fit, decoupled, err);
+        status = fit_by(d, method, acts, fit, err);
     }
     before_close(&b, d, status != IL_OK);
     if (status == IL_OK) {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "detect/irls.h"
+#include "detect/logits_private.h"
 #include "interloop/abi.h"
 
 bool il_detector_linear(const il_detector *d)
@@ -92,40 +93,6 @@ double il_detector_cosine(const il_detector *a, const il_detector *b)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : NAN;
 }
 
-/* The scored rows, all sites side by side. */
-static float *gather(const il_detector *d, const il_acts *acts, int64_t width,
-                     il_error *err)
-{
-    float *x = malloc(((size_t)(acts->rows.count * width) + 1) * sizeof *x);
-    int64_t first = 0;
-
-    if (x == NULL) {
-        (void)il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
-        return NULL;
-    }
-    for (size_t i = 0; i < d->site_count; i++) {
-        int64_t at = il_acts_site(acts, d->sites[i]);
-        int64_t own = d->widths[i];
-
-        if (at < 0) {
-            free(x);
-            (void)il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
-                               "the harvest lacks a site of this detector");
-            return NULL;
-        }
-        for (int64_t r = 0; r < acts->rows.count; r++) {
-            const float *from =
-                acts->data[at] + (acts->gathered ? r : acts->rows.rows[r]) * own;
-
-            for (int64_t c = 0; c < own; c++) {
-                x[r * width + first + c] = from[c];
-            }
-        }
-        first += own;
-    }
-    return x;
-}
-
 il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
                             int64_t iterations, il_error *err)
 {
@@ -142,7 +109,7 @@ il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
     il_status status;
 
     IL_TRY(find(d, &weight, &bias, err));
-    x = gather(d, acts, width, err);
+    x = il__detector_gather(d, acts, err);
     w = calloc((size_t)width + 1, sizeof *w);
     if (x == NULL || w == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");

@@ -12,6 +12,40 @@ const float *il__detector_acts(const il_detector *d, const il_acts *acts, size_t
     return at >= 0 ? acts->data[at] : NULL;
 }
 
+float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *err)
+{
+    int64_t width = 0;
+    int64_t first = 0;
+    float *x;
+
+    for (size_t i = 0; i < d->site_count; i++) {
+        width += d->widths[i];
+    }
+    x = malloc(((size_t)(acts->rows.count * width) + 1) * sizeof *x);
+    if (x == NULL) {
+        (void)il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+        return NULL;
+    }
+    for (size_t i = 0; i < d->site_count; i++) {
+        const float *data = il__detector_acts(d, acts, i);
+        int64_t own = d->widths[i];
+
+        if (data == NULL) {
+            free(x);
+            (void)il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
+                               "the harvest lacks a site of this detector");
+            return NULL;
+        }
+        for (int64_t r = 0; r < acts->rows.count; r++) {
+            memcpy(x + r * width + first,
+                   data + (acts->gathered ? r : acts->rows.rows[r]) * own,
+                   (size_t)own * sizeof *x);
+        }
+        first += own;
+    }
+    return x;
+}
+
 il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,
                                int64_t first_bit, il_tensor **logits, il_error *err)
 {

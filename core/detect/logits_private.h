@@ -6,6 +6,9 @@
 
 /* The kept activations of its i-th site, or NULL. */
 const float *il__detector_acts(const il_detector *d, const il_acts *acts, size_t i);
+/* The scored rows, unscaled, all sites side by side: (N,W). The caller frees it; NULL
+ * and an error otherwise. */
+float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *err);
 /* Logits (N) of all scored rows at once, on the pass; first_bit as in
  * il_detector_score. */
 il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,

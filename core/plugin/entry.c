@@ -226,6 +226,9 @@ static il_status check_api(const scope *s, const il_component *c)
         if (t->reads != IL_READS_ROWS && t->reads != IL_READS_SEQUENCES) {
             return wrong(s, NULL, "it reads neither rows nor sequences");
         }
+        if (IL_HAS(t, fit) && t->reads != IL_READS_ROWS) {
+            return wrong(s, NULL, "`fit` is for a detector that reads rows");
+        }
         return t->recipe != NULL ? check_recipe(s, t->recipe) : IL_OK;
     default:
         return wrong(s, NULL, "its kind is none that this host knows");

@@ -45,6 +45,18 @@ typedef struct il_recipe {
                             before the detector */
 } il_recipe;
 
+/* What a fit in closed form is given, and where it puts what it finds. */
+typedef struct il_fitting {
+    size_t struct_size;
+    int64_t rows;   /* N: the scored positions of the fitting data */
+    int64_t width;  /* W: channels of all its sites, side by side in their order */
+    const float *x; /* (N,W), unscaled; finite, and not all rows the same */
+    const uint8_t *labels; /* (N), each 0 or 1; both occur */
+    /* By il_param.id, flat: the detector's own parameters. They come in with what they
+     * held, initial values or an earlier fit's, and every one is to be written. */
+    float *const *values;
+} il_fitting;
+
 typedef struct il_detector_api {
     size_t struct_size;
     il_reads reads;
@@ -64,6 +76,17 @@ typedef struct il_detector_api {
      * core may then solve its fit exactly (method `irls`) and compare its direction
      * with another's. */
     void (*linear)(const void *self, il_param *weight, il_param *bias);
+    /* [work] never twice at once for one instance; different instances at once. Fits in
+     * closed form (method `closed_form`), from rows that the host harvested and has
+     * looked through; for detectors that read rows. Set, it is how the core fits the
+     * detector unless a pipeline names another method, and activations are then never
+     * scaled for it. All of `f` is borrowed until it returns, scratch is the
+     * component's own to allocate and free, and equal rows must give equal bits.
+     * IL_ERR_NUMERIC, with a message that says what to do, where the rows do not
+     * determine the fit (a singular covariance), IL_ERR_INPUT where they are too few.
+     * A parameter that comes back as no number is an error of the fit, and after a
+     * failure the host puts the parameters back as they were. */
+    il_status (*fit)(const void *self, const il_fitting *f, il_error *err);
 } il_detector_api;
 
 #ifdef __cplusplus

@@ -182,10 +182,16 @@ static const struct {
     const char *folder;
     const char *at;
     size_t floats;
-} probes[] = {{"detectors/linear_probe", "detectors.probe", 65},
-              {"detectors/mlp_probe", "detectors.probe", 64 * 64 + 64 + 64 + 1},
-              {"detectors/attention_probe", "detectors.auditor", 2 * 64 * 2 + 1},
-              {"detectors/ideal_observer", "detectors.ideal", 0}};
+} probes[] = {
+    {"detectors/linear_probe", "detectors.probe", 65},
+    {"detectors/mlp_probe", "detectors.probe", 64 * 64 + 64 + 64 + 1},
+    {"detectors/attention_probe", "detectors.auditor", 2 * 64 * 2 + 1},
+    {"detectors/mean_difference", "detectors.probe", 65},
+    {"detectors/lda", "detectors.probe", 65},
+    {"detectors/mahalanobis", "detectors.probe", 64 + 64 * 64 + 2},
+    {"detectors/relative_mahalanobis", "detectors.probe", 2 * (64 + 64 * 64) + 2},
+    {"detectors/knn", "detectors.probe", 512 * 64 + 1 + 2},
+    {"detectors/ideal_observer", "detectors.ideal", 0}};
 
 START_TEST(the_examples_detectors_have_the_parameters_they_state)
 {

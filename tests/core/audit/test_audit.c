@@ -397,6 +397,36 @@ START_TEST(a_fresh_reader_is_a_detector_fitted_on_the_anchors)
 }
 END_TEST
 
+/* By the plugins of that name, on the toy's rows; where a site holds nothing but zeros
+ * there is no direction and no covariance, which is said and ends nothing. */
+START_TEST(fresh_readers_in_closed_form_say_where_there_is_nothing_to_fit)
+{
+    static const char *readers[] = {"mean_difference", "mahalanobis"};
+    static const char top[] = "fresh.mahalanobis@blocks.0.hook_resid_post";
+    const json_t *unread;
+    il_audit *audit = NULL;
+    char name[128];
+
+    fit_and_calibrate(&w);
+    registry_fill();
+    spec.fresh = (il_names_spec){2, readers, all_places};
+    spec.anchors = "fit";
+    whole = true;
+    ck_assert_msg(audit_of(&w, NULL, &audit) == IL_OK, "%s", w.err.message);
+    ck_assert_double_gt(il_audit_value(audit, "fresh.mean_difference.auroc"), 0.6);
+    ck_assert(isfinite(il_audit_value(audit, "fresh.mahalanobis.auroc")));
+    ck_assert(isfinite(il_audit_value(audit, "floor.random.mahalanobis.auroc")));
+    (void)snprintf(name, sizeof name, "%s.auroc", top);
+    ck_assert(isnan(il_audit_value(audit, name)));
+    unread = json_object_get(audit->json, "unread");
+    ck_assert_uint_eq(json_object_size(unread), 2);
+    ck_assert_ptr_nonnull(json_string_value(json_object_get(unread, top)));
+    ck_assert_ptr_nonnull(
+        strstr(json_string_value(json_object_get(unread, top)), "constant"));
+    il_audit_destroy(audit);
+}
+END_TEST
+
 START_TEST(a_random_models_floor_is_the_same_under_any_weights)
 {
     float *table = w.model.store->values + w.model.store->items[0].offset;
@@ -492,7 +522,7 @@ END_TEST
 START_TEST(what_an_audit_names_is_checked_before_it_runs)
 {
     static const char *wrong[] = {"tset"};
-    static const char *reader[] = {"mahalanobis"};
+    static const char *reader[] = {"tarot"};
     static const char *site[] = {"embd"};
     il_problems problems = {.arena = il_arena_create(4096)};
     il_text said = {0};
@@ -509,7 +539,7 @@ START_TEST(what_an_audit_names_is_checked_before_it_runs)
     ck_assert_ptr_nonnull(strstr(said.data, "no split 'tset', did you mean 'test'"));
     ck_assert_ptr_nonnull(strstr(said.data, "no split 'fti', did you mean 'fit'"));
     ck_assert_ptr_nonnull(strstr(said.data, "no site 'embd', did you mean 'embed'"));
-    ck_assert_ptr_nonnull(strstr(said.data, "'mahalanobis' is not offered"));
+    ck_assert_ptr_nonnull(strstr(said.data, "'tarot' is not offered"));
     il_text_free(&said);
     il_arena_destroy(problems.arena);
 }
@@ -645,6 +675,7 @@ int main(void)
     tcase_add_test(tc, a_zero_that_has_moved_is_that_of_now_alone);
     tcase_add_test(tc, a_detector_that_was_refitted_is_compared_with_what_it_was_then);
     tcase_add_test(tc, a_fresh_reader_is_a_detector_fitted_on_the_anchors);
+    tcase_add_test(tc, fresh_readers_in_closed_form_say_where_there_is_nothing_to_fit);
     tcase_add_test(tc, a_random_models_floor_is_the_same_under_any_weights);
     tcase_add_test(tc, labels_dealt_anew_teach_a_reader_nothing);
     tcase_add_test(tc, a_whole_audit_reads_at_the_last_residual_stream_too);

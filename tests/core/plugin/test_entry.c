@@ -66,6 +66,14 @@ static int32_t act(const void *self, int32_t policy, void *state, il_rng *rng)
     return 0;
 }
 
+static il_status fit(const void *self, const il_fitting *f, il_error *err)
+{
+    (void)self;
+    (void)f;
+    (void)err;
+    return IL_OK;
+}
+
 static void forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     (void)self;
@@ -188,6 +196,8 @@ START_TEST(components_that_cannot_be_used_are_refused)
     REFUSED(model.struct_size = 8, "needs `create` and `forward`");
     REFUSED(detector.score = NULL, "needs `create` and `score`");
     REFUSED(detector.reads = (il_reads)5, "neither rows nor sequences");
+    REFUSED((detector.reads = IL_READS_SEQUENCES, detector.fit = fit),
+            "`fit` is for a detector that reads rows");
     REFUSED(recipe.method = "sgd", "recipe's method");
     REFUSED(recipe.method = NULL, "recipe's method");
     REFUSED(recipe.steps = 0, "numbers that cannot be");
