@@ -13,7 +13,7 @@
 
 /* Rows that are answered together: few enough that what they carry stays near the
  * processor, many enough for products. Part of what a row's last bits depend on. */
-enum { CHUNK = 64 };
+enum { CHUNK = 48 };
 
 typedef struct writing {
     const il_rollout *r;
