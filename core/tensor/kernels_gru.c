@@ -31,21 +31,25 @@ void il_k_gru_forward(float *h, float *gates, float *nh, const float *hidden,
         const float *u = hidden + i * 3 * w;
         const float *was = before + i * w;
 
+        /* Two loops, for each is a chain of sums in which one waits for the other: of
+         * short chains more are under way at once. */
         IL_VECTOR
         for (int64_t j = 0; j < w; j++) {
             float r_shut = shut(r[j] + u[j] + bias[j]);
             float z_shut = shut(z[j] + u[w + j] + bias[w + j]);
             float both = 1.0f / (r_shut * z_shut);
-            float reset = z_shut * both;
-            float update = r_shut * both;
-            float product = u[2 * w + j] + c[j];
-            float candidate = float_tanh(n[j] + bias[2 * w + j] + reset * product);
 
-            r[j] = reset;
-            z[j] = update;
+            r[j] = z_shut * both;
+            z[j] = r_shut * both;
+        }
+        IL_VECTOR
+        for (int64_t j = 0; j < w; j++) {
+            float product = u[2 * w + j] + c[j];
+            float candidate = float_tanh(n[j] + bias[2 * w + j] + r[j] * product);
+
             kept[j] = product;
             n[j] = candidate;
-            out[j] = candidate + update * (was[j] - candidate);
+            out[j] = candidate + z[j] * (was[j] - candidate);
         }
     }
 }
