@@ -1,4 +1,5 @@
 /* The trainer: see trainer.h. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "loop/trainer_private.h"
@@ -8,6 +9,8 @@ typedef struct il_step_job {
     bool watch;
     bool prologue;
     il_error errors[IL_LANES_MAX]; /* by lane: the first lane's is reported */
+    int owner[IL_LANES_MAX];       /* who fetched the lane */
+    _Atomic bool claimed[IL_LANES_MAX];
 } il_step_job;
 
 /* ---- making one ----------------------------------------------------------------- */
@@ -278,6 +281,7 @@ static void fetch_task(void *user, int lane, int worker)
                         .values = t->bound[IL_PASS_FIRST],
                         .watch = job->watch};
 
+    job->owner[lane] = worker;
     il_arena_reset(t->workers[worker].scratch);
     for (size_t i = t->lane_first[lane]; i < t->lane_first[lane + 1]; i++) {
         if (il__trainer_fetch(t, i, &t->workers[worker], err) != IL_OK ||
@@ -324,14 +328,29 @@ static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_s
     }
 }
 
-/* The last lane first: of tapes that were kept the last ones may still be in the cache,
- * and sums do not depend on the order in which lanes are done. */
+/* A lane for a worker: of those that nobody has, one that it fetched, and the last of
+ * these first. What it kept of that lane may still be in its cache, and sums do not
+ * depend on who does which lane when. As many calls as lanes, so there is one. */
+static int claim_lane(il_step_job *job, int worker)
+{
+    for (int any = 0; any < 2; any++) {
+        for (int lane = job->t->lane_count - 1; lane >= 0; lane--) {
+            if ((any || job->owner[lane] == worker) &&
+                !atomic_exchange(&job->claimed[lane], true)) {
+                return lane;
+            }
+        }
+    }
+    return 0;
+}
+
 static void lane_task(void *user, int task, int worker)
 {
     il_step_job *job = user;
     il_trainer *t = job->t;
-    int lane = t->lane_count - 1 - task;
+    int lane = claim_lane(job, worker);
 
+    (void)task;
     if (job->prologue) {
         run_lane(job, lane, worker,
                  t->terms->shadow >= 0 ? IL_PASS_SECOND : IL_PASS_FIRST, NULL);
@@ -348,6 +367,14 @@ static void lane_task(void *user, int task, int worker)
         run_lane(job, lane, worker, k, sum);
         il_lanes_give(&t->lanes[k], lane, sum);
     }
+}
+
+static void run_lanes(il_step_job *job)
+{
+    for (int lane = 0; lane < job->t->lane_count; lane++) {
+        atomic_store(&job->claimed[lane], false);
+    }
+    il_pool_run(job->t->world->host.pool, job->t->lane_count, lane_task, job);
 }
 
 static il_status first_error(const il_step_job *job, il_error *err)
@@ -394,7 +421,7 @@ static il_status run_prologue(il_trainer *t, il_step_job *job, il_error *err)
         return IL_OK;
     }
     job->prologue = true;
-    il_pool_run(t->world->host.pool, t->lane_count, lane_task, job);
+    run_lanes(job);
     job->prologue = false;
     IL_TRY(first_error(job, err));
     for (size_t i = 0; i < t->terms->count; i++) {
@@ -414,7 +441,7 @@ static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
         status = run_prologue(t, job, err);
     }
     if (status == IL_OK) {
-        il_pool_run(t->world->host.pool, t->lane_count, lane_task, job);
+        run_lanes(job);
         status = first_error(job, err);
     }
     if (status == IL_OK) {
