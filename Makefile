@@ -52,6 +52,7 @@ list = $(sort $(shell find $(1) -name $(2) 2>/dev/null))
 
 core_c   := $(call list,core,'*.c')
 tools_c  := $(wildcard tools/*.c)
+templates := $(sort $(wildcard tools/templates/*/*.in))
 test_c   := $(call list,tests,'test_*.c')
 bench_c  := $(wildcard tools/bench/*.c)
 plugin_d := $(patsubst %/,%,$(sort $(dir $(wildcard plugins/*/*/*.c))))
@@ -114,7 +115,18 @@ $(lib): $(call object,$(core_c)) $B/sources
 	@rm -f $@
 	$Q$(AR) rcs $@ $(filter %.o,$^)
 
-$B/interloop: $(call object,$(tools_c)) $(lib)
+# What `interloop plugin new` writes is in the command itself.
+$B/templates.c: tools/embed.sh $(templates)
+	$(call say,EMBED,$@)
+	@mkdir -p $(@D)
+	@sh $^ >$@
+
+$B/obj/templates.o: $B/templates.c $B/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$Q$(compile) -Itools -c -o $@ $<
+
+$B/interloop: $(call object,$(tools_c)) $B/obj/templates.o $(lib)
 	$(call say,LINK,$@)
 	$Q$(CC) $(sanitize) $(LDFLAGS) -o $@ $(filter %.o,$^) $(lib) $(libs)
 
@@ -206,5 +218,5 @@ lint:
 
 .PHONY: all test bless demo bands interop bench install clean format lint FORCE
 
--include $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
+-include $B/obj/templates.d $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
     $(wildcard plugins/*/*/*.c)))

@@ -17,7 +17,7 @@ static const verb verbs[] = {
      "checks bit for bit that a detector's score stays out"},
     {"config", il_verb_config, "checks and prints pipelines without running them"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
-    {"plugin", il_verb_plugin, "lists, inspects and stamps plugins"},
+    {"plugin", il_verb_plugin, "makes, checks, lists and inspects plugins"},
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},
     {"report", il_verb_report, "prints the table of a run and writes its page"},
     {"version", il_verb_version, "prints what this program is"},

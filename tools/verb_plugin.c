@@ -1,10 +1,10 @@
-/* interloop plugin: what plugins there are, what a file says of itself, and writing
- * that into it. */
+/* interloop plugin: what plugins there are, and writing into a file what it says of
+ * itself. What else it does has files of its own, plugin_*.c. */
 #define _GNU_SOURCE /* environ */
 #include "verbs.h"
+#include "plugin.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -20,30 +20,42 @@
 
 static const char usage[] =
     "usage: interloop plugin list [--plugin-path FOLDER]...\n"
-    "       interloop plugin inspect FILE.so [--json]\n"
+    "       interloop plugin new KIND NAME [--folder FOLDER]\n"
+    "       interloop plugin inspect FILE.so [--json] [--load]\n"
+    "       interloop plugin check FILE.so [--json] [--seed N] [--only GROUP]\n"
+    "                              [--seconds N] [--set NAME=VALUE]...\n"
     "       interloop plugin stamp FILE.so\n"
     "\n"
     "  list      every plugin file that is found: what it offers, or why it is refused\n"
+    "  new       a folder with a plugin that works as it stands: KIND is model, dataset,\n"
+    "            environment or detector, NAME is SPACE.NAME, or NAME in your_lab\n"
     "  inspect   the manifest of a file, without loading or running anything of it\n"
+    "  check     whether a file is well behaved: each test in a process of its own\n"
     "  stamp     writes the manifest of a freshly linked file into it, by objcopy (the\n"
     "            variable OBJCOPY may name another one)\n"
     "\n"
     "  --plugin-path FOLDER   looks there first; may be given more than once\n"
-    "  --json                 the manifest as it stands in the file\n"
+    "  --folder FOLDER        where new writes; no file that is there is touched\n"
+    "  --json                 the manifest, or the results, as JSON\n"
+    "  --load                 also what loading adds, asked of another process\n"
+    "  --seed N               of all that is drawn in a check; 1\n"
+    "  --only GROUP           elf, load, entry, parameters, life, shapes, numerics, state,\n"
+    "                         dataset or environment\n"
+    "  --seconds N            how long one test may take; 20\n"
+    "  --set NAME=VALUE       a parameter of the components that have one of that name\n"
     "\n"
     "Besides the command line's, folders are taken from INTERLOOP_PLUGIN_PATH, then the\n"
     "user's data folder (~/.local/share/interloop/plugins), then the installed one.\n"
     "\n"
     "Exit codes: 0 well, 1 failed, 2 wrong input.\n";
 
-static int wrong(const char *what, const char *detail)
+int il_plugin_wrong(const char *what, const char *detail)
 {
     fprintf(stderr, "interloop plugin: %s%s\n%s", what, detail, usage);
     return 2;
 }
 
-/* The exit code of an error, after saying it. */
-static int complain(const il_error *err)
+int il_plugin_complain(const il_error *err)
 {
     fprintf(stderr, "%s%serror: %s\n", err->where, err->where[0] != '\0' ? ": " : "",
             err->message);
@@ -117,7 +129,7 @@ static int list(int argc, char **argv)
         }
         if (folder == NULL) {
             il_registry_destroy(r);
-            return wrong("cannot use ", argv[i]);
+            return il_plugin_wrong("cannot use ", argv[i]);
         }
         status = add_given(r, folder, &err);
     }
@@ -127,224 +139,13 @@ static int list(int argc, char **argv)
     if (status == IL_OK) {
         print_files(r);
     } else {
-        code = complain(&err);
+        code = il_plugin_complain(&err);
     }
     il_registry_destroy(r);
     return code;
 }
 
-/* --- inspect --------------------------------------------------------------------- */
-
-/* Text that a stranger may have written goes to a terminal only without control
- * bytes. */
-static const char *printable(const char *text)
-{
-    for (const char *p = text; p != NULL && *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            return "(not printable)";
-        }
-    }
-    return text != NULL ? text : "";
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    return printable(json_string_value(json_object_get(o, key)));
-}
-
-/* The text of a bound as in "1"; nothing when there is none. */
-static const char *bound(const json_t *o, const char *key, char out[32])
-{
-    const json_t *value = json_object_get(o, key);
-
-    out[0] = '\0';
-    if (json_is_number(value) && strcmp(text_of(o, "type"), "int") == 0) {
-        (void)snprintf(out, 32, "%.0f", json_number_value(value));
-    } else if (json_is_number(value)) {
-        il_format_real(json_number_value(value), out);
-    }
-    return out;
-}
-
-static void print_param(const json_t *p)
-{
-    const json_t *initial = json_object_get(p, "default");
-    const json_t *choices = json_object_get(p, "choices");
-    char low[32];
-    char high[32];
-
-    printf("    %-20s %-6s %s%s", text_of(p, "name"), text_of(p, "type"),
-           json_is_string(initial) ? "default " : "required",
-           json_is_string(initial) ? text_of(p, "default") : "");
-    if (text_of(p, "unit")[0] != '\0') {
-        printf(" %s", text_of(p, "unit"));
-    }
-    if (bound(p, "min", low)[0] != '\0' || bound(p, "max", high)[0] != '\0') {
-        (void)bound(p, "max", high);
-        printf(", from %s to %s", low[0] ? low : "anything",
-               high[0] ? high : "anything");
-    }
-    for (size_t i = 0; i < json_array_size(choices); i++) {
-        printf("%s%s", i == 0 ? ", one of " : " | ",
-               printable(json_string_value(json_array_get(choices, i))));
-    }
-    printf("\n      %s\n", text_of(p, "help"));
-}
-
-static void print_manifest(const char *path, const il_image *image, const json_t *m)
-{
-    const json_t *components = json_object_get(m, "components");
-
-    printf("%s\n  namespace %s, version %s, licence %s\n  by %s\n  %s\n"
-           "  ABI %u.%u, needs a host of %u.%u or newer\n  SHA-256 %s\n",
-           path, text_of(m, "space"), text_of(m, "version"), text_of(m, "licence"),
-           text_of(m, "author"), text_of(m, "summary"), image->prefix.abi_major,
-           image->prefix.abi_minor, image->prefix.abi_major,
-           image->prefix.host_minor_min, image->sha256);
-    for (size_t i = 0; i < json_array_size(components); i++) {
-        const json_t *c = json_array_get(components, i);
-        const json_t *params = json_object_get(c, "params");
-
-        printf("\n  %s %s.%s: %s\n", text_of(c, "kind"), text_of(m, "space"),
-               text_of(c, "name"), text_of(c, "summary"));
-        for (size_t k = 0; k < json_array_size(params); k++) {
-            print_param(json_array_get(params, k));
-        }
-    }
-}
-
-static int inspect(int argc, char **argv)
-{
-    const char *path = NULL;
-    bool as_json = false;
-    il_error err = {0};
-    il_image image;
-    json_t *m;
-
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            as_json = true;
-        } else if (argv[i][0] != '-' && path == NULL) {
-            path = argv[i];
-        } else {
-            return wrong("cannot use ", argv[i]);
-        }
-    }
-    if (path == NULL) {
-        return wrong("expected a file", "");
-    }
-    if (il_image_read(&image, path, true, &err) != IL_OK) {
-        il_image_free(&image);
-        return complain(&err);
-    }
-    if (as_json) {
-        puts(image.manifest.text);
-    } else {
-        m = json_loads(image.manifest.text, 0, NULL);
-        print_manifest(path, &image, m);
-        json_decref(m);
-    }
-    il_image_free(&image);
-    return 0;
-}
-
 /* --- stamp ----------------------------------------------------------------------- */
-
-enum { STAMP_SECONDS = 60, ANSWER_MAX = IL_MANIFEST_MAX };
-
-/* In the child: loads the plugin, writes its manifest, or the error as "!...", and
- * ends. */
-static void describe_self(const char *path, int to)
-{
-    const il_plugin *entry = NULL;
-    il_error err = {0};
-    il_text answer = {0};
-    char *manifest = NULL;
-    il_image image;
-    size_t done = 0;
-
-    (void)alarm(STAMP_SECONDS);
-    if (il_image_read(&image, path, false, &err) == IL_OK &&
-        il_image_load(&image, path, &entry, &err) == IL_OK &&
-        il_manifest_write(entry, path, &manifest, &err) == IL_OK) {
-        il_text_add(&answer, manifest);
-    } else {
-        il_text_addf(&answer, "!%s", err.message);
-    }
-    while (!answer.failed && done < answer.size) {
-        ssize_t put = write(to, answer.data + done, answer.size - done);
-
-        if (put <= 0) {
-            break;
-        }
-        done += (size_t)put;
-    }
-    free(manifest);
-    il_image_free(&image);
-    il_text_free(&answer);
-    _exit(0);
-}
-
-/* Everything that can be read from `fd`. */
-static void drain(int fd, il_text *out)
-{
-    char piece[4096];
-    ssize_t got;
-
-    while ((got = read(fd, piece, sizeof piece)) != 0) {
-        if (got > 0 && out->size < ANSWER_MAX) {
-            il_text_add_bytes(out, piece, (size_t)got);
-        } else if (got < 0 && errno != EINTR) {
-            break;
-        }
-    }
-}
-
-/* The manifest of a plugin, malloc'ed. It runs the plugin's constructors, so another
- * process does that. */
-static il_status ask(const char *path, char **manifest, il_error *err)
-{
-    il_text answer = {0};
-    int ends[2];
-    int how = 0;
-    pid_t child;
-
-    if (pipe(ends) != 0) {
-        return il_error_set(err, IL_ERR_IO, path, "cannot open a pipe: %s",
-                            strerror(errno));
-    }
-    child = fork();
-    if (child == 0) {
-        (void)close(ends[0]);
-        describe_self(path, ends[1]);
-    }
-    (void)close(ends[1]);
-    if (child < 0) {
-        (void)close(ends[0]);
-        return il_error_set(err, IL_ERR_IO, path, "cannot start a process: %s",
-                            strerror(errno));
-    }
-    drain(ends[0], &answer);
-    (void)close(ends[0]);
-    while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
-    }
-    if (WIFSIGNALED(how)) {
-        il_text_free(&answer);
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "loading it ended with signal %d (%s)", WTERMSIG(how),
-                            strsignal(WTERMSIG(how)));
-    }
-    if (answer.failed || answer.size == 0 || answer.data[0] == '!') {
-        il_status status = il_error_set(err, IL_ERR_INPUT, path, "%s",
-                                        answer.size > 1 ? answer.data + 1
-                                                        : "loading it gave no answer");
-
-        il_text_free(&answer);
-        return status;
-    }
-    *manifest = answer.data;
-    return IL_OK;
-}
 
 /* Runs a program to its end. */
 static il_status spawn(char *const *words, const char *path, il_error *err)
@@ -416,12 +217,23 @@ static il_status write_stamped(const char *path, const char *text, il_error *err
     return status;
 }
 
+static il_status write_manifest(const char *path, const il_plugin *entry, il_text *out,
+                                il_error *err)
+{
+    char *manifest = NULL;
+
+    IL_TRY(il_manifest_write(entry, path, &manifest, err));
+    il_text_add(out, manifest);
+    free(manifest);
+    return IL_OK;
+}
+
 static il_status stamp_file(const char *path, il_error *err)
 {
     char *text = NULL;
     il_error none = {0};
     il_image image;
-    il_status status = ask(path, &text, err);
+    il_status status = il_plugin_ask(path, false, write_manifest, &text, err);
 
     if (status != IL_OK) {
         return status;
@@ -443,17 +255,17 @@ static int stamp(int argc, char **argv)
     il_status status;
 
     if (argc != 2 || argv[1][0] == '-') {
-        return wrong("expected one file", "");
+        return il_plugin_wrong("expected one file", "");
     }
     path = realpath(argv[1], NULL);
     if (path == NULL) {
         (void)il_error_set(&err, IL_ERR_INPUT, argv[1], "cannot open: %s",
                            strerror(errno));
-        return complain(&err);
+        return il_plugin_complain(&err);
     }
     status = stamp_file(path, &err);
     free(path);
-    return status == IL_OK ? 0 : complain(&err);
+    return status == IL_OK ? 0 : il_plugin_complain(&err);
 }
 
 int il_verb_plugin(int argc, char **argv)
@@ -467,11 +279,18 @@ int il_verb_plugin(int argc, char **argv)
     if (strcmp(verb, "list") == 0) {
         return list(argc - 1, argv + 1);
     }
+    if (strcmp(verb, "new") == 0) {
+        return il_plugin_new(argc - 1, argv + 1);
+    }
     if (strcmp(verb, "inspect") == 0) {
-        return inspect(argc - 1, argv + 1);
+        return il_plugin_inspect(argc - 1, argv + 1);
+    }
+    if (strcmp(verb, "check") == 0) {
+        return il_plugin_check(argc - 1, argv + 1);
     }
     if (strcmp(verb, "stamp") == 0) {
         return stamp(argc - 1, argv + 1);
     }
-    return wrong("expected list, inspect or stamp, found ", verb[0] ? verb : "nothing");
+    return il_plugin_wrong("expected list, new, inspect, check or stamp, found ",
+                           verb[0] ? verb : "nothing");
 }

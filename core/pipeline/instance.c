@@ -24,6 +24,7 @@ struct il_instance_host {
     size_t counts[3];
     size_t rooms[3];
     bool creating; /* the slots are for `create` alone */
+    il_setup_fault *fault;
     il_error
         failure; /* of a slot that cannot return one, or whose error was passed over */
 };
@@ -63,9 +64,17 @@ static il_status fail(host *h, il_status code, il_error *err, const char *fmt, .
     return il_error_set(err, code, "", "%s", message);
 }
 
+/* Whether this call is the one that is to find no memory. */
+static bool starved(host *h)
+{
+    return h->fault != NULL && ++h->fault->calls == h->fault->at;
+}
+
 static void *setup_new(const il_setup *s, size_t bytes)
 {
-    void *memory = il_arena_calloc(host_of(s)->arena, bytes > 0 ? bytes : 1, 1);
+    void *memory = starved(host_of(s))
+                       ? NULL
+                       : il_arena_calloc(host_of(s)->arena, bytes > 0 ? bytes : 1, 1);
 
     if (memory == NULL) {
         (void)fail(host_of(s), IL_ERR_MEMORY, NULL, "out of memory");
@@ -211,6 +220,9 @@ static il_status setup_param(const il_setup *s, il_param *out, const char *name,
     if (out == NULL || name == NULL || name[0] == '\0') {
         return fail(h, IL_ERR_INPUT, err, "a parameter needs a handle and a name");
     }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
+    }
     if (il_store_add(store, name, h->group, ndim, shape, init, &why) != IL_OK) {
         return fail(h, why.code, err, "parameter '%s': %s", name, why.message);
     }
@@ -230,6 +242,9 @@ static il_status declare(host *h, int list, il_declared d, il_error *err)
             h, IL_ERR_INPUT, err,
             "%s '%s': expected a name and a width of at least 1, got width %lld",
             list_names[list], d.name != NULL ? d.name : "", (long long)d.width);
+    }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
     }
     for (size_t i = 0; i < h->counts[list]; i++) {
         if (strcmp(h->lists[list][i].name, d.name) == 0) {
@@ -442,6 +457,7 @@ static il_status prepare(il_instance **out, const il_instance_input *in,
     h->seed = in->seed;
     h->group = "model";
     h->site_count = in->site_count;
+    h->fault = in->fault;
     widths = il_arena_calloc(h->arena, (size_t)in->site_count + 1, sizeof *widths);
     if (i->label == NULL || widths == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
@@ -506,24 +522,17 @@ static void place_text(il_place place, char *out, size_t size)
     }
 }
 
-il_status il_instance_create(il_instance **out, const il_registry *registry,
-                             il_kind kind, const il_component_spec *spec,
-                             const il_instance_input *in, il_problems *problems,
-                             il_error *err)
+il_status il_instance_make(il_instance **out, const il_offer *offer,
+                           const il_component_spec *spec, const il_instance_input *in,
+                           il_problems *problems, il_error *err)
 {
-    const il_offer *offer = NULL;
     il_instance *i = NULL;
     il_error why = {0};
     char where[IL_ERROR_WHERE_MAX];
-    il_status status;
+    il_status status = prepare(&i, in, offer, &why);
 
     place_text(spec->use_place.line > 0 ? spec->use_place : spec->place, where,
                sizeof where);
-    status = il_registry_find(registry, kind, spec->use, spec->range, &offer, &why);
-    if (status != IL_OK) {
-        return il_error_set(err, status, where, "%s", why.message);
-    }
-    status = prepare(&i, in, offer, &why);
     if (status == IL_OK) {
         status = check_params(i, spec, problems, &why);
     }
@@ -533,21 +542,42 @@ il_status il_instance_create(il_instance **out, const il_registry *registry,
     if (status == IL_OK) {
         status = run_create(i, &why);
     }
-    if (status == IL_OK && kind == IL_KIND_ENVIRONMENT) {
+    if (status == IL_OK && offer->component->kind == IL_KIND_ENVIRONMENT) {
         status = il_environment_learn(i, i->host->arena, &why);
     }
-    if (status == IL_OK && i->store->count > 0) {
+    if (status == IL_OK && i->store->count > 0 && !in->bare) {
         status = il_store_fill(i->store, in->seed, &why);
     }
     if (status != IL_OK) {
         il_instance_destroy(i);
         return il_error_set(err, status, where, "%s '%s' %s: %s%s%s",
-                            il_kind_name(kind), offer->id, offer->file->version,
-                            why.where, why.where[0] != '\0' ? ": " : "", why.message);
+                            il_kind_name(offer->component->kind), offer->id,
+                            offer->file->version, why.where,
+                            why.where[0] != '\0' ? ": " : "", why.message);
     }
+    i->host->fault = NULL; /* the caller's, and perhaps gone by now */
     publish_lists(i);
     *out = i;
     return IL_OK;
+}
+
+il_status il_instance_create(il_instance **out, const il_registry *registry,
+                             il_kind kind, const il_component_spec *spec,
+                             const il_instance_input *in, il_problems *problems,
+                             il_error *err)
+{
+    const il_offer *offer = NULL;
+    il_error why = {0};
+    char where[IL_ERROR_WHERE_MAX];
+    il_status status =
+        il_registry_find(registry, kind, spec->use, spec->range, &offer, &why);
+
+    if (status != IL_OK) {
+        place_text(spec->use_place.line > 0 ? spec->use_place : spec->place, where,
+                   sizeof where);
+        return il_error_set(err, status, where, "%s", why.message);
+    }
+    return il_instance_make(out, offer, spec, in, problems, err);
 }
 
 void il_instance_destroy(il_instance *i)

@@ -50,6 +50,13 @@ typedef struct il_instance {
     struct il_instance_host *host;
 } il_instance;
 
+/* For trying how a component bears want of memory: the call of the setup, counted from
+ * 1, that finds none; 0 for never. `calls` counts them. */
+typedef struct il_setup_fault {
+    int64_t at;
+    int64_t calls;
+} il_setup_fault;
+
 /* What `create` needs besides the words. */
 typedef struct il_instance_input {
     const char *label;
@@ -58,6 +65,8 @@ typedef struct il_instance_input {
     const int64_t *site_widths; /* detectors: of the sites they read */
     int32_t site_count;
     il_log *log;
+    bool bare;             /* leaves parameters without memory and values */
+    il_setup_fault *fault; /* NULL for none; read and written by `create` alone */
 } il_instance_input;
 
 /* Makes an instance. Wrong params are added to `problems` (all of them) and give
@@ -66,6 +75,10 @@ il_status il_instance_create(il_instance **out, const il_registry *registry,
                              il_kind kind, const il_component_spec *spec,
                              const il_instance_input *in, il_problems *problems,
                              il_error *err);
+/* The same from a component that is at hand; `spec->use` is not looked at. */
+il_status il_instance_make(il_instance **out, const il_offer *offer,
+                           const il_component_spec *spec, const il_instance_input *in,
+                           il_problems *problems, il_error *err);
 void il_instance_destroy(il_instance *i); /* takes NULL */
 int64_t il_instance_site(const il_instance *i,
                          const char *name); /* its number, or -1 */

@@ -359,3 +359,34 @@ const char *il_elf_undefined(const il_elf *elf, size_t *cursor)
     *cursor = elf->symbol_count;
     return NULL;
 }
+
+/* The next symbol that is, or is not, defined here and seen from outside. */
+static const char *next_symbol(const il_elf *elf, size_t *cursor, bool defined)
+{
+    for (size_t i = *cursor > 0 ? *cursor : 1; i < elf->symbol_count; i++) {
+        const char *name;
+        Elf64_Sym s;
+
+        symbol_at(elf, i, &s);
+        name = string_in(elf->strings, elf->strings_size, s.st_name);
+        if ((s.st_shndx != SHN_UNDEF) != defined || name == NULL || name[0] == '\0' ||
+            ELF64_ST_BIND(s.st_info) == STB_LOCAL ||
+            ELF64_ST_TYPE(s.st_info) == STT_SECTION) {
+            continue;
+        }
+        *cursor = i + 1;
+        return name;
+    }
+    *cursor = elf->symbol_count;
+    return NULL;
+}
+
+const char *il_elf_imported(const il_elf *elf, size_t *cursor)
+{
+    return next_symbol(elf, cursor, false);
+}
+
+const char *il_elf_exported(const il_elf *elf, size_t *cursor)
+{
+    return next_symbol(elf, cursor, true);
+}

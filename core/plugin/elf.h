@@ -49,5 +49,9 @@ il_status il_elf_read(il_elf *out, const void *data, size_t size, const char *wh
  * library, as libc and libm are, when the file was linked; NULL when there is no
  * more. *cursor starts at 0. */
 const char *il_elf_undefined(const il_elf *elf, size_t *cursor);
+/* The next symbol that it takes from elsewhere, and the next that it offers; NULL when
+ * there is no more. *cursor starts at 0. */
+const char *il_elf_imported(const il_elf *elf, size_t *cursor);
+const char *il_elf_exported(const il_elf *elf, size_t *cursor);
 
 #endif

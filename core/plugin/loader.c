@@ -150,28 +150,12 @@ static bool may_miss(const char *symbol)
            host_has(symbol);
 }
 
-static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
+il_status il_image_judge_needs(const il_elf *elf, const char *path, il_error *err)
 {
     const char *symbol;
     bool sanitized = false;
     size_t cursor = 0;
 
-    if (!elf->native) {
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "built for another processor than this host's");
-    }
-    if (elf->entry_kind == IL_ELF_ENTRY_NONE) {
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "no plugin: it does not export il_plugin_entry; define it "
-                            "by IL_PLUGIN");
-    }
-    if (elf->entry_kind == IL_ELF_ENTRY_OTHER ||
-        elf->entry_size < sizeof(il_plugin_prefix)) {
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "il_plugin_entry is no data of at least %zu bytes (a "
-                            "function, perhaps): define it by IL_PLUGIN",
-                            sizeof(il_plugin_prefix));
-    }
     for (size_t i = 0; i < elf->needed_count; i++) {
         bool sanitizer = is_sanitizer(elf->needed[i]);
 
@@ -193,6 +177,28 @@ static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
                                 symbol);
         }
     }
+    return IL_OK;
+}
+
+static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
+{
+    if (!elf->native) {
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "built for another processor than this host's");
+    }
+    if (elf->entry_kind == IL_ELF_ENTRY_NONE) {
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "no plugin: it does not export il_plugin_entry; define it "
+                            "by IL_PLUGIN");
+    }
+    if (elf->entry_kind == IL_ELF_ENTRY_OTHER ||
+        elf->entry_size < sizeof(il_plugin_prefix)) {
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "il_plugin_entry is no data of at least %zu bytes (a "
+                            "function, perhaps): define it by IL_PLUGIN",
+                            sizeof(il_plugin_prefix));
+    }
+    IL_TRY(il_image_judge_needs(elf, path, err));
     if (elf->search_path || elf->text_relocations || elf->executable_stack) {
         return il_error_set(
             err, IL_ERR_INPUT, path, "%s",
@@ -291,23 +297,35 @@ static il_status open_library(const char *path, void **handle, il_error *err)
     return IL_OK;
 }
 
-il_status il_image_load(const il_image *image, const char *path,
+il_status il_image_open(const il_image *image, const char *path, void **handle,
                         const il_plugin **entry, il_error *err)
 {
     const il_plugin *found;
-    void *handle = NULL;
-    il_status status = IL_OK;
+    void *opened = NULL;
 
-    IL_TRY(open_library(path, &handle, err));
-    found = dlsym(handle, "il_plugin_entry");
+    IL_TRY(open_library(path, &opened, err));
+    found = dlsym(opened, "il_plugin_entry");
     if (found == NULL ||
         memcmp(&found->prefix, &image->prefix, sizeof image->prefix) != 0) {
-        status = il_error_set(err, IL_ERR_INPUT, path,
-                              "the loaded il_plugin_entry is not the one in the file: "
-                              "was it replaced meanwhile?");
-    } else {
-        status = il_entry_check(found, path, err);
+        (void)dlclose(opened);
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "the loaded il_plugin_entry is not the one in the file: "
+                            "was it replaced meanwhile?");
     }
+    *handle = opened;
+    *entry = found;
+    return IL_OK;
+}
+
+il_status il_image_load(const il_image *image, const char *path,
+                        const il_plugin **entry, il_error *err)
+{
+    const il_plugin *found = NULL;
+    void *handle = NULL;
+    il_status status;
+
+    IL_TRY(il_image_open(image, path, &handle, &found, err));
+    status = il_entry_check(found, path, err);
     if (status == IL_OK && image->manifest.text != NULL) {
         status = il_manifest_agrees(image->manifest.text, found, path, err);
     }

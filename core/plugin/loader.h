@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include "interloop/plugin.h"
 #include "base/hash.h"
+#include "plugin/elf.h"
 #include "plugin/manifest.h"
 
 /* A file's bytes and what they say. */
@@ -29,6 +30,12 @@ void il_image_free(il_image *image);
  * loaded. */
 il_status il_image_load(const il_image *image, const char *path,
                         const il_plugin **entry, il_error *err);
+/* Loads it and finds its entry, whatever that says. */
+il_status il_image_open(const il_image *image, const char *path, void **handle,
+                        const il_plugin **entry, il_error *err);
+/* Whether it needs nothing but libc and libm (and a sanitizer's library where the host
+ * itself was built with it). */
+il_status il_image_judge_needs(const il_elf *elf, const char *path, il_error *err);
 /* Refuses a folder that everybody may write, or that is none. */
 il_status il_folder_check(const char *folder, il_error *err);
 
