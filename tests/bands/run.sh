@@ -31,4 +31,12 @@ experiment() {
 experiment liar full
 experiment little_atlas full
 experiment far_lever off on
+# The sweep of the price has no bands; its figure is on the pages of these runs.
+case " ${EXPERIMENTS:-far_lever} " in *" far_lever "*)
+    for pipeline in lambda_off lambda_on; do
+        "${INTERLOOP:-$build/interloop}" run "$root/configs/far_lever/$pipeline.yaml" \
+            --runs "$build/bands" || failed=1
+    done
+    ;;
+esac
 [ $failed -eq 0 ]
