@@ -81,7 +81,7 @@ typedef struct il_detector_api {
      * looked through; for detectors that read rows. Set, it is how the core fits the
      * detector unless a pipeline names another method, and activations are then never
      * scaled for it. All of `f` is borrowed until it returns, scratch is the
-     * component's own to allocate and free, and equal rows must give equal bits.
+     * component's own to allocate and free; equal rows and values must give equal bits.
      * IL_ERR_NUMERIC, with a message that says what to do, where the rows do not
      * determine the fit (a singular covariance), IL_ERR_INPUT where they are too few.
      * A parameter that comes back as no number is an error of the fit, and after a

@@ -190,6 +190,7 @@ static const struct {
     {"detectors/lda", "detectors.probe", 65},
     {"detectors/mahalanobis", "detectors.probe", 64 + 64 * 64 + 2},
     {"detectors/relative_mahalanobis", "detectors.probe", 2 * (64 + 64 * 64) + 2},
+    {"detectors/polynomial_probe", "detectors.probe", 64 + 64 + 1 + 64 + 8 * 64 + 8},
     {"detectors/knn", "detectors.probe", 512 * 64 + 1 + 2},
     {"detectors/ideal_observer", "detectors.ideal", 0}};
 

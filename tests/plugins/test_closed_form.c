@@ -167,10 +167,12 @@ static const struct {
      "relative_mahalanobis.fixed",
      {"shrinkage", "fixed", "amount", "0.2", NULL}},
     {"relative_mahalanobis", "relative_mahalanobis.none", {"shrinkage", "none", NULL}},
+    {"polynomial_probe", "logistic", {"order", "1", "l2", "0.01", NULL}},
     {"knn", "knn.normalized", {"k", "4", NULL}},
     {"knn", "knn.plain", {"k", "4", "normalize", "false", NULL}},
+    {"polynomial_probe", NULL, {"order", "3", "rank", "3", NULL}},
 };
-enum { CASES = sizeof cases / sizeof cases[0] };
+enum { SLOPES = sizeof cases / sizeof cases[0], CASES = SLOPES - 1 };
 
 /* Fits on all rows or on the first few of them, and compares the scores of further
  * rows, in units of the largest. */
@@ -261,7 +263,7 @@ START_TEST(gradients_to_the_activations_are_slopes)
     parts[1] = &s.detector;
     trial_backward(&s.run, parts, 2, 1, roots, seeds);
     worst = slopes(&s, 1e-2f);
-    ck_assert_msg(worst < 5e-3, "%s: %g", cases[_i].variant, worst);
+    ck_assert_msg(worst < 5e-3, "%s, %d: %g", cases[_i].name, _i, worst);
     scene_close(&s);
 }
 END_TEST
@@ -348,6 +350,97 @@ START_TEST(one_negative_row_has_no_distances)
 }
 END_TEST
 
+/* ---- polynomials ---------------------------------------------------------------- */
+
+/* Chance that a positive further row scores above a negative one, where a row is
+ * positive when the product of its first `factors` channels is, less their means. */
+static double products_told(int factors, const char *truncate)
+{
+    const char *const params[] = {"order", "3", "truncate", truncate, NULL};
+    bool positive[FURTHER];
+    const float *logits;
+    double above = 0.0;
+    double pairs = 0.0;
+    scene s;
+
+    scene_open(&s, "polynomial_probe", params);
+    noise(s.x, ROWS * WIDTH, 30, 1.0f);
+    noise(s.acts.values[0], FURTHER * W1, 31, 1.0f);
+    noise(s.acts.values[1], FURTHER * W2, 32, 1.0f);
+    for (int i = 0; i < ROWS + FURTHER; i++) {
+        const float *x =
+            i < ROWS ? s.x + i * WIDTH : s.acts.values[0] + (i - ROWS) * W1;
+        float product = 1.0f;
+
+        for (int c = 0; c < factors; c++) {
+            product *= x[c];
+        }
+        if (i < ROWS) {
+            s.labels[i] = product > 0;
+        } else {
+            positive[i - ROWS] = product > 0;
+        }
+    }
+    ck_assert_msg(scene_fit(&s) == IL_OK, "%s", s.probe.err.message);
+    logits = il_f32(scene_score(&s));
+    for (int i = 0; i < FURTHER * FURTHER; i++) {
+        if (positive[i / FURTHER] && !positive[i % FURTHER]) {
+            above += logits[i / FURTHER] > logits[i % FURTHER];
+            pairs++;
+        }
+    }
+    scene_close(&s);
+    return above / pairs;
+}
+
+START_TEST(each_order_tells_what_the_one_below_cannot)
+{
+    double first = products_told(2, "1");
+    double second = products_told(2, "2");
+
+    ck_assert_msg(first < 0.7, "%g", first);
+    ck_assert_msg(second > 0.9, "%g", second);
+    second = products_told(3, "2");
+    ck_assert_msg(second < 0.7, "%g", second);
+    first = products_told(3, "3");
+    ck_assert_msg(first > second + 0.1, "%g after %g", first, second);
+}
+END_TEST
+
+/* An order more is fitted on top: what is below keeps its bits. */
+START_TEST(a_polynomial_cut_short_is_the_one_that_was_fitted_so_far)
+{
+    static const char *const cut[] = {"order", "3", "truncate", "2", NULL};
+    static const char *const whole[] = {"order", "2", NULL};
+    float logits[FURTHER];
+    scene s;
+
+    scene_open(&s, "polynomial_probe", cut);
+    ck_assert_int_eq(scene_fit(&s), IL_OK);
+    memcpy(logits, il_f32(scene_score(&s)), sizeof logits);
+    scene_close(&s);
+    scene_open(&s, "polynomial_probe", whole);
+    ck_assert_int_eq(scene_fit(&s), IL_OK);
+    ck_assert_mem_eq(logits, il_f32(scene_score(&s)), sizeof logits);
+    scene_close(&s);
+}
+END_TEST
+
+START_TEST(a_cut_above_the_order_is_refused)
+{
+    host h;
+
+    host_open(&h, "polynomial_probe", IL_KIND_DETECTOR);
+    h.read_widths[0] = WIDTH;
+    host_set(&h, "truncate", "3");
+    ck_assert_int_eq(
+        ((const il_detector_api *)h.component->api)->create(&h.setup, &h.self, &h.err),
+        IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(h.err.message, "order 2"));
+    free(h.memory);
+}
+END_TEST
+
 /* ---- neighbours ----------------------------------------------------------------- */
 
 static const char *const eight[] = {"k",         "3",     "anchors", "8",
@@ -416,11 +509,14 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, scores_are_scikit_learns, 0, 2 * CASES);
-    tcase_add_loop_test(tests, gradients_to_the_activations_are_slopes, 0, CASES);
+    tcase_add_loop_test(tests, gradients_to_the_activations_are_slopes, 0, SLOPES);
     tcase_add_loop_test(tests, linear_ones_name_the_weights_that_they_score_with, 0, 2);
     tcase_add_loop_test(tests, a_dead_or_repeated_channel_needs_shrinkage, 0, 6);
     tcase_add_test(tests, equal_class_means_leave_no_direction);
     tcase_add_loop_test(tests, one_negative_row_has_no_distances, 0, 3);
+    tcase_add_test(tests, each_order_tells_what_the_one_below_cannot);
+    tcase_add_test(tests, a_polynomial_cut_short_is_the_one_that_was_fitted_so_far);
+    tcase_add_test(tests, a_cut_above_the_order_is_refused);
     tcase_add_test(tests, more_negatives_than_anchors_are_thinned_evenly);
     tcase_add_test(tests, a_zero_row_cannot_be_normalized);
     tcase_add_test(tests, as_many_neighbours_as_anchors_are_refused);
