@@ -111,6 +111,7 @@ static il_status find_actions(il_micro *micro, il_error *err)
     const il_tensor *action = il_batch_find(micro->batch, "action");
     il_play *play = &micro->play;
     int64_t all = il_count(acted);
+    int64_t count = 0;
 
     if (acted == NULL || action == NULL || acted->ndim != 2) {
         return il_error_set(err, IL_ERR_INTERNAL, "assessment",
@@ -126,16 +127,18 @@ static il_status find_actions(il_micro *micro, il_error *err)
     if (play->rows == NULL || play->actions == NULL || play->first == NULL) {
         return no_memory("assessment", err);
     }
+    /* Counted apart: another worker's micro-batch is this one's neighbour in memory. */
     for (int64_t e = 0; e < play->episodes; e++) {
-        play->first[e] = play->count;
+        play->first[e] = count;
         for (int64_t i = e * play->length; i < (e + 1) * play->length; i++) {
             if (il_u8(acted)[i] != 0) {
-                play->rows[play->count] = (int32_t)i;
-                play->actions[play->count++] = il_i32(action)[i];
+                play->rows[count] = (int32_t)i;
+                play->actions[count++] = il_i32(action)[i];
             }
         }
     }
-    play->first[play->episodes] = play->count;
+    play->first[play->episodes] = count;
+    play->count = count;
     return IL_OK;
 }
 
