@@ -33,8 +33,9 @@ typedef struct il_model_api {
     /* [work] Positions [at, at+T) of every row: the batch holds these T positions alone
      * (all of a prompt, then one after the other), and the input fields that forward
      * reads; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
-     * as in forward, (B,T,W), equal to forward's up to rounding; no losses. Nothing is
-     * differentiated through it.
+     * as in forward, (B,T,W), equal to forward's up to rounding, but for outputs that
+     * il_output_wanted says nobody reads; no losses. Nothing is differentiated through
+     * it.
      *
      * Of a position in an environment of steps the action is not chosen yet, so instead
      * of "action" the batch holds "previous" (B,T) i32, the action taken before each
