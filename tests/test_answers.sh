@@ -4,21 +4,8 @@ set -u
 interloop=${INTERLOOP:?}
 pipeline=$IL_ROOT/tests/fixtures/pipelines/small_atlas.yaml
 plugins=$(realpath "$IL_BUILD")/plugins
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
 exits() { # exits CODE RUNS VERB [OPTION...]
     local code=$1 runs=$2 verb=$3
     shift 3

@@ -2,21 +2,7 @@
 # What `make install` puts in place: headers that stand alone, pkg-config files that lead to
 # them, and the rules by which a plugin is built outside the tree.
 set -u
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@" >"$folder/out" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        cat "$folder/out"
-        failed=1
-    fi
-}
+. "$IL_ROOT/tests/checks.sh"
 
 # MAKEFLAGS carries SAN, CC and the rest in from the make that runs the tests, so that this
 # installs the very build that is under test.
@@ -63,7 +49,6 @@ printf '#include <interloop/status.h>\nint exported = IL_OK;\n' >"$plugin/good.c
 printf 'int nowhere(void);\nint exported(void);\nint exported(void) { return nowhere(); }\n' \
     >"$plugin/bad.c"
 build() { env -u MAKEFLAGS -u MFLAGS make -C "$plugin" INTERLOOP="$folder/stamper" "$1"; }
-not() { ! "$@"; }
 
 check "the rules build a plugin outside the tree" build good.so
 check "the rules have it stamped under its full path" \

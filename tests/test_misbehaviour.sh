@@ -2,22 +2,8 @@
 # Environments that misbehave in the middle of a run: each is named with update, episode and
 # position, stops its own run alone, and leaves a checkpoint that the run goes on from.
 set -u
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@" >"$folder/said" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out" "$folder/said"
-        failed=1
-    fi
-}
-shows() { grep -qF -- "$1" "$folder/out"; }
 fails() { [ "$code" -eq "$1" ]; }
 
 "$CC" -std=c11 -shared -fPIC -fvisibility=hidden -I"$IL_ROOT/include" \
@@ -61,19 +47,19 @@ check "a reward that is no number ends the command with 1" fails 1
 check "is named with update, episode and position" \
     grep -Eq "seldom seed 1: walk.line: update [0-9]+, episode [0-9]+, position [0-9]+: no number was given for the reward 'cost'" \
     "$folder/out"
-check "and the other runs are done" shows "good seed 1 done"
-check "as is one whose episodes never end by themselves" shows "endless seed 1 done"
+check "and the other runs are done" says "good seed 1 done"
+check "as is one whose episodes never end by themselves" says "endless seed 1 done"
 first=$(grep -o 'update [0-9]*' "$folder/out" | head -1)
 run --variant seldom
-check "the run goes on from its last checkpoint" shows "goes on from step 50"
-check "to the same fault" shows "$first,"
+check "the run goes on from its last checkpoint" says "goes on from step 50"
+check "to the same fault" says "$first,"
 run --variant wide
-check "an observation of the wrong size is named" shows \
+check "an observation of the wrong size is named" says \
     "update 1, episode 0, position 3: the environment wrote an observation wider than the 2"
 check "and is wrong input" fails 2
 run --variant past
-check "a state written past its size is named" shows "wrote past the 16 bytes of its state"
+check "a state written past its size is named" says "wrote past the 16 bytes of its state"
 run --variant wild
-check "an action that there is none of is named" shows \
+check "an action that there is none of is named" says \
     "position 1: the policy chose action 3: expected 0 to 2"
 exit $failed

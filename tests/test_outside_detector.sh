@@ -2,21 +2,7 @@
 # A detector outside the tree, used by its id in a pipeline: the first plugin of the
 # documentation, built by its own Makefile, is fitted and judged like one of the tree's.
 set -u
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@" >"$folder/out" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
+. "$IL_ROOT/tests/checks.sh"
 
 if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
     echo "ok - skipped: no WordNet here"

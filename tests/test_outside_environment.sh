@@ -2,21 +2,7 @@
 # An environment outside the tree: the first one of the documentation, built with nothing but
 # what `make install` puts in place, is played, learned and told.
 set -u
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@" >"$folder/out" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
+. "$IL_ROOT/tests/checks.sh"
 
 prefix=$folder/prefix
 make -s -C "$IL_ROOT" install DESTDIR= PREFIX="$prefix" >"$folder/out" 2>&1
@@ -30,7 +16,6 @@ cd "$folder/mine" || exit 1
 "$prefix/bin/interloop" plugin list --plugin-path "$folder/mine" >"$folder/list" 2>&1
 check "it is listed as what it is" grep -q 'environment your_lab.corridor' "$folder/list"
 
-not() { ! "$@"; }
 interloop() {
     local verb=$1
     shift

@@ -2,26 +2,12 @@
 # A plugin outside the tree: the one of the documentation, built with nothing but what
 # `make install` puts in place, found and described by the installed command.
 set -u
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@" >"$folder/out" 2>&1; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        cat "$folder/out"
-        failed=1
-    fi
-}
-not() { ! "$@"; }
 says() { # says PART COMMAND...: the command's output has this part
     local part=$1
     shift
-    "$@" 2>&1 | tee "$folder/said" | grep -qF -- "$part" || { cat "$folder/said"; return 1; }
+    "$@" 2>&1 | tee "$folder/told" | grep -qF -- "$part" || { cat "$folder/told"; return 1; }
 }
 
 prefix=$folder/prefix

@@ -4,21 +4,8 @@ set -u
 interloop=${INTERLOOP:?}
 pipeline=$IL_ROOT/tests/fixtures/pipelines/small_lever.yaml
 plugins=$(realpath "$IL_BUILD")/plugins
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
 exits() { # exits CODE RUNS VERB [OPTION...]
     local code=$1 runs=$2 verb=$3
     shift 3
@@ -26,7 +13,6 @@ exits() { # exits CODE RUNS VERB [OPTION...]
         --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
     [ $? -eq "$code" ]
 }
-says() { grep -qF -- "$1" "$folder/out"; }
 job() { echo "$folder/${2:-runs}/lever/$1/seed-1"; }
 # The value of a metric in the last audit of STAGE[/VARIANT].
 value() { # value STAGE METRIC

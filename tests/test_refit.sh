@@ -5,21 +5,8 @@ set -u
 interloop=${INTERLOOP:?}
 pipeline=$IL_ROOT/tests/fixtures/pipelines/small_liar.yaml
 plugins=$(realpath "$IL_BUILD")/plugins
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
 exits() { # exits CODE VERB [OPTION...]
     local code=$1 verb=$2
     shift 2
@@ -27,7 +14,6 @@ exits() { # exits CODE VERB [OPTION...]
         --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
     [ $? -eq "$code" ]
 }
-says() { grep -qF -- "$1" "$folder/out"; }
 value() { # value RUN METRIC: of the loop's last audit
     tr -d ' \n' <"$folder/runs/$1/loop/monitor/seed-1/audit.json" |
         grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"

@@ -4,21 +4,8 @@ set -u
 interloop=${INTERLOOP:?}
 pipeline=$IL_ROOT/configs/liar/demo.yaml
 plugins=$(realpath "$IL_BUILD")/plugins
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
 exits() { # exits CODE VERB [OPTION...]
     local code=$1 verb=$2
     shift 2
@@ -29,7 +16,6 @@ exits() { # exits CODE VERB [OPTION...]
     [ $got -eq "$code" ]
 }
 complains() { grep -qF -- "$1" "$folder/errors"; }
-says() { grep -qF -- "$1" "$folder/out"; }
 nothing_computed() { ! find "$folder/runs" -name '*.safetensors' 2>/dev/null | grep -q .; }
 
 if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then

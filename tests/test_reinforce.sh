@@ -4,21 +4,7 @@
 # last checkpoint usable.
 set -u
 interloop=${INTERLOOP:?}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
+. "$IL_ROOT/tests/checks.sh"
 
 cat >"$folder/small.yaml" <<EOF
 interloop: 1

@@ -4,21 +4,7 @@
 set -u
 interloop=${INTERLOOP:?}
 pipeline=$IL_ROOT/configs/liar/demo.yaml
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
+. "$IL_ROOT/tests/checks.sh"
 
 # The arguments of a small run into $folder/NAME.
 tiny() {

@@ -2,23 +2,9 @@
 # The test runner itself: what it counts, what it shows, and that nothing bad passes unseen.
 set -u
 root=$IL_ROOT
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failed=0
+. "$IL_ROOT/tests/checks.sh"
 
 # check NAME COMMAND...: one line of result; a failure shows the last run's output.
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        echo "ok - $name"
-    else
-        # Indented, so that the "ok" lines of the inner run are not counted as ours.
-        echo "not ok - $name"
-        sed 's/^/    /' "$folder/out"
-        failed=1
-    fi
-}
 
 # suite: begins an empty tree of tests.
 suite() {
