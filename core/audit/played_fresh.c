@@ -73,8 +73,7 @@ static il_status make_reader(il_detector **out, const il_audit_work *w,
     spec->context = kind->context;
     spec->fit.label = d->spec->fit.label;
     spec->place = d->spec->place;
-    if (kind == &il__audit_readers[0] && method != NULL &&
-        strcmp(method, "irls") == 0) {
+    if (kind == &il__audit_readers[0] && method != NULL && il_detector_solved(method)) {
         spec->fit = d->spec->fit;
     }
     status = il_detector_create(out, &in, &problems, err);

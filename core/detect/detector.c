@@ -123,12 +123,12 @@ static il_status make(il_detector *d, const il_detector_input *in,
         return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
     }
     bind(d);
-    if (in->spec->fit.method != NULL && strcmp(in->spec->fit.method, "irls") == 0 &&
+    if (in->spec->fit.method != NULL && il_detector_solved(in->spec->fit.method) &&
         !il_detector_linear(d)) {
         il_problem_add(problems, in->spec->fit.place,
-                       "method 'irls' is for detectors that are linear, and %s does "
+                       "method '%s' is for detectors that are linear, and %s does "
                        "not say that it is",
-                       d->instance->offer->id);
+                       in->spec->fit.method, d->instance->offer->id);
     }
     il_detector_closed_check(d, problems);
     IL_TRY(il_problems_status(problems, err));

@@ -380,13 +380,13 @@ static il_status check_method(const il_detector *d, const char *method, il_error
     const char *name = d->spec->name;
     const char *id = d->instance->offer->id;
 
-    if (strcmp(method, "irls") == 0) {
+    if (il_detector_solved(method)) {
         return il_detector_linear(d)
                    ? IL_OK
                    : il_error_set(err, IL_ERR_INPUT, name,
-                                  "fit method 'irls' is for detectors that are linear, "
+                                  "fit method '%s' is for detectors that are linear, "
                                   "and %s does not say so",
-                                  id);
+                                  method, id);
     }
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
         return il_detector_closed(d)
@@ -404,7 +404,7 @@ static il_status check_method(const il_detector *d, const char *method, il_error
                ? IL_OK
                : il_error_set(err, IL_ERR_UNSUPPORTED, name,
                               "fit method '%s' is not offered, expected adam, adamw, "
-                              "irls or " IL_CLOSED_FORM,
+                              "irls, lbfgs or " IL_CLOSED_FORM,
                               method);
 }
 
@@ -417,13 +417,14 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
         return il_detector_fit_closed(d, acts, err);
     }
-    if (strcmp(method, "irls") == 0) {
+    if (il_detector_solved(method)) {
+        const il_blas *blas = strcmp(method, "lbfgs") == 0 ? fit->blas : NULL;
         double l2 = spec->given && spec->l2 >= 0 ? spec->l2
                     : recipe != NULL             ? recipe->l2
                                                  : 0.0;
 
-        return il_detector_solve(d, acts, l2, fit->steps > 0 ? fit->steps : spec->steps,
-                                 err);
+        return il_detector_solve(d, acts, blas, l2,
+                                 fit->steps > 0 ? fit->steps : spec->steps, err);
     }
     return fit_adam(d, acts, fit, strcmp(method, "adamw") == 0, err);
 }

@@ -2,13 +2,20 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "detect/irls.h"
+#include "detect/lbfgs.h"
 #include "detect/logits_private.h"
 #include "interloop/abi.h"
 
 bool il_detector_linear(const il_detector *d)
 {
     return IL_HAS(il_instance_detector(d->instance), linear);
+}
+
+bool il_detector_solved(const char *method)
+{
+    return strcmp(method, "irls") == 0 || strcmp(method, "lbfgs") == 0;
 }
 
 int64_t il_detector_width(const il_detector *d)
@@ -93,8 +100,8 @@ double il_detector_cosine(const il_detector *a, const il_detector *b)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : NAN;
 }
 
-il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
-                            int64_t iterations, il_error *err)
+il_status il_detector_solve(il_detector *d, const il_acts *acts, const il_blas *blas,
+                            double l2, int64_t iterations, il_error *err)
 {
     int64_t width = il_detector_width(d);
     il_irls problem = {.rows = acts->rows.count,
@@ -117,7 +124,8 @@ il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
     }
     il_detector_direction(d, w); /* the same plane, without the scaling */
     problem.x = x;
-    status = il_irls_solve(&problem, w, d->spec->name, err);
+    status = blas != NULL ? il_lbfgs_solve(&problem, blas, w, d->spec->name, err)
+                          : il_irls_solve(&problem, w, d->spec->name, err);
     if (status == IL_OK) {
         for (int64_t c = 0; c < width; c++) {
             weight[c] = (float)w[c];

@@ -7,6 +7,8 @@
 
 /* Whether the component says that it is linear. */
 bool il_detector_linear(const il_detector *d);
+/* Whether a method is one that solves for a linear detector's optimum. */
+bool il_detector_solved(const char *method);
 /* Channels of all its sites. */
 int64_t il_detector_width(const il_detector *d);
 /* Its weights on unscaled channels, sites side by side, and last its bias on them:
@@ -17,9 +19,10 @@ void il_detector_direction(const il_detector *d, double *out);
 double il_detector_cosine(const il_detector *a, const il_detector *b);
 
 /* Solves for weight and bias on the scored rows as they are, unscaled, from the values
- * it has: see il_irls_solve. Its scaling is dropped. A component that says it is linear
- * and has no such parameters is IL_ERR_INPUT. */
-il_status il_detector_solve(il_detector *d, const il_acts *acts, double l2,
-                            int64_t iterations, il_error *err);
+ * it has: by il_lbfgs_solve with `blas`, by il_irls_solve without (NULL). Its scaling
+ * is dropped. A component that says it is linear and has no such parameters is
+ * IL_ERR_INPUT. */
+il_status il_detector_solve(il_detector *d, const il_acts *acts, const il_blas *blas,
+                            double l2, int64_t iterations, il_error *err);
 
 #endif

@@ -59,6 +59,8 @@ void il_k_mul(float *y, const float *a, const float *b, int64_t rows, int64_t w)
 void il_k_mul_add(float *y, const float *a, const float *b, int64_t rows, int64_t w);
 /* y (n) (+=) alpha x (n). */
 void il_k_axpy(float *y, float alpha, const float *x, int64_t n);
+/* The same in double, for sums over many rows. */
+void il_k_axpy_double(double *y, double alpha, const float *x, int64_t n);
 /* y (n) = scale x (n) + shift; in place. */
 void il_k_affine(float *y, const float *x, float scale, float shift, int64_t n);
 /* y (count,w) = the rows of x that `rows` names; the caller has checked the names. */
@@ -73,6 +75,7 @@ void il_k_scatter_rows(float *dx, const float *dy, const int32_t *rows, int64_t 
 /* Over n numbers, in double. */
 double il_k_sum(const float *x, int64_t n);
 double il_k_dot(const float *a, const float *b, int64_t n);
+double il_k_dot_double(const double *a, const float *b, int64_t n);
 /* y (rows) = sum over the row of x (rows,w); its gradient: dx (rows,w) (+=) dy (rows).
  */
 void il_k_row_sum(float *y, const float *x, int64_t rows, int64_t w);

@@ -58,6 +58,15 @@ void il_k_axpy(float *y, float alpha, const float *x, int64_t n)
 }
 
 IL_CLONES
+void il_k_axpy_double(double *y, double alpha, const float *x, int64_t n)
+{
+    IL_VECTOR
+    for (int64_t i = 0; i < n; i++) {
+        y[i] += alpha * (double)x[i];
+    }
+}
+
+IL_CLONES
 void il_k_affine(float *y, const float *x, float scale, float shift, int64_t n)
 {
     IL_VECTOR

@@ -23,6 +23,15 @@ double il_k_dot(const float *a, const float *b, int64_t n)
     return lanes_sum_double(lanes);
 }
 
+IL_CLONES
+double il_k_dot_double(const double *a, const float *b, int64_t n)
+{
+    double lanes[LANES] = {0};
+
+    LANES_ADD(lanes, n, i, a[i] * (double)b[i]);
+    return lanes_sum_double(lanes);
+}
+
 double il_sum_squares(int64_t n, const float *x)
 {
     return il_k_dot(x, x, n);

@@ -151,6 +151,22 @@ START_TEST(a_linear_detector_is_fitted_to_its_optimum_unscaled)
 }
 END_TEST
 
+START_TEST(lbfgs_finds_the_same_plane)
+{
+    float exact[WIDTH + 1];
+
+    world_fit(&w);
+    memcpy(exact, w.probe.store->values, sizeof exact);
+    w.spec.fit.method = "lbfgs";
+    world_fit(&w);
+    ck_assert_ptr_null(w.mean[0]);
+    ck_assert_float_ne(exact[0], 0.0f);
+    for (int c = 0; c <= WIDTH; c++) {
+        ck_assert_float_eq_tol(w.probe.store->values[c], exact[c], 1e-5f);
+    }
+}
+END_TEST
+
 START_TEST(a_warm_fit_adds_its_documents_and_finds_the_same_optimum)
 {
     il_fit fit = {.blas = w.blas, .start = IL_FIT_WARM};
@@ -223,6 +239,7 @@ int main(void)
     tcase_add_test(tc, separated_classes_need_a_penalty);
     tcase_add_test(tc, a_row_that_is_no_number_is_refused);
     tcase_add_test(tc, a_linear_detector_is_fitted_to_its_optimum_unscaled);
+    tcase_add_test(tc, lbfgs_finds_the_same_plane);
     tcase_add_test(tc, a_warm_fit_adds_its_documents_and_finds_the_same_optimum);
     tcase_add_test(tc, directions_are_compared_without_their_scaling);
     tcase_add_test(tc, a_detector_that_is_not_linear_cannot_be_solved_for);

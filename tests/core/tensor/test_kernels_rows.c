@@ -630,6 +630,29 @@ START_TEST(rows_are_filled_gathered_and_scattered)
 }
 END_TEST
 
+START_TEST(sums_over_many_rows_are_in_double)
+{
+    enum { N = 1003 };
+    float *x = floats(N);
+    double w[N];
+    double y[N];
+    double dot = 0;
+
+    draw_floats(x, N, 33, -1, 3);
+    for (int i = 0; i < N; i++) {
+        w[i] = 1.0 / (3 + i);
+        y[i] = 1.0 / (7 + i);
+        dot += w[i] * (double)x[i];
+    }
+    ck_assert_double_eq_tol(il_k_dot_double(w, x, N), dot, 1e-13);
+    il_k_axpy_double(y, 1.0 / 3, x, N);
+    for (int i = 0; i < N; i++) {
+        ck_assert(y[i] == 1.0 / (7 + i) + 1.0 / 3 * (double)x[i]);
+    }
+    free(x);
+}
+END_TEST
+
 /* Rows of up to sixteen go another way than longer ones, so one that ends in nothing
  * shows whether both ways add alike. */
 START_TEST(a_short_row_has_the_bits_of_a_long_one_that_ends_in_nothing)
@@ -701,6 +724,7 @@ int main(void)
     tcase_add_test(tests, a_column_sum_does_not_depend_on_the_other_columns);
     tcase_add_test(tests, arithmetic_broadcasts_a_row_and_a_number);
     tcase_add_test(tests, rows_are_filled_gathered_and_scattered);
+    tcase_add_test(tests, sums_over_many_rows_are_in_double);
     tcase_add_test(tests, a_short_row_has_the_bits_of_a_long_one_that_ends_in_nothing);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
