@@ -56,3 +56,17 @@ ratios <"$build/bench/update.txt"
 if "$python" -c 'import torch' 2>/dev/null; then
     "$python" "$root/tools/bench/sample_torch.py" "$rounds" 128 1
 fi
+
+# A logistic fit, at the loss that scikit-learn's best reaches.
+if "$python" -c 'import sklearn' 2>/dev/null; then
+    fit=$build/bench/fit.txt
+    echo "logistic fit, 100,000 rows of 512 channels" | tee "$fit"
+    "$python" "$root/tools/bench/fit_sklearn.py" 100000 512 "$build/bench/fit.bin" | tee -a "$fit"
+    "$build/bench/bench_fit" 100000 512 "$build/bench/fit.bin" \
+        "$(awk '/scikit-learn/ { loss = $NF } END { print loss }' "$fit")" | tee -a "$fit"
+    rm -f "$build/bench/fit.bin"
+    awk '/scikit-learn/ { if (best == 0 || $4 < best) { best = $4; threads = $2 } }
+         /iterations/ { ours = $4 }
+         END { if (ours > 0) printf("  against scikit-learn %8.2f times the speed at the same " \
+             "loss, 1 thread to %d\n", best / ours, threads) }' "$fit"
+fi
