@@ -13,7 +13,7 @@ C
 number=0
 for file in "$@"; do
     number=$((number + 1))
-    echo "static const char text_$number[] ="
+    echo "static const char text_${number}[] ="
     sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/\\t/g' -e 's/^/    "/' -e 's/$/\\n"/' "$file"
     echo ';'
 done

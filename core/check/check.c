@@ -18,10 +18,10 @@
 #include "plugin/entry.h"
 
 static const il__group *const groups[] = {
-    &il__group_elf,
-    &il__group_load,
-    &il__group_entry,
-    &il__group_parameters,
+    &il__group_elf,         &il__group_load,  &il__group_entry,
+    &il__group_parameters,  &il__group_life,  &il__group_shapes,
+    &il__group_numerics,    &il__group_state, &il__group_dataset,
+    &il__group_environment,
 };
 
 enum { GROUPS = sizeof groups / sizeof groups[0], WORD_MAX = 256 };
@@ -75,7 +75,7 @@ il_status il__skip(il__trial *t, const char *fmt, ...)
     return IL_OK;
 }
 
-static double now(void)
+double il__now(void)
 {
     struct timespec t;
 
@@ -89,11 +89,9 @@ static double now(void)
 /* Loads what the test needs and runs it. */
 static il_status try(il__trial *t, const plan *p, il_error *err)
 {
-    void *handle = NULL;
-
     if (p->group->loads) {
         IL_TRY(il_image_read(&t->image, t->o->path, true, err));
-        IL_TRY(il_image_open(&t->image, t->o->path, &handle, &t->entry, err));
+        IL_TRY(il_image_open(&t->image, t->o->path, &t->handle, &t->entry, err));
         if (p->component >= 0) {
             t->component = &t->entry->components[p->component];
         }
@@ -140,11 +138,11 @@ static void run_and_end(const runner *r, const plan *p, int output)
 /* Waits until the test's end of the pipe is closed, at most so long. */
 static bool wait_for(int fd, double seconds)
 {
-    const double end = now() + seconds;
+    const double end = il__now() + seconds;
     char byte;
 
     for (;;) {
-        double left = end - now();
+        double left = end - il__now();
         struct pollfd p = {.fd = fd, .events = POLLIN};
 
         if (left <= 0) {
@@ -249,7 +247,7 @@ static il_status run_plan(runner *r, const plan *p, il_error *err)
 {
     il_check_result result = {.group = p->group->name, .component = p->owner};
     char name[2 * WORD_MAX];
-    double start = now();
+    double start = il__now();
 
     IL_TRY(run_child(r, p, err));
     (void)snprintf(name, sizeof name, "%s%s%s", p->argument,
@@ -258,7 +256,7 @@ static il_status run_plan(runner *r, const plan *p, il_error *err)
     result.name = name;
     result.verdict = r->left->verdict;
     result.detail = r->left->detail;
-    result.seconds = now() - start;
+    result.seconds = il__now() - start;
     r->tally->passed += result.verdict == IL_CHECK_PASSED;
     r->tally->failed += result.verdict == IL_CHECK_FAILED;
     r->tally->skipped += result.verdict == IL_CHECK_SKIPPED;

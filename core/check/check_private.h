@@ -25,6 +25,7 @@ typedef enum il__world {
 typedef struct il__trial {
     const il_check_options *o;
     il_image image;
+    void *handle; /* of the loaded file */
     const il_plugin
         *entry; /* NULL in the groups before the entry is known to be good */
     const il_component *component; /* NULL in tests of the file */
@@ -81,6 +82,8 @@ extern const il__group il__group_environment;
 IL_PRINTF(2, 3) void il__note(il__trial *t, const char *fmt, ...);
 /* Leaves a test out, with the reason; returns IL_OK. */
 IL_PRINTF(2, 3) il_status il__skip(il__trial *t, const char *fmt, ...);
+/* Seconds on a clock that only goes forward. */
+double il__now(void);
 /* A failed expectation. */
 #define il__found(err, ...) il_error_set(err, IL_ERR_INPUT, "", __VA_ARGS__)
 
@@ -125,13 +128,35 @@ il_status il__behave_plain(il__trial *t, const il_instance *i, il_text *out,
 /* Equal bytes, or a failure that says `what` differs. */
 il_status il__same(const il_text *a, const il_text *b, const char *what, il_error *err);
 
-/* The parts that groups run by themselves. */
-il_status il__rows(const il_instance *i, int32_t split, int64_t index, int64_t rows,
-                   il_text *out, il_error *err);
+/* The parts of it. A model or a detector as it runs once in a pass of its own, its
+ * parameters and inputs on pages that cannot be written to: */
+typedef struct il__run {
+    il_pass *pass;
+    size_t bits;        /* of the parameters, and of a detector's inputs after them */
+    float **values;     /* [bits] what each holds; the run's own */
+    const char **names; /* [bits] */
+    int64_t *counts;    /* [bits] elements */
+    size_t root_count;  /* losses, or the logits */
+    il_tensor *roots[16];
+    const char *root_names[16];
+    struct il__run_parts *parts;
+} il__run;
+il_status il__run_open(il__run *r, const il__trial *t, const il_instance *i,
+                       const il__act *act, il_error *err);
+/* Runs it forward once more on the values as they are. `straight`: what the component
+ * detaches stays attached, so that derivatives are whole. */
+il_status il__run_forward(il__run *r, bool straight, il_error *err);
+/* Gradients of the mean of a root in all bits; grads[bit] is the run's own. */
+il_status il__run_backward(il__run *r, size_t root, float **grads, il_error *err);
+void il__run_close(il__run *r);
+
+/* Rows of a split, checked against what the dataset declares, as bytes. */
+il_status il__dataset_rows(const il_instance *i, int32_t split, int64_t index,
+                           int64_t rows, il_batch **batch, il_error *err);
+/* An episode with actions of their own stream, checked as it goes, as bytes. */
+il_status il__episode(const il__trial *t, const il_instance *i, uint64_t salt,
+                      il_text *out, il_error *err);
 void il__batch_bytes(const il_batch *batch, il_text *out);
-il_status il__open_blas(const il_blas **out, il_error *err);
-/* The batch that a model meets in its trial's world. */
-il_batch *il__inputs(const il__trial *t, const il_instance *model, const il__act *act);
 /* The widths of a detector's sites. */
 enum { IL__SITE_WIDTH = 8, IL__SITES_MAX = 3 };
 

@@ -41,13 +41,28 @@ void *il_guard_alloc(size_t bytes, size_t align)
     return data;
 }
 
+/* Where the page begins that nobody may touch. */
+static unsigned char *end_of(const void *data, size_t bytes)
+{
+    const size_t page = page_size();
+
+    return (unsigned char *)(((uintptr_t)data + bytes + page - 1) / page * page);
+}
+
+void il_guard_free(void *data, size_t bytes, size_t align)
+{
+    if (data != NULL) {
+        size_t whole = pages_for(bytes, align);
+
+        (void)munmap(end_of(data, bytes) - whole, whole + page_size());
+    }
+}
+
 bool il_guard_holds(const void *data, size_t bytes, size_t align)
 {
     size_t whole = pages_for(bytes, align);
-    size_t page = page_size();
     const unsigned char *at = data;
-    const unsigned char *end =
-        (const unsigned char *)(((uintptr_t)(at + bytes) + page - 1) / page * page);
+    const unsigned char *end = end_of(data, bytes);
 
     for (const unsigned char *p = end - whole; p < end; p++) {
         if ((p < at || p >= at + bytes) && *p != PATTERN) {
@@ -180,6 +195,16 @@ il_batch *il_guard_batch(int64_t rows)
     g->batch.api = &batch_api;
     g->rows = rows;
     return &g->batch;
+}
+
+void il_guard_batch_destroy(il_batch *b)
+{
+    guarded *g = of(b);
+
+    for (size_t i = 0; g != NULL && i < g->count; i++) {
+        il_guard_free(g->fields[i].tensor.data, g->fields[i].bytes, g->fields[i].align);
+    }
+    free(g);
 }
 
 il_status il_guard_batch_status(const il_batch *b, il_error *err)

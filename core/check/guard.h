@@ -8,9 +8,9 @@
 #include "interloop/batch.h"
 
 /* Cleared memory that ends, up to `align` (a power of two), where a page begins that
- * nobody may touch; what lies before it holds a pattern. NULL when memory is out. Never
- * given back: for processes that are about to end. */
+ * nobody may touch; what lies before it holds a pattern. NULL when memory is out. */
 void *il_guard_alloc(size_t bytes, size_t align);
+void il_guard_free(void *data, size_t bytes, size_t align); /* takes NULL */
 /* Whether the pattern before and behind it still stands. */
 bool il_guard_holds(const void *data, size_t bytes, size_t align);
 /* From here on writing to it ends the process. */
@@ -18,6 +18,7 @@ void il_guard_seal(void *data, size_t bytes);
 
 /* An empty batch whose fields are such memory. */
 il_batch *il_guard_batch(int64_t rows);
+void il_guard_batch_destroy(il_batch *b); /* takes NULL */
 /* Its failure, or a field past whose edge was written. */
 il_status il_guard_batch_status(const il_batch *b, il_error *err);
 /* From here on its fields can be read alone. */

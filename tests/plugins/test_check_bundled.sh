@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Every plugin that is built here passes every check of the validator.
+set -u
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+for so in "$IL_BUILD"/plugins/*.so; do
+    name=$(basename "$so" .so)
+    set --
+    if [ "$name" = wordnet_personas ]; then
+        if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
+            echo "ok - $name is left out: no WordNet here"
+            continue
+        fi
+        set -- --set root="${WORDNET:-/usr/share/wordnet}"
+    fi
+    if "$INTERLOOP" plugin check "$so" "$@" >"$folder/out" 2>&1; then
+        echo "ok - $name is well behaved"
+    else
+        echo "not ok - $name is well behaved"
+        grep -A1 '^not ok' "$folder/out" || cat "$folder/out"
+        failed=1
+    fi
+done
+exit $failed
