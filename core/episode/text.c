@@ -1,6 +1,6 @@
 /* Episodes of text: prompts from the environment, answers from the model, token by
- * token. A row that has ended goes on being stepped, on padding: leaving it out would
- * change the low bits of the others. */
+ * token. A row that has ended is stepped no more, and another's carry takes its place.
+ */
 #include "episode/episodes_private.h"
 
 #include <math.h>
@@ -34,6 +34,8 @@ typedef struct writing {
     float *carry;     /* (B, width) */
     int64_t heads;    /* rows whose prompt is not the row's before them */
     int64_t *head;    /* (B): which of them a row shares its prompt with */
+    int64_t live;     /* rows that go on */
+    int64_t *row;     /* [live]: whose carry is the i-th */
     int32_t *some;    /* (B,T) tokens of one step, side by side */
     float *weights;   /* (V) */
     int32_t *allowed; /* the tokens that may be drawn, ascending */
@@ -93,53 +95,78 @@ static shown shown_of(int32_t *tokens, int64_t rows, int64_t length)
 
 /* ---- logits --------------------------------------------------------------------- */
 
-/* Steps positions [from, at) of `rows` rows, whose tokens stand in `some` side by side;
- * the logits that follow the last of them, row b's at out + b * *stride. */
-static il_status step(writing *w, int64_t rows, int64_t from, int64_t at, il_pass *pass,
-                      const float **out, int64_t *stride, il_error *err)
+/* Steps positions [from, at) of `rows` rows, whose tokens stand in `some` side by side.
+ */
+static il_status feed(writing *w, int64_t rows, int64_t from, int64_t at, il_pass *pass,
+                      il_error *err)
 {
     const il_instance *model = w->r->model;
-    const int64_t count = at - from;
     const il_scope scope = {.label = "model",
                             .store = model->store,
                             .values = w->r->values,
                             .first_bit = -1};
-    const shown seen = shown_of(w->some, rows, count);
-    const il_tensor *logits;
+    const shown seen = shown_of(w->some, rows, at - from);
 
     il_pass_begin(pass);
     il_pass_enter(pass, &scope);
     il_instance_model(model)->step(model->self, pass, &seen.batch, from, w->length,
                                    w->carry);
     il_pass_leave(pass);
+    return il_pass_status(pass, err);
+}
+
+/* Steps the one position before `at`; the logits (rows,V) that follow it. */
+static il_status step(writing *w, int64_t rows, int64_t at, il_pass *pass,
+                      const float **out, il_error *err)
+{
+    const il_tensor *logits;
+
+    IL_TRY(feed(w, rows, at - 1, at, pass, err));
     logits = il_pass_output(pass, "logits");
     IL_TRY(il_pass_status(pass, err));
-    if (il_width(logits) != w->vocabulary || il_rows(logits) != rows * count) {
+    if (il_width(logits) != w->vocabulary || il_rows(logits) != rows) {
         return il__rollout_fault(w->r, IL_ERR_SHAPE, w->first, at, err,
                                  "the model gave %lld rows of %lld logits, expected "
                                  "%lld of %lld",
                                  (long long)il_rows(logits),
-                                 (long long)il_width(logits), (long long)(rows * count),
+                                 (long long)il_width(logits), (long long)rows,
                                  (long long)w->vocabulary);
     }
-    *out = il_f32(logits) + (count - 1) * w->vocabulary;
-    *stride = count * w->vocabulary;
+    *out = il_f32(logits);
     return IL_OK;
 }
 
+/* The tokens [from, at) of each head, side by side. */
+static void prompts_show(writing *w, int64_t from, int64_t at)
+{
+    const int64_t count = at - from;
+
+    for (int64_t b = 0; b < w->rows; b++) {
+        memcpy(w->some + w->head[b] * count, w->tokens + b * w->length + from,
+               (size_t)count * sizeof *w->some);
+    }
+}
+
 /* Steps the first `at` positions, which every prompt fills: once for rows that share
- * one, since that is most of the work there is. Row b's logits are those of head[b]. */
+ * one, since that is most of the work there is, and all but the last for what they
+ * leave alone, since nobody reads their logits. Row b's logits are those of head[b]. */
 static il_status prompts_step(writing *w, int64_t at, il_pass *pass, const float **out,
-                              int64_t *stride, il_error *err)
+                              il_error *err)
 {
     const size_t bytes = (size_t)w->width * sizeof *w->carry;
 
     memset(w->carry, 0, (size_t)w->heads * bytes); /* the other rows get copies */
-    for (int64_t b = 0; b < w->rows; b++) {
-        memcpy(w->some + w->head[b] * at, w->tokens + b * w->length,
-               (size_t)at * sizeof *w->some);
+    if (at > 1) {
+        il_status status;
+
+        prompts_show(w, 0, at - 1);
+        il_pass_only(pass, "");
+        status = feed(w, w->heads, 0, at - 1, pass, err);
+        il_pass_only(pass, "logits");
+        IL_TRY(status);
     }
-    IL_TRY(step(w, w->heads, 0, at, pass, out, stride, err));
+    prompts_show(w, at - 1, at);
+    IL_TRY(step(w, w->heads, at, pass, out, err));
     for (int64_t b = w->rows; b-- > 0;) { /* head[b] <= b: none is overwritten early */
         if (w->head[b] != b) {
             memcpy(w->carry + b * w->width, w->carry + w->head[b] * w->width, bytes);
@@ -150,13 +177,29 @@ static il_status prompts_step(writing *w, int64_t at, il_pass *pass, const float
 
 /* Steps the one position before `at`; from here on every row is its own. */
 static il_status position_step(writing *w, int64_t at, il_pass *pass, const float **out,
-                               int64_t *stride, il_error *err)
+                               il_error *err)
 {
-    for (int64_t b = 0; b < w->rows; b++) {
-        w->some[b] = w->tokens[b * w->length + at - 1];
-        w->head[b] = b;
+    for (int64_t i = 0; i < w->live; i++) {
+        w->some[i] = w->tokens[w->row[i] * w->length + at - 1];
+        w->head[i] = i;
     }
-    return step(w, w->rows, at - 1, at, pass, out, stride, err);
+    return step(w, w->live, at, pass, out, err);
+}
+
+/* Moves the last carries to where rows have ended. */
+static void ended_drop(writing *w)
+{
+    for (int64_t i = w->live; i-- > 0;) {
+        if (!w->ended[w->row[i]]) {
+            continue;
+        }
+        w->live--;
+        if (i < w->live) {
+            w->row[i] = w->row[w->live];
+            memcpy(w->carry + i * w->width, w->carry + w->live * w->width,
+                   (size_t)w->width * sizeof *w->carry);
+        }
+    }
 }
 
 /* ---- drawing -------------------------------------------------------------------- */
@@ -210,26 +253,21 @@ static int32_t token_draw(const writing *w, const float *logits, il_rng *r)
     return -1;
 }
 
-/* Writes position `at` of every row that is still going on; whether any goes on after
- * it in *more. */
+/* Writes position `at` of every row that is still going on. */
 static il_status position_write(writing *w, int64_t at, const float *logits,
-                                int64_t stride, bool *more, il_error *err)
+                                il_error *err)
 {
     const il_environment_shape *shape = &w->r->environment->shape;
 
-    *more = false;
-    for (int64_t b = 0; b < w->rows; b++) {
+    for (int64_t i = 0; i < w->live; i++) {
+        const int64_t b = w->row[i];
         const int64_t here = b * w->length + at;
         int32_t token;
 
         if (at < w->prompt[b]) {
-            *more = true; /* a longer prompt than others */
-            continue;
+            continue; /* a longer prompt than others */
         }
-        if (w->ended[b]) {
-            continue;
-        }
-        token = token_draw(w, logits + w->head[b] * stride, &w->luck[b]);
+        token = token_draw(w, logits + w->head[i] * w->vocabulary, &w->luck[b]);
         if (token < 0) {
             return il__rollout_fault(w->r, IL_ERR_NUMERIC, w->first + b, at, err,
                                      "the model's logits are no numbers to draw a "
@@ -242,7 +280,6 @@ static il_status position_write(writing *w, int64_t at, const float *logits,
         w->lengths[b] = (int32_t)at + 1;
         w->ended[b] =
             token == shape->end || w->lengths[b] - w->prompt[b] == shape->max_tokens;
-        *more = *more || !w->ended[b];
     }
     return IL_OK;
 }
@@ -345,11 +382,12 @@ static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
         il_arena_calloc(scratch, rows * (size_t)shape->prompt_tokens, sizeof *w->some);
     w->weights = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->weights);
     w->head = il_arena_calloc(scratch, rows, sizeof *w->head);
+    w->row = il_arena_calloc(scratch, rows, sizeof *w->row);
     w->width = model->carry_width(w->r->model->self, w->length);
     w->carry =
         il_arena_alloc(scratch, (rows * (size_t)w->width + 1) * sizeof *w->carry);
-    if (w->carry == NULL || w->head == NULL || w->ended == NULL || w->luck == NULL ||
-        w->some == NULL || w->weights == NULL) {
+    if (w->carry == NULL || w->head == NULL || w->row == NULL || w->ended == NULL ||
+        w->luck == NULL || w->some == NULL || w->weights == NULL) {
         return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
                                  "out of memory");
     }
@@ -377,19 +415,20 @@ static writing chunk_of(const writing *whole, int64_t from, int64_t rows)
 static il_status chunk_play(writing *w, il_pass *pass, il_error *err)
 {
     int64_t at = w->length; /* positions that stand in every row */
-    bool more = true;
 
     for (int64_t b = 0; b < w->rows; b++) {
         IL_TRY(prompt_write(w, b, err));
         at = w->prompt[b] < at ? w->prompt[b] : at;
+        w->row[b] = b;
     }
-    for (bool begun = false; more; begun = true, at++) {
+    w->live = w->rows;
+    for (bool begun = false; w->live > 0; begun = true, at++) {
         const float *logits = NULL;
-        int64_t stride = 0;
 
-        IL_TRY(begun ? position_step(w, at, pass, &logits, &stride, err)
-                     : prompts_step(w, at, pass, &logits, &stride, err));
-        IL_TRY(position_write(w, at, logits, stride, &more, err));
+        IL_TRY(begun ? position_step(w, at, pass, &logits, err)
+                     : prompts_step(w, at, pass, &logits, err));
+        IL_TRY(position_write(w, at, logits, err));
+        ended_drop(w);
     }
     return IL_OK;
 }

@@ -11,8 +11,9 @@
 #include "tensor/panels.h"
 #include "tensor/tiles.h"
 
-/* Multiplications up to which a bias costs more than what it is added to gains. */
-enum { FREE_BIAS = 1 << 20 };
+/* Multiplications up to which a bias costs more than what it is added to gains, and
+ * numbers of a turned matrix up to which it need not be packed. */
+enum { FREE_BIAS = 1 << 20, FREE_TURNED = 1 << 18 };
 
 typedef char *get_text(void);
 typedef void set_threads(int count);
@@ -173,8 +174,10 @@ void il_blas_linear(const il_blas *blas, bool tb, int64_t m, int64_t n, int64_t 
                     const float *bias, float *c, int64_t ldc)
 {
     /* As fast as OpenBLAS where nothing is to be turned, and the bias comes for free.
-     */
-    bool small = bias != NULL && m * n * k <= FREE_BIAS;
+     * What is turned already a policy multiplies by many rows, then fewer and fewer: by
+     * panels whatever their number, so that a row's bits are its own. */
+    bool small =
+        (!tb && n * k <= FREE_TURNED) || (bias != NULL && m * n * k <= FREE_BIAS);
 
     if (m > 0 && n > 0 && k > 0 && blas->tiles &&
         (small || il_panels_suit(tb, m, n, k))) {

@@ -31,7 +31,7 @@ typedef struct il_model_api {
     /* [any] Floats a row carries, for episodes of at most `length` positions. */
     int64_t (*carry_width)(const void *self, int64_t length);
     /* [work] Positions [at, at+T) of every row: the batch holds these T positions alone
-     * (all of a prompt, then one after the other), and the input fields that forward
+     * (a prompt's at once, then one after the other), and the input fields that forward
      * reads; `carry` (B, carry_width) is read and brought up to date. Sites and outputs
      * as in forward, (B,T,W), equal to forward's up to rounding, but for outputs that
      * il_output_wanted says nobody reads; no losses. Nothing is differentiated through

@@ -274,10 +274,10 @@ static int64_t cache_size(const gpt *g, int64_t length)
     return 2 * g->width * length;
 }
 
-/* (B,T,C) -> (B,T,C), what attention adds to the residual stream. `before` is NULL
- * where all positions are there. */
-static il_tensor *attention_forward(il_pass *pass, const gpt *g, const block *b,
-                                    const past *before, il_tensor *x)
+/* (B,T,C) -> (B,T,C), the values that attention mixes. `before` is NULL where all
+ * positions are there. */
+static il_tensor *attention_mix(il_pass *pass, const gpt *g, const block *b,
+                                const past *before, il_tensor *x)
 {
     il_tensor *qkv = il_linear(pass, x, il_use(pass, b->w_qkv), il_use(pass, b->b_qkv));
     il_tensor *pattern = NULL;
@@ -296,7 +296,15 @@ static il_tensor *attention_forward(il_pass *pass, const gpt *g, const block *b,
     if (wanted) {
         (void)il_hook(pass, b->pattern, pattern); /* read, never put back */
     }
-    z = il_hook(pass, b->z, z);
+    return il_hook(pass, b->z, z);
+}
+
+/* (B,T,C) -> (B,T,C), what attention adds to the residual stream. */
+static il_tensor *attention_forward(il_pass *pass, const gpt *g, const block *b,
+                                    const past *before, il_tensor *x)
+{
+    il_tensor *z = attention_mix(pass, g, b, before, x);
+
     return il_hook(pass, b->attn_out,
                    il_linear(pass, z, il_use(pass, b->w_o), il_use(pass, b->b_o)));
 }
@@ -371,12 +379,27 @@ static bool tokens_check(il_pass *pass, const gpt *g, const il_tensor *tokens,
     return true;
 }
 
+/* Whether anybody reads what follows from the last block's keys and values. */
+static bool after_wanted(il_pass *pass, const gpt *g)
+{
+    const block *b = &g->blocks[g->layers - 1];
+
+    return il_output_wanted(pass, "logits") || il_hook_wanted(pass, b->attn_out) ||
+           il_hook_wanted(pass, b->resid_mid) || il_hook_wanted(pass, b->normalized2) ||
+           il_hook_wanted(pass, b->mlp_pre) || il_hook_wanted(pass, b->mlp_post) ||
+           il_hook_wanted(pass, b->mlp_out) || il_hook_wanted(pass, b->resid_post) ||
+           il_hook_wanted(pass, g->normalized);
+}
+
 /* tokens (B,T) -> the final norm's (B,T,C), logits handed over; NULL where the tokens
- * do not fit. */
+ * do not fit, and in a step whose logits nobody reads, which ends with what the last
+ * block is to remember. */
 static il_tensor *stream_forward(il_pass *pass, const gpt *g, const il_tensor *tokens,
                                  const past *before)
 {
     const int64_t at = before != NULL ? before->at : 0;
+    const int64_t whole = g->layers - (before != NULL && !after_wanted(pass, g));
+    const block *last;
     il_tensor *place;
     il_tensor *x;
 
@@ -387,8 +410,15 @@ static il_tensor *stream_forward(il_pass *pass, const gpt *g, const il_tensor *t
     place = il_hook(pass, g->pos_embed,
                     positions(pass, g, tokens->shape[0], tokens->shape[1], at));
     x = il_add(pass, x, place);
-    for (int64_t n = 0; n < g->layers; n++) {
+    for (int64_t n = 0; n < whole; n++) {
         x = block_forward(pass, g, &g->blocks[n], before, x);
+    }
+    if (whole < g->layers) {
+        last = &g->blocks[whole];
+        x = il_hook(pass, last->resid_pre, x);
+        (void)attention_mix(pass, g, last, before,
+                            norm_forward(pass, &last->ln1, last->normalized1, x));
+        return NULL;
     }
     x = norm_forward(pass, &g->ln_final, g->normalized, x);
     il_output_linear(pass, "logits", x, il_use(pass, g->w_u), NULL);
