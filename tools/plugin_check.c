@@ -12,17 +12,19 @@
 enum { GIVEN_MAX = 64 };
 
 typedef struct printing {
+    const il_check_options *o;
     json_t *results; /* NULL for TAP */
 } printing;
 
-static void print_tap(const il_check_result *r)
+static void print_tap(const il_check_options *o, const il_check_result *r)
 {
     printf("%s %zu - %s: %s%s%s%s%s\n", r->verdict == IL_CHECK_FAILED ? "not ok" : "ok",
            r->number, r->group, r->component, r->component[0] != '\0' ? ": " : "",
            r->name, r->verdict == IL_CHECK_SKIPPED ? " # SKIP " : "",
            r->verdict == IL_CHECK_SKIPPED ? r->detail : "");
     if (r->verdict == IL_CHECK_FAILED) {
-        printf("# %s\n", r->detail);
+        printf("# %s\n# again: interloop plugin check %s --seed %llu --only %s\n",
+               r->detail, o->path, (unsigned long long)o->seed, r->group);
     }
     (void)fflush(stdout);
 }
@@ -34,7 +36,7 @@ static void report(void *user, const il_check_result *r)
     json_t *detail;
 
     if (p->results == NULL) {
-        print_tap(r);
+        print_tap(p->o, r);
         return;
     }
     /* What a plugin printed need not be UTF-8; jansson then gives no string. */
@@ -99,10 +101,6 @@ static void print_end(const il_check_options *o, const printing *p,
         printf("1..%zu\n# %zu passed, %zu failed, %zu skipped; seed %llu\n",
                tally->passed + tally->failed + tally->skipped, tally->passed,
                tally->failed, tally->skipped, (unsigned long long)o->seed);
-        if (tally->failed > 0) {
-            printf("# again: interloop plugin check %s --seed %llu --only GROUP\n",
-                   o->path, (unsigned long long)o->seed);
-        }
         return;
     }
     whole = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}", "path", o->path, "seed",
@@ -119,7 +117,7 @@ int il_plugin_check(int argc, char **argv)
 {
     const char *given[GIVEN_MAX];
     const char *file = NULL;
-    printing p = {NULL};
+    printing p = {NULL, NULL};
     il_check_options o = {
         .seed = 1, .seconds = 20, .given = given, .report = report, .user = &p};
     il_check_tally tally;
@@ -144,6 +142,7 @@ int il_plugin_check(int argc, char **argv)
     }
     path = realpath(file, NULL);
     o.path = path;
+    p.o = &o;
     status = path != NULL ? il_check_run(&o, &tally, &err)
                           : il_error_set(&err, IL_ERR_INPUT, file, "cannot open: %s",
                                          strerror(errno));

@@ -149,6 +149,14 @@ il_status il__run_forward(il__run *r, bool straight, il_error *err);
 /* Gradients of the mean of a root in all bits; grads[bit] is the run's own. */
 il_status il__run_backward(il__run *r, size_t root, float **grads, il_error *err);
 void il__run_close(il__run *r);
+/* Models: what the last forward pass read, and one call of `step` on other rows. */
+const il_batch *il__run_batch(const il__run *r);
+il_status il__run_step(il__run *r, const il_batch *batch, int64_t at, int64_t length,
+                       float *carry, il_error *err);
+
+/* Tests that have a file of their own. */
+il_status il__steps_like_forward(il__trial *t, il_error *err);
+il_status il__linear_as_said(il__trial *t, il_error *err);
 
 /* Rows of a split, checked against what the dataset declares, as bytes. */
 il_status il__dataset_rows(const il_instance *i, int32_t split, int64_t index,
@@ -172,7 +180,5 @@ void il__process_look(il__process *p);
 /* The first aspect that is another one now. */
 il_status il__process_same(const il__process *before, const il__process *after,
                            il_error *err);
-/* One aspect by itself; what it is called. */
-const char *il__process_aspect(size_t aspect);
 
 #endif

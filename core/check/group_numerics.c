@@ -330,6 +330,9 @@ static const il__row rows[] = {
     {"two workers give the bits that one gives", IL__OF_ALL, bears_workers},
     {"numbers that are none stay in their row", MODEL | DETECTOR, contains_poison},
     {"gradients agree with finite differences", MODEL | DETECTOR, has_derivatives},
+    {"acting step by step gives what the forward pass gives", MODEL,
+     il__steps_like_forward},
+    {"a detector that says it is linear is", DETECTOR, il__linear_as_said},
 };
 
 const il__group il__group_numerics = {"numerics", rows, sizeof rows / sizeof rows[0],

@@ -149,11 +149,6 @@ static const struct {
     {"the child processes", look_children},
 };
 
-const char *il__process_aspect(size_t aspect)
-{
-    return aspects[aspect].name;
-}
-
 void il__process_look(il__process *p)
 {
     memset(p, 0, sizeof *p);

@@ -364,6 +364,23 @@ il_status il__run_forward(il__run *r, bool straight, il_error *err)
     return p->batch != NULL ? il_guard_batch_status(p->batch, err) : IL_OK;
 }
 
+const il_batch *il__run_batch(const il__run *r)
+{
+    return r->parts->batch;
+}
+
+il_status il__run_step(il__run *r, const il_batch *batch, int64_t at, int64_t length,
+                       float *carry, il_error *err)
+{
+    const il_instance *i = r->parts->instance;
+
+    il_pass_begin(r->pass);
+    il_pass_enter(r->pass, &r->parts->scope);
+    il_instance_model(i)->step(i->self, r->pass, batch, at, length, carry);
+    il_pass_leave(r->pass);
+    return il_pass_status(r->pass, err);
+}
+
 il_status il__run_backward(il__run *r, size_t root, float **grads, il_error *err)
 {
     struct il__run_parts *p = r->parts;

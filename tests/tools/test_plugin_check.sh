@@ -90,6 +90,8 @@ caught COUNTS_CALLS numerics "asked again, it gives other bits"
 caught WRONG_BACKWARD numerics "by differences"
 caught MIXES_ROWS numerics "changes other rows"
 caught RACES numerics "with two workers"
+caught STEPS_APART numerics "at position 4"
+caught BENT_LINE numerics "name only what is linear"
 caught HIDES_STATE state "keep everything in parameters"
 caught IMPURE dataset "when it is asked for alone"
 caught SHARED_IDS dataset "share the row"
@@ -136,6 +138,9 @@ check "one group can be had alone" says "^1..4$" \
     "$INTERLOOP" plugin check --only entry "$folder/good.so"
 check "the seed is said" says "seed 77" \
     "$INTERLOOP" plugin check --only entry --seed 77 "$folder/good.so"
+check "a failure says how to have it again" \
+    says "^# again: interloop plugin check .*OTHER.so --seed 9 --only entry" \
+    "$INTERLOOP" plugin check --seed 9 "$folder/OTHER.so"
 check "an unknown group is an error" says "no group 'elves'" \
     "$INTERLOOP" plugin check --only elves "$folder/good.so"
 check "JSON has the verdicts" says '"verdict": "passed"' \
