@@ -157,6 +157,9 @@ il_status il__run_step(il__run *r, const il_batch *batch, int64_t at, int64_t le
 /* Tests that have a file of their own. */
 il_status il__steps_like_forward(il__trial *t, il_error *err);
 il_status il__linear_as_said(il__trial *t, il_error *err);
+il_status il__dataset_text(il__trial *t, il_error *err);
+il_status il__dataset_prompts(il__trial *t, il_error *err);
+il_status il__episodes_told(il__trial *t, il_error *err);
 
 /* Rows of a split, checked against what the dataset declares, as bytes. */
 il_status il__dataset_rows(const il_instance *i, int32_t split, int64_t index,

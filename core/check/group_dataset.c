@@ -329,54 +329,14 @@ static il_status has_fingerprint(il__trial *t, il_error *err)
                : il__found(err, "another seed has other rows and the same fingerprint");
 }
 
-/* Text is cut to what it was given room for, and ends in NUL. */
-static il_status keeps_text_in(il__trial *t, il_error *err)
-{
-    static const size_t sizes[] = {0, 1, 2, 7, 64, 4096};
-    il_instance *i = NULL;
-    il_batch *batch = NULL;
-    size_t whole;
-
-    IL_TRY(il__subject_plain(t, &i, err));
-    if (i == NULL) {
-        return IL_OK;
-    }
-    if (!IL_HAS(il_instance_dataset(i), text)) {
-        return il__skip(t, "it writes no rows as text");
-    }
-    IL_TRY(il__dataset_rows(i, 0, 0, 1, &batch, err));
-    il_guard_batch_seal(batch);
-    whole = il_instance_dataset(i)->text(i->self, batch, 0, NULL, 0);
-    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
-        char *room = il_guard_alloc(sizes[k], 1);
-
-        if (room == NULL) {
-            return il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
-        }
-        memset(room, 'x', sizes[k]);
-        il__note(t, "a text with room for %zu bytes", sizes[k]);
-        if (il_instance_dataset(i)->text(i->self, batch, 0, room, sizes[k]) != whole) {
-            return il__found(err,
-                             "it says another length with room for %zu bytes than "
-                             "for none",
-                             sizes[k]);
-        }
-        if (!il_guard_holds(room, sizes[k], 1) ||
-            (sizes[k] > 0 && memchr(room, '\0', sizes[k]) == NULL)) {
-            return il__found(err, "its text is not cut to %zu bytes with a NUL",
-                             sizes[k]);
-        }
-    }
-    return IL_OK;
-}
-
 static const il__row rows[] = {
     {"its rows hold what it says, with values that can be", DATASET,
      holds_what_it_says},
     {"a row is the same whoever asks, in whatever order", DATASET, is_pure},
     {"its splits share no unit", DATASET, is_disjoint},
     {"its fingerprint follows its rows", DATASET, has_fingerprint},
-    {"its text keeps to its room", DATASET, keeps_text_in},
+    {"its text keeps to its room", DATASET, il__dataset_text},
+    {"its prompts can be answered and judged", DATASET, il__dataset_prompts},
 };
 
 const il__group il__group_dataset = {"dataset", rows, sizeof rows / sizeof rows[0],

@@ -452,6 +452,7 @@ static const il__row rows[] = {
     {"a step after the end does no harm", ENVIRONMENT, bears_steps_after_the_end},
     {"its policies choose actions that there are", ENVIRONMENT, has_policies_in_range},
     {"its fingerprint is that of its twin", ENVIRONMENT, has_fingerprint},
+    {"its finished episodes can be judged and told", ENVIRONMENT, il__episodes_told},
 };
 
 const il__group il__group_environment = {"environment", rows,

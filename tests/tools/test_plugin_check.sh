@@ -100,11 +100,14 @@ caught LACKS_FIELD dataset "no field 'weights'"
 caught WRONG_TYPE dataset "another type or shape"
 caught TOKEN_PAST dataset "and the vocabulary has 10"
 caught FORGETS_SEED dataset "the same fingerprint"
+caught TEXT_PAST dataset "ended with signal 11.*a text with room for\|not cut to"
 caught EPISODE_STATIC environment "of the same luck goes otherwise"
 caught EPISODE_POINTER environment "on a copy of the state"
 caught AFTER_THE_END environment "ended with signal 11.*after the end"
 caught NO_NUMBER environment "is no number"
 caught STATE_PAST environment "past the edge of the state\|ended with signal 11"
+caught WILD_POLICY environment "chooses action 2 of 2"
+caught METRIC_OF_NOTHING environment "a weight of at least 0"
 
 # A manifest that is another build's.
 compile OTHER -DRELEASE='"1.0.1"'
