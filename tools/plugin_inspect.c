@@ -154,9 +154,11 @@ static void print_list(const char *title, const json_t *list)
  */
 
 #define OFFER(list, api, slot)                                                         \
-    if (IL_HAS(api, slot)) {                                                           \
-        (void)json_array_append_new(list, json_string(#slot));                         \
-    }
+    do {                                                                               \
+        if (IL_HAS(api, slot)) {                                                       \
+            (void)json_array_append_new(list, json_string(#slot));                     \
+        }                                                                              \
+    } while (0)
 
 /* The functions of a component, of which a manifest says nothing. */
 static json_t *slots_json(const il_component *c)
@@ -169,26 +171,49 @@ static json_t *slots_json(const il_component *c)
 
     switch (c->kind) {
     case IL_KIND_MODEL:
-        OFFER(list, m, create)
-        OFFER(list, m, forward) OFFER(list, m, destroy) OFFER(list, m, carry_width)
-            OFFER(list, m, step) break;
+        OFFER(list, m, create);
+        OFFER(list, m, forward);
+        OFFER(list, m, destroy);
+        OFFER(list, m, carry_width);
+        OFFER(list, m, step);
+        break;
     case IL_KIND_DATASET:
-        OFFER(list, d, create)
-        OFFER(list, d, destroy) OFFER(list, d, splits) OFFER(list, d, fields)
-            OFFER(list, d, get) OFFER(list, d, fingerprint) OFFER(list, d, prompt_rows)
-                OFFER(list, d, prompt) OFFER(list, d, metrics) OFFER(list, d, behaviour)
-                    OFFER(list, d, text) break;
+        OFFER(list, d, create);
+        OFFER(list, d, destroy);
+        OFFER(list, d, splits);
+        OFFER(list, d, fields);
+        OFFER(list, d, get);
+        OFFER(list, d, fingerprint);
+        OFFER(list, d, prompt_rows);
+        OFFER(list, d, prompt);
+        OFFER(list, d, metrics);
+        OFFER(list, d, behaviour);
+        OFFER(list, d, text);
+        break;
     case IL_KIND_ENVIRONMENT:
-        OFFER(list, e, create)
-        OFFER(list, e, destroy) OFFER(list, e, shape) OFFER(list, e, fields)
-            OFFER(list, e, fingerprint) OFFER(list, e, reset) OFFER(list, e, step)
-                OFFER(list, e, labels) OFFER(list, e, policies) OFFER(list, e, act)
-                    OFFER(list, e, prompts) OFFER(list, e, prompt)
-                        OFFER(list, e, allowed) OFFER(list, e, judge)
-                            OFFER(list, e, metrics) OFFER(list, e, text) break;
+        OFFER(list, e, create);
+        OFFER(list, e, destroy);
+        OFFER(list, e, shape);
+        OFFER(list, e, fields);
+        OFFER(list, e, fingerprint);
+        OFFER(list, e, reset);
+        OFFER(list, e, step);
+        OFFER(list, e, labels);
+        OFFER(list, e, policies);
+        OFFER(list, e, act);
+        OFFER(list, e, prompts);
+        OFFER(list, e, prompt);
+        OFFER(list, e, allowed);
+        OFFER(list, e, judge);
+        OFFER(list, e, metrics);
+        OFFER(list, e, text);
+        break;
     case IL_KIND_DETECTOR:
-        OFFER(list, t, create)
-        OFFER(list, t, destroy) OFFER(list, t, score) OFFER(list, t, linear) break;
+        OFFER(list, t, create);
+        OFFER(list, t, destroy);
+        OFFER(list, t, score);
+        OFFER(list, t, linear);
+        break;
     }
     return list;
 }
