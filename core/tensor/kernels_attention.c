@@ -6,10 +6,6 @@
 #include <string.h>
 #include "tensor/kernels_sum_exp.h"
 
-typedef float floats16 IL_SIDE_BY_SIDE(16);
-typedef float floats8 IL_SIDE_BY_SIDE(8);
-typedef float floats4 IL_SIDE_BY_SIDE(4);
-
 /* From LANES - i on: nothing to the first i numbers, -inf to the others. */
 static const float beyond[2 * LANES] = {
     [LANES] = -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
@@ -99,6 +95,36 @@ IL_INLINE void gather(float *out, const float *p, const float *values, int64_t d
     }
 }
 
+/* All of gather at once for heads a little narrower than a vector: each takes in some
+ * of its neighbour's columns, which the neighbour writes after it. The last, where
+ * nothing follows, takes some of the one before, and keeps them to itself. */
+IL_INLINE void gather_narrow(float *out, const float *p, int64_t apart,
+                             const float *values, int64_t d, int64_t heads, int64_t n)
+{
+    const int64_t c = heads * d;
+
+    for (int64_t h = 0; h < heads; h++) {
+        const int64_t from = h * d + LANES <= c ? h * d : c - LANES;
+        const float *v = values + from;
+        const float *weight = p + h * apart;
+        floats16 sum = {0};
+
+        for (int64_t j = 0; j < n; j++) {
+            sum += weight[j] * *(const floats16 *)(v + j * c);
+        }
+        if (from == h * d) {
+            *(floats16 *)(out + from) = sum;
+        } else {
+            float lanes[LANES];
+
+            *(floats16 *)lanes = sum;
+            for (int64_t k = 0; k < d; k++) {
+                out[h * d + k] = lanes[h * d - from + k];
+            }
+        }
+    }
+}
+
 void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int64_t at,
                       int64_t length)
 {
@@ -139,6 +165,10 @@ void il_k_cached_attention(float *out, const float *cache, float *scores,
         }
         for (int64_t h = 0; h < heads; h++) {
             softmax_row(scores + h * wide, scores + h * wide, scale, wide);
+        }
+        if (d > LANES / 2 && d < LANES && c >= LANES) {
+            gather_narrow(out + i * c, scores, wide, values, d, heads, n);
+            continue;
         }
         for (int64_t h = 0; h < heads; h++) {
             gather(out + i * c + h * d, scores + h * wide, values + h * d, d, n, c);

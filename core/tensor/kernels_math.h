@@ -140,10 +140,22 @@ IL_INLINE float float_tanh(float x)
     return float_sign(e / (2.0f + e), x);
 }
 
+/* float_exp of x <= 0, bit for bit: with no power above 1 to reach, one half of the
+ * power can be a constant. */
+IL_INLINE float float_exp_down(float x)
+{
+    int32_t n;
+    float p;
+
+    x = x < -104.0f ? -104.0f : x;
+    p = 1.0f + float_reduce(x, -0.0f, &n);
+    return p * float_power_of_two(n + 64) * 0x1p-64f;
+}
+
 /* 1 / (1 + exp(-x)); 4 ulp in the left tail too. */
 IL_INLINE float float_sigmoid(float x)
 {
-    float e = float_exp(-float_abs(x));
+    float e = float_exp_down(-float_abs(x));
 
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }

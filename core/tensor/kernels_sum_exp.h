@@ -31,9 +31,15 @@ IL_INLINE void softmax_row(float *y, const float *x, float scale, int64_t w)
 {
     float max = row_max(x, w);
     float inverse;
+    int64_t base = 0;
 
-    IL_VECTOR
-    for (int64_t j = 0; j < w; j++) {
+    for (; base + LANES <= w; base += LANES) { /* of a width known at once */
+        IL_VECTOR
+        for (int64_t j = base; j < base + LANES; j++) {
+            y[j] = float_exp(scale * (x[j] - max));
+        }
+    }
+    for (int64_t j = base; j < w; j++) {
         y[j] = float_exp(scale * (x[j] - max));
     }
     inverse = 1.0f / row_sum(y, w);
