@@ -49,7 +49,7 @@ done
         "$python" "$root/tools/bench/far_lever_torch.py" "$rounds" 1
     fi
 } | tee "$build/bench/update.txt"
-ratios <"$build/bench/update.txt"
+grep -v "2 workers" "$build/bench/update.txt" | ratios # one worker to one thread
 
 # Answers drawn with a cache of keys and values: Little Atlas's model, 128 at once.
 "$build/bench/bench_sample" "$root/tools/bench/sample.yaml" $((10 * rounds)) 128 "$build/plugins"
