@@ -106,4 +106,26 @@ static inline void bands_hold(bands *b, const char *who, const char *what, doubl
     b->failed += !ok;
 }
 
+/* The main function of a checker of one summary, seed by seed: 0 when every band is
+ * met, 1 when one is not, 2 when there is no summary. */
+static inline int bands_main(int argc, char **argv, void (*check_seed)(bands *b))
+{
+    bands b;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s SUMMARY.json\n", argv[0]);
+        return 2;
+    }
+    if (!bands_open(&b, argv[1], "")) {
+        return 2;
+    }
+    for (size_t i = 0; i < bands_seeds(&b); i++) {
+        b.seed = bands_seed(&b, i);
+        check_seed(&b);
+    }
+    printf("%d passed, %d failed\n", b.passed, b.failed);
+    json_decref(b.summary);
+    return b.failed > 0;
+}
+
 #endif

@@ -148,20 +148,5 @@ static void check_seed(bands *b)
 
 int main(int argc, char **argv)
 {
-    bands b;
-
-    if (argc != 2) {
-        fprintf(stderr, "usage: check_liar SUMMARY.json\n");
-        return 2;
-    }
-    if (!bands_open(&b, argv[1], "")) {
-        return 2;
-    }
-    for (size_t i = 0; i < bands_seeds(&b); i++) {
-        b.seed = bands_seed(&b, i);
-        check_seed(&b);
-    }
-    printf("%d passed, %d failed\n", b.passed, b.failed);
-    json_decref(b.summary);
-    return b.failed > 0;
+    return bands_main(argc, argv, check_seed);
 }
