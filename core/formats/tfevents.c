@@ -21,8 +21,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are written as they lie in memory, little-endian");
 
 enum { FRAME_HEAD = 12, FRAME_TAIL = 4 };
-#define FILE_MAX ((size_t)1 << 30) /* an event file beyond this is not taken up again  \
-                                    */
+#define FILE_MAX                                                                       \
+    ((size_t)1 << 30) /* an event file beyond this is not taken up again               \
+                       */
 
 static const char version[] = "brain.Event:2"; /* of the format, in the first record */
 
