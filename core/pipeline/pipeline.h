@@ -126,9 +126,20 @@ typedef struct il_refit_spec {
     il_place place;
 } il_refit_spec;
 
+/* A difference that a detector from a file may have, with the reason to take it. */
+typedef struct il_accept_spec {
+    const char *what; /* "site", "model", ... */
+    const char *why;
+    il_place place;
+} il_accept_spec;
+
 typedef struct il_detector_spec {
     const char *name;
     il_component_spec component;
+    const char *from; /* an absolute path of a file that holds it; NULL: made here */
+    il_place from_place;
+    il_accept_spec *accept; /* of `from` */
+    size_t accept_count;
     il_names_spec sites; /* at least one */
     const char *on;      /* a reference whose activations it reads; NULL: the model's */
     const char *tokens;  /* "all" or a mask of the data */
