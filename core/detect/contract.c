@@ -83,6 +83,9 @@ json_t *il_detector_contract(const il_detector *d)
             json_object_set_new(json, "rate", json_real(d->rate));
         }
     }
+    if (json != NULL && d->apart != 0) {
+        json_object_set_new(json, "apart", json_real(d->apart));
+    }
     if (json != NULL && s->rezero.split != NULL) {
         json_object_set_new(json, "zero", json_real(d->zero));
         json_object_set_new(json, "trusted", json_string(s->rezero.split));

@@ -313,6 +313,7 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->has_threshold = d->has_threshold;
     copy->threshold = d->threshold;
     copy->rate = d->rate;
+    copy->apart = d->apart;
     copy->zero = d->zero;
     copy->offset = d->offset;
     copy->negatives = d->negatives;

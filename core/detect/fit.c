@@ -449,6 +449,9 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
     if (status == IL_OK) {
         status = fit_by(d, method, acts, fit, err);
     }
+    if (status == IL_OK && il_detector_linear(d)) {
+        status = il_detector_apart(d, acts, &d->apart, err);
+    }
     before_close(&b, d, status != IL_OK);
     if (status == IL_OK) {
         d->fitted = true;

@@ -221,6 +221,9 @@ static il_status check_detector(const scope *s, const il_detector_api *t)
     if (IL_HAS(t, decode) && !IL_HAS(t, features)) {
         return wrong(s, NULL, "`decode` is of features, and it has none");
     }
+    if (IL_HAS(t, edit) && t->reads != IL_READS_ROWS) {
+        return wrong(s, NULL, "`edit` is for a detector that reads rows");
+    }
     return t->recipe != NULL ? check_recipe(s, t->recipe) : IL_OK;
 }
 

@@ -72,6 +72,23 @@ typedef struct il_learning {
     float *notes;
 } il_learning;
 
+/* What is done to activations at a detector's site while the model runs. */
+typedef enum il_edit_kind {                     /* values are ABI: append only */
+                            IL_EDIT_ABLATE = 1, /* what it reads is taken out */
+                            IL_EDIT_CLAMP = 2,  /* what it reads becomes `value` */
+                            IL_EDIT_STEER = 3,  /* `value` is added to it */
+                            IL_EDIT_SPLICE = 4  /* its account of them in their place */
+} il_edit_kind;
+
+typedef struct il_edit {
+    size_t struct_size;
+    il_edit_kind kind;
+    float value;             /* CLAMP, STEER */
+    int32_t feature_count;   /* 0: none are named */
+    const int32_t *features; /* ascending; of a dictionary */
+    bool keep_error; /* SPLICE: what the account leaves out is added, as a constant */
+} il_edit;
+
 typedef struct il_detector_api {
     size_t struct_size;
     il_reads reads;
@@ -140,6 +157,14 @@ typedef struct il_detector_api {
      * a constant, so that a change of the features is a change along their
      * directions. */
     il_tensor *(*decode)(const void *self, il_pass *pass, il_tensor *features);
+
+    /* [work] An edit of the detector's own: rows (N,W) of its one site, scaled as for
+     * `score`, -> what the model is to go on with, (N,W), scaled likewise. A row
+     * depends on that row alone. In ops, differentiable in x; a kind that it does not
+     * know is il_pass_fail with IL_ERR_UNSUPPORTED. Without it the core edits along the
+     * direction of what is `linear`, and by `features`, `decode` and `reconstruct`. */
+    il_tensor *(*edit)(const void *self, il_pass *pass, il_tensor *x,
+                       const il_edit *edit);
 } il_detector_api;
 
 #ifdef __cplusplus
