@@ -10,7 +10,6 @@
 #include "detect/tally.h"
 #include "pipeline/fields.h"
 #include "tensor/blas.h"
-#include "tensor/pass.h"
 
 enum { IL_HARVEST_CHUNK = 64 }; /* documents */
 
@@ -44,8 +43,7 @@ typedef struct il_harvest {
         fields; /* which rows are scored; input NULL: the data's first input */
     const int64_t *sites;
     size_t site_count;
-    bool gathered;              /* keep the scored rows alone */
-    const il_site_edits *edits; /* NULL: none */
+    bool gathered; /* keep the scored rows alone */
     il_tally
         *tally; /* not NULL: the data's metrics of the model's "logits" are added */
 } il_harvest;

@@ -187,7 +187,7 @@ static il_node *replace_whole(substitution *s, il_node *node, const reference *r
         return node;
     }
     copy->place = node->place;
-    copy->under = node->under;
+    copy->overrode = node->overrode;
     return copy;
 }
 
@@ -270,7 +270,7 @@ static il_node *substitute_scalar(substitution *s, il_node *node)
             stop(s);
             result = node;
         }
-        result->under = node->under;
+        result->overrode = node->overrode;
     }
     il_text_free(&out);
     return result;
