@@ -14,7 +14,7 @@
 
 VERSION := $(shell sed -n 's/.define IL_VERSION "\(.*\)"/\1/p' core/base/version.h)
 PREFIX   = /usr/local
-PACKAGES = yaml-0.1 jansson libsodium
+PACKAGES = yaml-0.1 jansson libsodium zlib
 
 -include config.mak
 

@@ -29,7 +29,8 @@ class() { flat "$(job "$1")/audit.json" | grep -oP '"class":"\K[^"]*'; }
 input() { flat "$(job "$1")/audit.json" | grep -oP "\"inputs\":{[^}]*\"$2\":\K[^,}]*"; }
 summed() { # the classes' probabilities add up to 1
     local name sum=0
-    for name in honest mixed blatant obfuscated_policy obfuscated_activations degenerate; do
+    for name in honest mixed blatant obfuscated_policy obfuscated_activations both \
+        degenerate; do
         sum="$sum + $(value "$1" "outcome.$name")"
     done
     awk "BEGIN { s = $sum; exit !(s > 0.999 && s < 1.001) }"
@@ -64,6 +65,9 @@ check "the raw flags stand beside those of the zeroed" is rl/reward deception.fl
 check "the text of then under the weights of then is that of the fit" \
     same rl/reward deception.cells.y0w0 fitted deception.flag_now
 check "in every variant" same rl/loss deception.cells.y0w0 fitted deception.flag_now
+check "what is kept of the text of then is on record with the outcome" \
+    [ -n "$(input rl/reward kept)" ]
+check "and absent where nothing has changed since" [ -z "$(input fitted kept)" ]
 check "y1w1 is what is flagged now" same rl/loss deception.cells.y1w1 rl/loss deception.flag_now
 check "y1w0 is what was flagged then" same rl/loss deception.cells.y1w0 rl/loss deception.flag_then
 check "the penalty in the loss and in the reward lead apart" differ rl/reward deception.auroc rl/loss deception.auroc

@@ -28,6 +28,7 @@ need pkg-config has_command pkg-config
 need libyaml-dev has_library yaml-0.1
 need libjansson-dev has_library jansson
 need libsodium-dev has_library libsodium
+need zlib1g-dev has_library zlib
 need check has_library check
 need gnuplot-nox has_command gnuplot
 need libopenblas0-pthread has_shared 'libopenblas\.so\.0'

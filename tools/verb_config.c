@@ -1,44 +1,43 @@
-/* interloop config: looks at a pipeline without running it. */
+/* interloop config: looks at a pipeline without running it. config_show.c has what
+ * explains, config_schema.c what describes the grammar. */
 #include "verbs.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/arena.h"
-#include "pipeline/jobs.h"
-#include "pipeline/resolve.h"
+#include "config.h"
+#include "pipeline/plugins.h"
 
 static const char usage[] =
-    "usage: interloop config validate FILE... [--set PATH=VALUE]...\n"
-    "       interloop config print FILE [--set PATH=VALUE]... [--stage NAME "
-    "[--variant NAME] [--seed N]] [--sources]\n"
+    "usage: interloop config validate FILE... [--grammar]\n"
+    "       interloop config print FILE [--sources] [JOB]\n"
+    "       interloop config explain FILE PATH [JOB]\n"
+    "       interloop config diff FILE FILE [JOB]\n"
+    "       interloop config schema\n"
+    "       interloop config new NAME [--model ID] [--data ID] [--environment ID] "
+    "[--detector ID]\n"
     "\n"
     "  validate   finds all that is wrong with pipelines, without running anything\n"
     "  print      writes the pipeline with everything that it extends, every override and\n"
-    "             every ${...} resolved; with --stage, the document of that one job\n"
+    "             every ${...} resolved; with JOB, the document of that one job\n"
+    "  explain    says what stands at a path as in stages.loop.signals.honesty.weight,\n"
+    "             which file and line it comes from, what it overrode, what may stand\n"
+    "             there and what it is for\n"
+    "  diff       prints where two pipelines differ, and which results that changes; exit\n"
+    "             code 1 when they do\n"
+    "  schema     prints a JSON Schema of pipelines with the plugins that are found, by\n"
+    "             which an editor completes and checks\n"
+    "  new        prints a pipeline to start from, with what its components may be told\n"
     "\n"
+    "  JOB                --stage NAME [--variant NAME] [--seed N]\n"
     "  --set PATH=VALUE   overrides one value, as in stages.loop.signals.honesty.weight=1\n"
-    "  --stage NAME       the stage to print, with what leads to it\n"
-    "  --variant NAME     the variant of that stage\n"
-    "  --seed N           the seed of that job\n"
+    "  --plugin-path DIR  a folder of plugins to search first; an absolute path\n"
+    "  --grammar          looks at the grammar alone, not at components and their params\n"
     "  --sources          adds where a value that overrode another comes from\n"
+    "  --json             diff: prints JSON\n"
     "\n"
-    "Exit codes: 0 well, 1 failed, 2 wrong input.\n";
-
-enum { SETS_MAX = 256, FILES_MAX = 256 };
-
-typedef struct options {
-    const char *files[FILES_MAX];
-    size_t file_count;
-    const char *sets[SETS_MAX];
-    size_t set_count;
-    const char *stage;
-    const char *variant;
-    uint64_t seed;
-    bool has_seed;
-    bool sources;
-} options;
+    "Exit codes: 0 well, 1 failed or different, 2 wrong input.\n";
 
 static int wrong(const char *what, const char *detail)
 {
@@ -46,58 +45,91 @@ static int wrong(const char *what, const char *detail)
     return 2;
 }
 
-/* Options and files in any order; 0, or the exit code of what is wrong. */
-static int parse(int argc, char **argv, options *o)
+static int take(il_config_options *o, int c, const char *word)
+{
+    switch (c) {
+    case 's':
+        o->sets[o->set_count++] = optarg;
+        return 0;
+    case 'p':
+        o->plugins[o->plugin_count++] = optarg;
+        return 0;
+    case 'g':
+        o->stage = optarg;
+        return 0;
+    case 'v':
+        o->variant = optarg;
+        return 0;
+    case 'n':
+        o->has_seed = true;
+        return il_parse_uint(optarg, &o->seed)
+                   ? 0
+                   : wrong("expected a whole number after --seed, found ", optarg);
+    case 'r':
+        o->sources = true;
+        return 0;
+    case 'G':
+        o->grammar = true;
+        return 0;
+    case 'j':
+        o->json = true;
+        return 0;
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+        o->use[c - '0'] = optarg;
+        return 0;
+    default:
+        return wrong("cannot use ", word);
+    }
+}
+
+/* Options and words in any order; 0, or the exit code of what is wrong. */
+static int parse(int argc, char **argv, il_config_options *o)
 {
     static const struct option known[] = {
         {"set", required_argument, NULL, 's'},
+        {"plugin-path", required_argument, NULL, 'p'},
         {"stage", required_argument, NULL, 'g'},
         {"variant", required_argument, NULL, 'v'},
         {"seed", required_argument, NULL, 'n'},
         {"sources", no_argument, NULL, 'r'},
+        {"grammar", no_argument, NULL, 'G'},
+        {"json", no_argument, NULL, 'j'},
+        {"model", required_argument, NULL, '0'},
+        {"data", required_argument, NULL, '1'},
+        {"environment", required_argument, NULL, '2'},
+        {"detector", required_argument, NULL, '3'},
         {NULL, 0, NULL, 0},
     };
-    int c;
+    int code = 0;
 
     optind = 1;
     opterr = 0;
-    for (;;) {
-        /* Without permutation, so that each file is met in its place. */
+    if (argc > IL_CONFIG_WORDS) {
+        return wrong("too many words", "");
+    }
+    while (code == 0) {
+        int c;
+
+        /* Without permutation, so that each word is met in its place. */
         while (optind < argc && argv[optind][0] != '-') {
-            if (o->file_count == FILES_MAX) {
-                return wrong("too many files", "");
-            }
-            o->files[o->file_count++] = argv[optind++];
+            o->words[o->word_count++] = argv[optind++];
         }
         c = getopt_long(argc, argv, "+", known, NULL);
         if (c == -1) {
             break;
         }
-        if (c == 's' && o->set_count < SETS_MAX) {
-            o->sets[o->set_count++] = optarg;
-        } else if (c == 'g') {
-            o->stage = optarg;
-        } else if (c == 'v') {
-            o->variant = optarg;
-        } else if (c == 'n') {
-            o->has_seed = true;
-            if (!il_parse_uint(optarg, &o->seed)) {
-                return wrong("expected a whole number after --seed, found ", optarg);
-            }
-        } else if (c == 'r') {
-            o->sources = true;
-        } else {
-            return wrong("cannot use ", argv[optind - 1]);
-        }
+        code = take(o, c, argv[optind - 1]);
     }
-    while (optind < argc && o->file_count < FILES_MAX) {
-        o->files[o->file_count++] = argv[optind++];
+    while (code == 0 && optind < argc) {
+        o->words[o->word_count++] = argv[optind++];
     }
-    return 0;
+    return code;
 }
 
-/* Prints what was found; the exit code. */
-static int report(il_problems *problems)
+int il_config_report(il_problems *problems)
 {
     il_text text = {0};
     int code = problems->no_memory && problems->count == 0 ? 1 : 2;
@@ -108,42 +140,45 @@ static int report(il_problems *problems)
     return code;
 }
 
-static int validate(const options *o, const char *path)
+bool il_config_open(il_config_file *f, const char *path, const il_config_options *o,
+                    int *code)
 {
-    il_arena *arena = il_arena_create(1 << 14);
-    il_problems problems = {.arena = arena};
-    il_document *document = NULL;
     il_error err = {0};
-    int code = 0;
 
-    if (arena == NULL) {
+    memset(f, 0, sizeof *f);
+    f->arena = il_arena_create(1 << 14);
+    if (f->arena == NULL) {
         fputs("error: out of memory\n", stderr);
-        return 1;
+        *code = 1;
+        return false;
     }
-    (void)il_document_load(&document, path, o->sets, o->set_count, &problems, &err);
-    if (document != NULL) {
-        il_jobs_check(document, &problems);
+    f->problems.arena = f->arena;
+    (void)il_document_load(&f->document, path, o->sets, o->set_count, &f->problems,
+                           &err);
+    if (f->document == NULL || il_problems_any(&f->problems)) {
+        if (f->document != NULL) {
+            il_jobs_check(f->document, &f->problems); /* all that is wrong at once */
+        }
+        *code = il_config_report(&f->problems);
+        return false;
     }
-    if (il_problems_any(&problems)) {
-        code = report(&problems);
-    } else {
-        printf("%s: ok\n", path);
-    }
-    il_document_destroy(document);
-    il_arena_destroy(arena);
-    return code;
+    return true;
 }
 
-/* The tree to print: a job's, or the whole file's; NULL with problems. */
-static const il_node *choose(const options *o, il_document *document,
-                             il_problems *problems)
+void il_config_close(il_config_file *f)
+{
+    il_document_destroy(f->document);
+    il_arena_destroy(f->arena);
+}
+
+const il_node *il_config_tree(il_config_file *f, const il_config_options *o)
 {
     il_jobs_filter filter = {.stages = &o->stage, .stage_count = 1};
     il_error err = {0};
     il_jobs jobs;
 
     if (o->stage == NULL) {
-        return il_document_resolved(document, problems);
+        return il_document_resolved(f->document, &f->problems);
     }
     if (o->variant != NULL) {
         filter.variants = &o->variant;
@@ -153,81 +188,171 @@ static const il_node *choose(const options *o, il_document *document,
         filter.seeds = &o->seed;
         filter.seed_count = 1;
     }
-    if (il_jobs_list(&jobs, document, &filter, problems, &err) != IL_OK) {
+    if (il_jobs_list(&jobs, f->document, &filter, &f->problems, &err) != IL_OK) {
         return NULL;
     }
     if (jobs.count == 0 || (o->variant == NULL && jobs.items[0].variant[0] != '\0')) {
         il_place place = {"--stage", 0, 0};
 
-        il_problem_add(problems, place,
+        il_problem_add(&f->problems, place,
                        "stage '%s' has variants: name one by --variant", o->stage);
         return NULL;
     }
     return jobs.items[0].document;
 }
 
-static int print(const options *o, const char *path)
+/* The folders under a document's `plugins.path`, absolute. */
+static il_names_spec plugin_path(const il_node *document, il_arena *arena)
 {
-    il_arena *arena = il_arena_create(1 << 14);
-    il_problems problems = {.arena = arena};
-    il_document *document = NULL;
-    const il_node *tree = NULL;
-    il_text text = {0};
+    const il_node *list = il_node_find(document, "plugins.path");
+    il_names_spec path = {0};
+
+    if (list == NULL || list->kind != IL_NODE_LIST) {
+        return path;
+    }
+    path.items = il_arena_calloc(arena, list->count + 1, sizeof *path.items);
+    for (size_t i = 0; path.items != NULL && i < list->count; i++) {
+        const il_node *item = list->items[i].value;
+
+        if (item->kind == IL_NODE_SCALAR) {
+            path.items[path.count] = il_place_path(arena, item->place, item->text);
+            path.count += path.items[path.count] != NULL;
+        }
+    }
+    return path;
+}
+
+il_registry *il_config_registry(const il_config_options *o, const il_node *document,
+                                il_arena *arena)
+{
+    il_names_spec path = plugin_path(document, arena);
+    il_registry *registry = NULL;
     il_error err = {0};
+
+    if (il_plugins_find(&registry, o->plugins, o->plugin_count, &path, NULL, &err) !=
+        IL_OK) {
+        fprintf(stderr, "%s%serror: %s\n", err.where, err.where[0] != '\0' ? ": " : "",
+                err.message);
+        il_registry_destroy(registry);
+        return NULL;
+    }
+    return registry;
+}
+
+/* Components and params of every job against the plugins. */
+static int check_plugins(il_config_file *f, const il_config_options *o)
+{
+    static const uint64_t seed = 1;
+    il_jobs_filter filter = {.seeds = &seed, .seed_count = 1};
+    il_registry *registry = NULL;
+    il_error err = {0};
+    il_jobs jobs;
+
+    if (il_jobs_list(&jobs, f->document, &filter, &f->problems, &err) != IL_OK ||
+        jobs.count == 0) {
+        return 0; /* the problems tell */
+    }
+    registry = il_config_registry(o, jobs.items[0].document, f->arena);
+    if (registry == NULL) {
+        return 2;
+    }
+    il_plugins_check(registry, &jobs, f->arena, &f->problems);
+    il_registry_destroy(registry);
+    return 0;
+}
+
+static int validate(const il_config_options *o, const char *path)
+{
+    il_config_file f;
     int code = 0;
 
-    if (arena == NULL) {
-        fputs("error: out of memory\n", stderr);
-        return 1;
+    if (il_config_open(&f, path, o, &code)) {
+        il_jobs_check(f.document, &f.problems);
+        if (!o->grammar && !il_problems_any(&f.problems)) {
+            code = check_plugins(&f, o);
+        }
+        if (il_problems_any(&f.problems)) {
+            code = il_config_report(&f.problems);
+        } else if (code == 0) {
+            printf("%s: ok\n", path);
+        }
     }
-    (void)il_document_load(&document, path, o->sets, o->set_count, &problems, &err);
-    if (document != NULL) {
-        tree = choose(o, document, &problems);
-    }
-    if (tree != NULL && !il_problems_any(&problems)) {
-        il_node_write_yaml(&text, tree, o->sources);
-        problems.no_memory = text.failed;
-    }
-    if (il_problems_any(&problems)) {
-        code = report(&problems);
-    } else if (text.data != NULL &&
-               fwrite(text.data, 1, text.size, stdout) != text.size) {
-        code = 1;
+    il_config_close(&f);
+    return code;
+}
+
+static int print(const il_config_options *o)
+{
+    const il_node *tree = NULL;
+    il_config_file f;
+    il_text text = {0};
+    int code = 0;
+
+    if (il_config_open(&f, o->words[0], o, &code)) {
+        tree = il_config_tree(&f, o);
+        if (tree != NULL && !il_problems_any(&f.problems)) {
+            il_node_write_yaml(&text, tree, o->sources);
+            f.problems.no_memory = text.failed;
+        }
+        if (il_problems_any(&f.problems)) {
+            code = il_config_report(&f.problems);
+        } else if (text.data != NULL &&
+                   fwrite(text.data, 1, text.size, stdout) != text.size) {
+            code = 1;
+        }
     }
     il_text_free(&text);
-    il_document_destroy(document);
-    il_arena_destroy(arena);
+    il_config_close(&f);
     return code;
+}
+
+static int validate_all(const il_config_options *o)
+{
+    int worst = 0;
+
+    for (size_t i = 0; i < o->word_count; i++) {
+        int code = validate(o, o->words[i]);
+
+        worst = code > worst ? code : worst;
+    }
+    return worst;
 }
 
 int il_verb_config(int argc, char **argv)
 {
-    options o = {0};
+    static const struct {
+        const char *name;
+        size_t least, most; /* words */
+        const char *wants;
+        int (*run)(const il_config_options *o);
+    } verbs[] = {
+        {"validate", 1, IL_CONFIG_WORDS, "a file", validate_all},
+        {"print", 1, 1, "one file", print},
+        {"explain", 2, 2, "a file and a path", il_config_explain},
+        {"diff", 2, 2, "two files", il_config_diff},
+        {"schema", 0, 0, "no file", il_config_schema},
+        {"new", 1, 1, "a name", il_config_new},
+    };
+    il_config_options o = {0};
     const char *verb = argc > 1 ? argv[1] : "";
-    int worst;
 
     if (strcmp(verb, "--help") == 0 || (argc > 2 && strcmp(argv[2], "--help") == 0)) {
         fputs(usage, stdout);
         return 0;
     }
-    if (strcmp(verb, "validate") != 0 && strcmp(verb, "print") != 0) {
-        return wrong("expected validate or print, found ", verb[0] ? verb : "nothing");
-    }
-    worst = parse(argc - 1, argv + 1, &o);
-    if (worst != 0) {
-        return worst;
-    }
-    if (o.file_count == 0) {
-        return wrong("expected a file", "");
-    }
-    if (verb[0] == 'p') {
-        return o.file_count == 1 ? print(&o, o.files[0])
-                                 : wrong("print takes one file", "");
-    }
-    for (size_t i = 0; i < o.file_count; i++) {
-        int code = validate(&o, o.files[i]);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        int code;
 
-        worst = code > worst ? code : worst;
+        if (strcmp(verb, verbs[i].name) != 0) {
+            continue;
+        }
+        code = parse(argc - 1, argv + 1, &o);
+        if (code == 0 &&
+            (o.word_count < verbs[i].least || o.word_count > verbs[i].most)) {
+            code = wrong("expected ", verbs[i].wants);
+        }
+        return code != 0 ? code : verbs[i].run(&o);
     }
-    return worst;
+    return wrong("expected validate, print, explain, diff, schema or new, found ",
+                 verb[0] != '\0' ? verb : "nothing");
 }

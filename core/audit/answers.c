@@ -105,40 +105,47 @@ static il_status put_flag(il_audit_work *w, const il_detector *d, const char *na
 }
 
 /* The text of then under the weights of then and of now: the first two cells. */
-static il_status put_cells(il_audit_work *w, const il_audited *a,
-                           const il_detector *then, const char *label, double y1w0,
-                           double y1w1, il_error *err)
+static il_status read_past(il_audit_work *w, const il_audited *a, const char *label,
+                           flags cell[2], il_error *err)
 {
-    bool same = a->then_values == w->in->values;
+    il_detector old = il_detector_unmoved(a->then != NULL ? a->then : a->now);
     il_recorded *answers = NULL;
-    flags cell[2] = {{.share = y1w1}, {.share = y1w1}};
-    il_status status = same ? IL_OK : play(&answers, w, 0, a->then_values, err);
+    il_status status = play(&answers, w, 0, a->then_values, err);
 
-    if (status == IL_OK && !same) {
-        status = flag(&cell[0], w, answers, then, a->then_values, label, err);
+    if (status == IL_OK) {
+        status = flag(&cell[0], w, answers, &old, a->then_values, label, err);
     }
-    if (status == IL_OK && !same) {
+    if (status == IL_OK) {
         status = flag(&cell[1], w, answers, a->now, w->in->values, label, err);
     }
     il_recorded_destroy(answers);
-    IL_TRY(status);
-    IL_TRY(put_flag(w, a->now, "cells.y0w0", cell[0].share, err));
-    IL_TRY(put_flag(w, a->now, "cells.y0w1", cell[1].share, err));
-    IL_TRY(put_flag(w, a->now, "cells.y1w0", y1w0, err));
-    return put_flag(w, a->now, "cells.y1w1", y1w1, err);
+    return status;
+}
+
+static il_status put_cells(il_audit_work *w, const il_detector *d, const flags cell[2],
+                           double y1w0, double y1w1, il_error *err)
+{
+    IL_TRY(put_flag(w, d, "cells.y0w0", cell[0].share, err));
+    IL_TRY(put_flag(w, d, "cells.y0w1", cell[1].share, err));
+    IL_TRY(put_flag(w, d, "cells.y1w0", y1w0, err));
+    return put_flag(w, d, "cells.y1w1", y1w1, err);
+}
+
+static bool unchanged(const il_audit_work *w, const il_audited *a)
+{
+    return a->then_values == NULL || a->then_values == w->in->values;
 }
 
 static il_status read_answers(il_audit_work *w, const il_recorded *answers,
                               const il_audited *a, const char *label, flags *now,
                               flags *then, il_error *err)
 {
-    bool same = a->then_values == NULL || a->then_values == w->in->values;
     il_detector raw = il_detector_unmoved(a->now);
     il_detector old = il_detector_unmoved(a->then != NULL ? a->then : a->now);
 
     IL_TRY(flag(now, w, answers, a->now, w->in->values, label, err));
     *then = *now;
-    if (!same) {
+    if (!unchanged(w, a)) {
         IL_TRY(flag(then, w, answers, &old, a->then_values, label, err));
     }
     IL_TRY(put_flag(w, a->now, "flag_now", now->share, err));
@@ -150,9 +157,7 @@ static il_status read_answers(il_audit_work *w, const il_recorded *answers,
         IL_TRY(put_flag(w, a->now, "flag_raw", unzeroed.share, err));
     }
     w->out->looks += a->now->spec->vault;
-    return w->in->whole && a->then_values != NULL
-               ? put_cells(w, a, &old, label, then->share, now->share, err)
-               : IL_OK;
+    return IL_OK;
 }
 
 /* ---- the outcome ---------------------------------------------------------------- */
@@ -189,13 +194,22 @@ static void collect(const il_recorded *answers, const flags *now, const flags *t
     }
 }
 
-static il_status put_outcome(il_audit_work *w, const il_recorded *answers,
-                             const il_detector *d, const flags *now, const flags *then,
-                             il_error *err)
+/* What was flagged of the text of then, and what of it still is. */
+static il_outcome_past past_of(int64_t count, const flags cell[2])
 {
-    int64_t count = il_recorded_count(answers);
-    il_outcome_answer *all =
-        il_arena_calloc(w->out->arena, (size_t)count + 1, sizeof *all);
+    il_outcome_past past = {0, 0};
+
+    for (int64_t i = 0; i < count; i++) {
+        past.flagged += cell[0].episodes[i] > 0;
+        past.kept += cell[0].episodes[i] > 0 && cell[1].episodes[i] > 0;
+    }
+    return past;
+}
+
+static il_status put_outcome(il_audit_work *w, int64_t count,
+                             const il_outcome_answer *all, il_outcome_past past,
+                             const il_detector *d, il_error *err)
+{
     double probability[IL_OUTCOMES];
     il_outcome_inputs in;
     il_outcome class;
@@ -204,21 +218,21 @@ static il_status put_outcome(il_audit_work *w, const il_recorded *answers,
     json_t *odds = json_object();
     double margin;
 
-    if (all == NULL || inputs == NULL || odds == NULL) {
+    if (inputs == NULL || odds == NULL) {
         json_decref(inputs);
         json_decref(odds);
         return il__audit_no_memory(err);
     }
-    collect(answers, now, then, all);
-    in = il_outcome_shares(count, all);
+    in = il_outcome_shares(count, all, past);
     class = il_outcome_of(&in);
     margin = il_outcome_margin(&in, &next);
     il__audit_set(inputs, "hack", in.hack);
     il__audit_set(inputs, "honest", in.honest);
     il__audit_set(inputs, "flag_now", in.flag_now);
     il__audit_set(inputs, "flag_then", in.flag_then);
-    if (il_outcome_bootstrap(count, all, DRAWS, w->in->seed, w->in->depth, probability,
-                             err) != IL_OK) {
+    il__audit_set(inputs, "kept", in.kept);
+    if (il_outcome_bootstrap(count, all, past, DRAWS, w->in->seed, w->in->depth,
+                             probability, err) != IL_OK) {
         json_decref(inputs);
         json_decref(odds);
         return IL_ERR_INPUT;
@@ -240,6 +254,49 @@ static il_status put_outcome(il_audit_work *w, const il_recorded *answers,
 
 /* ---- all of it ------------------------------------------------------------------ */
 
+/* Where one class or the other hangs on the text of then. */
+static bool past_decides(int64_t count, const il_outcome_answer *all)
+{
+    il_outcome_past none = {0, 0};
+    il_outcome_inputs in = il_outcome_shares(count, all, none);
+
+    return il_outcome_of(&in) == IL_OUTCOME_OBFUSCATED_POLICY;
+}
+
+/* One detector's flags; `classes`: it is the one that gives the outcome. The text of
+ * then, which has to be written first, is for whole audits and where it decides. */
+static il_status read_one(il_audit_work *w, const il_recorded *answers,
+                          const il_audited *a, const char *label, bool classes,
+                          il_error *err)
+{
+    int64_t count = il_recorded_count(answers);
+    il_outcome_answer *all =
+        il_arena_calloc(w->out->arena, (size_t)count + 1, sizeof *all);
+    bool past = w->in->whole;
+    il_outcome_past what = {0, 0};
+    flags cell[2];
+    flags now;
+    flags then;
+
+    if (all == NULL) {
+        return il__audit_no_memory(err);
+    }
+    IL_TRY(read_answers(w, answers, a, label, &now, &then, err));
+    if (classes) {
+        collect(answers, &now, &then, all);
+        past = past || past_decides(count, all);
+    }
+    cell[0] = cell[1] = now;
+    if (past && !unchanged(w, a)) {
+        IL_TRY(read_past(w, a, label, cell, err));
+        what = past_of(count, cell);
+    }
+    if (w->in->whole && a->then_values != NULL) {
+        IL_TRY(put_cells(w, a->now, cell, then.share, now.share, err));
+    }
+    return classes ? put_outcome(w, count, all, what, a->now, err) : IL_OK;
+}
+
 static il_status read_first(il_audit_work *w, const il_recorded *answers, il_error *err)
 {
     bool told = !has_outcome(w->in->environment);
@@ -247,8 +304,6 @@ static il_status read_first(il_audit_work *w, const il_recorded *answers, il_err
     for (size_t i = 0; i < w->in->detector_count; i++) {
         const il_audited *a = &w->in->detectors[i];
         const char *label = NULL;
-        flags now;
-        flags then;
 
         if (a->now->trusted != NULL) {
             IL_TRY(put_flag(w, a->now, "shift_zero", a->now->offset, err));
@@ -256,11 +311,8 @@ static il_status read_first(il_audit_work *w, const il_recorded *answers, il_err
         if (!a->now->has_threshold || !il__played_judges(w, a->now, &label)) {
             continue;
         }
-        IL_TRY(read_answers(w, answers, a, label, &now, &then, err));
-        if (!told) {
-            told = true;
-            IL_TRY(put_outcome(w, answers, a->now, &now, &then, err));
-        }
+        IL_TRY(read_one(w, answers, a, label, !told, err));
+        told = true;
     }
     return IL_OK;
 }

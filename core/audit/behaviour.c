@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "interloop/abi.h"
+#include "detect/edit.h"
 #include "pipeline/batch.h"
 #include "tensor/pass.h"
 
@@ -15,6 +16,7 @@ typedef struct sample_job {
     uint32_t depth;
     il_pass **passes;
     il_batch **batches;
+    il_arena **arenas; /* [worker] */
     il_tally *tallies; /* [chunk] */
     il_error *errors;  /* [chunk] */
 } sample_job;
@@ -90,11 +92,15 @@ static il_status fill_position(sample_job *job, int worker, il_batch *batch,
                       .store = h->model->store,
                       .values = h->values,
                       .first_bit = -1};
+    const il_scored_fields fields = {.input =
+                                         il_field_of_role(h->data, IL_FIELD_INPUT)};
     il_shown seen = il_shown_of(batch, h->data);
     const il_tensor *logits;
 
+    il_arena_reset(job->arenas[worker]);
     il_pass_begin(pass);
     il_pass_sites_clear(pass);
+    IL_TRY(il_edits_bind(h->edits, pass, batch, &fields, job->arenas[worker], err));
     il_pass_enter(pass, &scope);
     il_instance_model(h->model)->forward(h->model->self, pass, &seen.batch);
     il_pass_leave(pass);
@@ -196,6 +202,10 @@ static il_status run(sample_job *job, int chunks, il_error *err)
     for (int i = 0; i < workers; i++) {
         IL_TRY(il_pass_create(&job->passes[i], job->h->blas, 0, err));
         IL_TRY(il_batch_create(&job->batches[i], err));
+        job->arenas[i] = il_arena_create(1 << 12);
+        if (job->arenas[i] == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "behaviour", "out of memory");
+        }
     }
     il_pool_run(job->h->pool, chunks, sample_task, job);
     for (int i = 0; i < chunks; i++) {
@@ -230,10 +240,11 @@ il_status il_behaviour_sample(il_behaviour **out, const il_harvest *h, uint64_t 
     chunks = (int)((b->rows + IL_HARVEST_CHUNK - 1) / IL_HARVEST_CHUNK);
     job.passes = il_arena_calloc(arena, (size_t)workers, sizeof *job.passes);
     job.batches = il_arena_calloc(arena, (size_t)workers, sizeof *job.batches);
+    job.arenas = il_arena_calloc(arena, (size_t)workers, sizeof *job.arenas);
     job.tallies = il_arena_calloc(arena, (size_t)chunks + 1, sizeof *job.tallies);
     job.errors = il_arena_calloc(arena, (size_t)chunks + 1, sizeof *job.errors);
     status = job.passes != NULL && job.batches != NULL && job.tallies != NULL &&
-                     job.errors != NULL
+                     job.errors != NULL && job.arenas != NULL
                  ? measure(b, err)
                  : il_error_set(err, IL_ERR_MEMORY, "behaviour", "out of memory");
     if (status == IL_OK) {
@@ -245,6 +256,7 @@ il_status il_behaviour_sample(il_behaviour **out, const il_harvest *h, uint64_t 
     for (int i = 0; i < workers; i++) {
         il_pass_destroy(job.passes != NULL ? job.passes[i] : NULL);
         il_batch_destroy(job.batches != NULL ? job.batches[i] : NULL);
+        il_arena_destroy(job.arenas != NULL ? job.arenas[i] : NULL);
     }
     if (status != IL_OK) {
         il_behaviour_destroy(b);

@@ -8,7 +8,6 @@
 #include "detect/harvest.h"
 #include "detect/linear.h"
 #include "detect/rezero.h"
-#include "detect/through.h"
 
 void il_detector_destroy(il_detector *d)
 {
@@ -38,6 +37,10 @@ static void check_words(const il_detector *d, const il_detector_input *in,
     if (s->calibrate.given) {
         il_problem_add(problems, s->calibrate.place,
                        "'calibrate' is not offered by this version");
+    }
+    if (s->refit.kind == IL_REFIT_THROUGH) {
+        il_problem_add(problems, s->refit.place,
+                       "refit 'through_fit' is not offered by this version");
     }
     if (in->data != NULL && strcmp(s->tokens, "all") != 0 &&
         il_field_find(in->data, s->tokens) == NULL) {
@@ -128,7 +131,6 @@ static il_status make(il_detector *d, const il_detector_input *in,
                        in->spec->fit.method, d->instance->offer->id);
     }
     il_detector_closed_check(d, problems);
-    il_detector_through_check(d, problems);
     IL_TRY(il_problems_status(problems, err));
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->fit.given ? in->spec->fit.label : NULL;
@@ -311,6 +313,7 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->has_threshold = d->has_threshold;
     copy->threshold = d->threshold;
     copy->rate = d->rate;
+    copy->apart = d->apart;
     copy->zero = d->zero;
     copy->offset = d->offset;
     copy->negatives = d->negatives;

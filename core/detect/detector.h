@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include "base/hash.h"
+#include "detect/contract.h"
 #include "detect/scored.h"
 #include "formats/safetensors.h"
 #include "pipeline/instance.h"
@@ -37,10 +38,18 @@ typedef struct il_detector {
     bool has_threshold;
     double threshold; /* of the logit; t0's, whatever refits follow */
     double rate; /* the false-positive rate it was set for; NaN: given as a logit */
+    /* Of a linear one: how far apart the class means of its fitting rows lie along its
+     * direction, in the site's units; 0: not known. */
+    double apart;
     int64_t negatives;    /* units behind it */
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;
     char model_hash[IL_HASH_HEX]; /* of the weights it was first fitted on; "" before */
+    const char *convention;       /* of its sites' names; NULL: IL_CONVENTION */
+    /* It came from a file of its own (saved.h): the hash of that; "" otherwise. */
+    char source[IL_HASH_HEX];
+    il_accepted *accepted; /* where that did not match, and was taken all the same */
+    size_t accepted_count;
     /* Re-zeroing (rezero.h): the trusted rows, their mean logit under the weights that
      * it was last fitted on, and what it has moved by since. */
     struct il_trusted *trusted;
@@ -103,10 +112,13 @@ bool il_detector_reads_rows(const il_detector *d);
  * detector; with `moments` also those of its online refits, for a checkpoint. */
 il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
                             il_safetensor **items, size_t *count, il_error *err);
-/* Its contract: component, sites and the convention of their names, tokens, context,
- * scaling, threshold with rate, unit and number of negatives, hashes of the ids, the
- * model's hash. NULL when memory is out; the caller decrefs it. */
+/* Its contract: component with params, sites and the convention of their names, tokens,
+ * context, pooling, scaling, threshold with rate, unit and number of negatives, hashes
+ * of the ids, the model's hash, what was accepted of another. NULL when memory is out;
+ * the caller decrefs it. */
 json_t *il_detector_contract(const il_detector *d);
+/* What it was accepted with, a list of {what, expected, got, why}; as above. */
+json_t *il_detector_accepted(const il_detector *d);
 /* Takes its state from a file whose contract is given. A contract that does not match
  * what this detector was made from, or a tensor that is missing or misshapen, is
  * IL_ERR_INPUT naming the difference, and changes nothing. Online refits go on where

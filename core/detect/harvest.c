@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "detect/edit.h"
 #include "pipeline/batch.h"
 #include "tensor/pass.h"
 
@@ -172,6 +173,8 @@ static il_status chunk_run(harvest *v, int64_t number, il_pass *pass, il_batch *
                             (long long)c->scored.length, (long long)v->length);
     }
     il_pass_begin(pass);
+    il_pass_edits_clear(pass);
+    IL_TRY(il_edits_bind(h->edits, pass, batch, &v->fields, c->arena, err));
     il_pass_enter(pass, &v->scope);
     il_instance_model(h->model)->forward(h->model->self, pass, &seen.batch);
     il_pass_leave(pass);

@@ -10,6 +10,7 @@
 #include "detect/tally.h"
 #include "pipeline/fields.h"
 #include "tensor/blas.h"
+#include "tensor/pass.h"
 
 enum { IL_HARVEST_CHUNK = 64 }; /* documents */
 
@@ -43,7 +44,8 @@ typedef struct il_harvest {
         fields; /* which rows are scored; input NULL: the data's first input */
     const int64_t *sites;
     size_t site_count;
-    bool gathered; /* keep the scored rows alone */
+    bool gathered;              /* keep the scored rows alone */
+    const il_site_edits *edits; /* NULL: none */
     il_tally
         *tally; /* not NULL: the data's metrics of the model's "logits" are added */
 } il_harvest;

@@ -18,16 +18,6 @@ bool il_detector_solved(const char *method)
     return strcmp(method, "irls") == 0 || strcmp(method, "lbfgs") == 0;
 }
 
-double il_detector_l2(const il_detector *d)
-{
-    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
-    const il_fit_spec *spec = &d->spec->fit;
-
-    return spec->given && spec->l2 >= 0 ? spec->l2
-           : recipe != NULL             ? (double)recipe->l2
-                                        : 0.0;
-}
-
 int64_t il_detector_width(const il_detector *d)
 {
     int64_t width = 0;
@@ -108,6 +98,42 @@ double il_detector_cosine(const il_detector *a, const il_detector *b)
     }
     free(both);
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : NAN;
+}
+
+il_status il_detector_apart(const il_detector *d, const il_acts *acts, double *out,
+                            il_error *err)
+{
+    int64_t width = il_detector_width(d);
+    double *w = calloc((size_t)width + 1, sizeof *w);
+    float *x = il__detector_gather(d, acts, err);
+    double sums[2] = {0, 0};
+    double rows[2] = {0, 0};
+    double norm = 0;
+
+    if (w == NULL || x == NULL) {
+        free(w);
+        free(x);
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    il_detector_direction(d, w);
+    for (int64_t c = 0; c < width; c++) {
+        norm += w[c] * w[c];
+    }
+    for (int64_t r = 0; r < acts->rows.count; r++) {
+        int of = acts->rows.labels[r] != 0;
+
+        for (int64_t c = 0; c < width; c++) {
+            sums[of] += w[c] * x[r * width + c];
+        }
+        rows[of]++;
+    }
+    *out = norm > 0 && rows[0] > 0 && rows[1] > 0
+               ? (sums[1] / rows[1] - sums[0] / rows[0]) / sqrt(norm)
+               : 0.0;
+    *out = isfinite(*out) ? *out : 0.0;
+    free(w);
+    free(x);
+    return IL_OK;
 }
 
 il_status il_detector_solve(il_detector *d, const il_acts *acts, const il_blas *blas,

@@ -9,8 +9,6 @@
 bool il_detector_linear(const il_detector *d);
 /* Whether a method is one that solves for a linear detector's optimum. */
 bool il_detector_solved(const char *method);
-/* The penalty that its fit puts on the weights: the pipeline's, else the recipe's. */
-double il_detector_l2(const il_detector *d);
 /* Channels of all its sites. */
 int64_t il_detector_width(const il_detector *d);
 /* Its weights on unscaled channels, sites side by side, and last its bias on them:
@@ -19,6 +17,11 @@ void il_detector_direction(const il_detector *d, double *out);
 /* Cosine of the angle between the weights of two linear detectors of the same sites;
  * NaN when one has none. */
 double il_detector_cosine(const il_detector *a, const il_detector *b);
+
+/* How far apart the class means of labelled rows lie along its direction, in the sites'
+ * own units; 0 where that is none. Linear detectors alone. */
+il_status il_detector_apart(const il_detector *d, const il_acts *acts, double *out,
+                            il_error *err);
 
 /* Solves for weight and bias on the scored rows as they are, unscaled, from the values
  * it has: by il_lbfgs_solve with `blas`, by il_irls_solve without (NULL). Its scaling

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "pipeline/batch.h"
+#include "pipeline/fields.h"
 
 /* How an episode's id is put together, from the top: draw, lot, update, episode. */
 enum { ID_LOT_BITS = 8, ID_STEP_BITS = 24, ID_EPISODE_BITS = 27 };
@@ -105,6 +106,30 @@ static il_status refuse(const il_rollout *r, il_status code, il_error *err,
     return il_error_set(err, code, r->environment->offer->id, "%s", what);
 }
 
+/* Whether every edit knows its rows while the model acts. */
+static il_status check_edits(const il_rollout *r, il_error *err)
+{
+    bool steps = il_instance_environment(r->environment)->form == IL_ENVIRONMENT_STEPS;
+
+    for (size_t i = 0; r->edits != NULL && i < r->edits->count; i++) {
+        const il_site_edit *e = &r->edits->items[i];
+        const il_field *f = il_field_find(r->environment, e->tokens);
+
+        if (strcmp(e->tokens, "all") != 0 &&
+            (!steps || f == NULL || f->role != IL_FIELD_MASK)) {
+            return il_error_set(
+                err, IL_ERR_INPUT, r->model->sites[e->site].name,
+                "an edit here waits for the mask '%s', which %s; expected `tokens: "
+                "all`%s",
+                e->tokens,
+                steps ? "the environment does not have"
+                      : "is not known while an answer is written",
+                steps ? " or one of its masks" : "");
+        }
+    }
+    return IL_OK;
+}
+
 /* Whether the model can act here: step by step, with one logit an action. */
 static il_status check_model(const il_rollout *r, il_error *err)
 {
@@ -155,6 +180,7 @@ static il_status check(const il_rollout *r, int64_t first, int64_t rows, il_erro
     }
     if (r->policy < 0) {
         IL_TRY(check_model(r, err));
+        IL_TRY(check_edits(r, err));
         return r->sampled_site < (int64_t)r->model->site_count
                    ? IL_OK
                    : refuse(r, IL_ERR_INTERNAL, err, "the model has no such site");
@@ -183,6 +209,7 @@ il_status il_rollout_fill(const il_rollout *r, int64_t first, int64_t rows,
     for (int64_t b = 0; ids != NULL && b < rows; b++) {
         ids[b] = il_rollout_id(r, first + b);
     }
+    il_pass_sites_clear(pass);
     if (own) {
         il_pass_only(pass, steps ? "policy" : "logits");
         il_pass_still(pass, true);
@@ -192,6 +219,7 @@ il_status il_rollout_fill(const il_rollout *r, int64_t first, int64_t rows,
     if (own) {
         il_pass_only(pass, NULL);
         il_pass_still(pass, false);
+        il_pass_edits_clear(pass); /* their rows lie in scratch */
     }
     il_arena_restore(scratch, mark);
     return status == IL_OK ? il_batch_status(out, err) : status;

@@ -37,6 +37,9 @@ typedef struct il_rollout {
      * batch gets the field "sampled" (B,L,W) f32 that holds it. -1: none. */
     int64_t sampled_site;
     float sampled_std;
+    /* What is done to the model's activations while it acts. A mask that edits wait for
+     * has to be known then: of an environment of steps any of its own, of text none. */
+    const il_site_edits *edits;
     /* the key */
     uint64_t seed;
     uint32_t depth; /* of the stage; 0 for what is the same wherever it is named */

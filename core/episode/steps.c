@@ -47,6 +47,7 @@ typedef struct player {
     int32_t *last;          /* (rows,1) */
     float *sampled, *noise; /* (rows,length,sampled_width), (rows,1,sampled_width) */
     int64_t sampled_width;
+    int32_t *edited; /* [edit] (rows): whom it edits at this position */
 } player;
 
 static il_status fault(const player *p, il_status code, int64_t row, int64_t position,
@@ -183,6 +184,13 @@ static bool add_model(player *p, il_arena *scratch)
         return false;
     }
     memset(p->carry, 0, p->carry_bytes);
+    if (r->edits != NULL) {
+        p->edited =
+            il_arena_calloc(scratch, rows * r->edits->count + 1, sizeof *p->edited);
+        if (p->edited == NULL) {
+            return false;
+        }
+    }
     if (r->sampled_site >= 0) {
         p->sampled_width = r->model->sites[r->sampled_site].width;
         p->sampled = il_batch_add(p->out, "sampled", IL_F32,
@@ -388,6 +396,39 @@ static void draw_noise(player *p)
     }
 }
 
+/* The marks of a mask by name; NULL: there is none. */
+static const uint8_t *marks_of(const player *p, const char *name)
+{
+    for (int32_t i = 0; i < p->mark_count; i++) {
+        if (strcmp(p->mark_fields[i]->name, name) == 0) {
+            return p->marks[i];
+        }
+    }
+    return NULL;
+}
+
+/* Binds the edits for one position: masks say whom they reach. */
+static il_status bind_edits(player *p, int64_t position, il_error *err)
+{
+    const il_site_edits *edits = p->r->edits;
+
+    il_pass_edits_clear(p->pass);
+    for (size_t i = 0; edits != NULL && i < edits->count; i++) {
+        const uint8_t *marks = marks_of(p, edits->items[i].tokens);
+        int32_t *rows = p->edited + (int64_t)i * p->rows;
+        il_edit_at at = {.strength = edits->strengths[i],
+                         .rows = marks != NULL ? rows : NULL};
+
+        for (int64_t b = 0; marks != NULL && b < p->rows; b++) {
+            if (p->alive[b] && marks[b * p->length + position] != 0) {
+                rows[at.count++] = (int32_t)b;
+            }
+        }
+        IL_TRY(il_pass_edit(p->pass, &edits->items[i], &at, err));
+    }
+    return IL_OK;
+}
+
 /* Keeps what the sampled site gave at a position. */
 static il_status keep_sample(player *p, int64_t position, il_error *err)
 {
@@ -453,6 +494,7 @@ static il_status consult(player *p, const glimpse *g, int64_t position, il_error
         draw_noise(p);
     }
     il_pass_begin(p->pass);
+    IL_TRY(bind_edits(p, position, err));
     il_pass_enter(p->pass, &scope);
     il_instance_model(r->model)->step(r->model->self, p->pass, &g->batch, position,
                                       p->length, p->carry);

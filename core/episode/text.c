@@ -446,7 +446,7 @@ il_status il__rollout_text(const il_rollout *r, int64_t first, int64_t rows,
 
     IL_TRY(check_prompts(r, first, err));
     IL_TRY(writing_open(&whole, scratch, out, err));
-    il_pass_sites_clear(pass);
+    IL_TRY(il_pass_edit_all(pass, r->edits, err));
     for (int64_t from = 0; from < rows; from += CHUNK) {
         writing w = chunk_of(&whole, from, rows - from < CHUNK ? rows - from : CHUNK);
 

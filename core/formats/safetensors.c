@@ -1,21 +1,16 @@
 /* The reader. Order of the checks: the file's size, the header's length, the JSON, each
  * tensor by itself, then all of them together, which must cover the data without gap or
  * overlap. */
-#define _DEFAULT_SOURCE /* mmap's MAP_PRIVATE everywhere */
 #include "formats/safetensors.h"
 #include "formats/safetensors_private.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/compiler.h"
+#include "base/mapped.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are handed out as they lie in the file, little-endian");
@@ -23,8 +18,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 enum { LENGTH = 8 }; /* bytes of the header's length before it */
 
 struct il_safetensors {
-    void *map;
-    size_t map_bytes;
+    il_mapped map;
     json_t *header; /* owns every name and all metadata */
     il_safetensor *tensors;
     const il_safetensor **by_name;
@@ -58,22 +52,7 @@ const char *il_safetensors_dtype_name(il_dtype dtype)
 
 bool il__safetensor_bytes(const il_safetensor *t, size_t *bytes)
 {
-    size_t n = t->dtype.bits / 8;
-
-    /* Zeros first: a shape with one holds nothing, however large the rest of it. */
-    for (int32_t i = 0; i < t->ndim; i++) {
-        if (t->shape[i] == 0) {
-            *bytes = 0;
-            return true;
-        }
-    }
-    for (int32_t i = 0; i < t->ndim; i++) {
-        if (t->shape[i] < 0 || !il_mul_size(n, (size_t)t->shape[i], &n)) {
-            return false;
-        }
-    }
-    *bytes = n;
-    return true;
+    return il_array_size(t->dtype, t->ndim, t->shape, bytes);
 }
 
 const char *il__safetensor_show(const char *name, char out[64])
@@ -308,25 +287,30 @@ static il_status read_header(il_safetensors *file, const char *data, size_t data
 /* The mapped file's two lengths against each other, then its JSON. */
 static il_status read_file(il_safetensors *file, const char *path, il_error *err)
 {
-    const char *bytes = file->map;
+    const char *bytes = file->map.data;
     uint64_t length;
     size_t data_bytes;
     json_error_t why;
 
+    if (file->map.size < LENGTH) {
+        return il_error_set(err, IL_ERR_INPUT, path,
+                            "expected at least %d bytes, got %zu", LENGTH,
+                            file->map.size);
+    }
     memcpy(&length, bytes, LENGTH);
-    if (length > IL_SAFETENSORS_HEADER_MAX || length > file->map_bytes - LENGTH) {
+    if (length > IL_SAFETENSORS_HEADER_MAX || length > file->map.size - LENGTH) {
         return il_error_set(err, IL_ERR_INPUT, path,
                             "header length: expected at most %zu bytes, got %" PRIu64,
                             length > IL_SAFETENSORS_HEADER_MAX
                                 ? IL_SAFETENSORS_HEADER_MAX
-                                : file->map_bytes - LENGTH,
+                                : file->map.size - LENGTH,
                             length);
     }
     if (length < 2 || bytes[LENGTH] != '{') {
         return il_error_set(err, IL_ERR_INPUT, path,
                             "header: expected a JSON object that begins with '{'");
     }
-    data_bytes = file->map_bytes - LENGTH - (size_t)length;
+    data_bytes = file->map.size - LENGTH - (size_t)length;
     file->header =
         json_loadb(bytes + LENGTH, (size_t)length, JSON_REJECT_DUPLICATES, &why);
     if (file->header == NULL) {
@@ -342,40 +326,6 @@ static il_status read_file(il_safetensors *file, const char *path, il_error *err
     return read_header(file, bytes + LENGTH + length, data_bytes, path, err);
 }
 
-/* Maps a regular file of at least a header's length. */
-static il_status map_file(il_safetensors *file, const char *path, il_error *err)
-{
-    il_status status = IL_OK;
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0) {
-        return il_error_set(err, IL_ERR_IO, path, "cannot open: %s", strerror(errno));
-    }
-    if (fstat(fd, &info) != 0) {
-        status = il_error_set(err, IL_ERR_IO, path, "cannot read: %s", strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
-        status = il_error_set(err, IL_ERR_INPUT, path, "expected a regular file");
-    } else if (info.st_size < LENGTH) {
-        status = il_error_set(err, IL_ERR_INPUT, path,
-                              "expected at least %d bytes, got %lld", LENGTH,
-                              (long long)info.st_size);
-    } else {
-        size_t size = (size_t)info.st_size;
-        void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-        if (map == MAP_FAILED) {
-            status =
-                il_error_set(err, IL_ERR_IO, path, "cannot map: %s", strerror(errno));
-        } else {
-            file->map = map;
-            file->map_bytes = size;
-        }
-    }
-    (void)close(fd); /* the map does not need it */
-    return status;
-}
-
 il_status il_safetensors_open(il_safetensors **out, const char *path, il_error *err)
 {
     il_safetensors *file = calloc(1, sizeof *file);
@@ -384,7 +334,7 @@ il_status il_safetensors_open(il_safetensors **out, const char *path, il_error *
     if (file == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
     }
-    status = map_file(file, path, err);
+    status = il_mapped_open(&file->map, path, err);
     if (status == IL_OK) {
         status = read_file(file, path, err);
     }
@@ -405,9 +355,7 @@ void il_safetensors_close(il_safetensors *file)
     free(file->by_name);
     free(file->tensors);
     json_decref(file->header);
-    if (file->map != NULL) {
-        (void)munmap(file->map, file->map_bytes);
-    }
+    il_mapped_close(&file->map);
     free(file);
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "interloop/status.h"
 #include "interloop/tensor.h"
+#include "formats/array.h"
 
 typedef struct il_safetensors il_safetensors; /* an open file */
 
@@ -34,9 +35,6 @@ typedef struct il_safetensors_pair {
 } il_safetensors_pair;
 
 #define IL_SAFETENSORS_HEADER_MAX ((size_t)100 * 1000 * 1000)
-
-/* DLPack's code for booleans, which tensors.h has no use for. */
-#define IL_CODE_BOOL 6
 
 /* Opens and checks a file. What it hands out is borrowed from *out, which maps the
  * file: while it is open the file may be replaced or removed, but not cut short in
@@ -64,6 +62,16 @@ const char *il_safetensors_metadata_get(const il_safetensors *file, const char *
 il_status il_safetensors_write(const char *path, const il_safetensor *tensors,
                                size_t count, const il_safetensors_pair *metadata,
                                size_t pairs, il_error *err);
+
+/* A tensor's values, for what reads any file's (array.h). */
+static inline il_array il_safetensor_array(const il_safetensor *t)
+{
+    il_array a = {
+        .dtype = t->dtype, .ndim = t->ndim, .data = t->data, .bytes = t->bytes};
+
+    memcpy(a.shape, t->shape, sizeof a.shape);
+    return a;
+}
 
 /* "F32" and so on; NULL when the dtype has no name in the format. */
 const char *il_safetensors_dtype_name(il_dtype dtype);

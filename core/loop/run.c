@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "interloop/abi.h"
+#include "pipeline/plugins.h"
 
 /* ---- the session ---------------------------------------------------------------- */
 
@@ -15,21 +16,6 @@
 static il_status own_hash(char hex[IL_HASH_HEX], il_error *err)
 {
     return il_hash_file("/proc/self/exe", hex, err);
-}
-
-static il_status find_plugins(il_session *s, const il_run_options *o, il_error *err)
-{
-    const il_pipeline *p = s->jobs.items[0].pipeline;
-
-    IL_TRY(il_registry_create(&s->registry, s->log, err));
-    for (size_t i = 0; i < o->plugin_path_count; i++) {
-        IL_TRY(il_registry_add_folder(s->registry, o->plugin_path[i], true, err));
-    }
-    for (size_t i = 0; i < p->plugin_path.count; i++) {
-        IL_TRY(
-            il_registry_add_folder(s->registry, p->plugin_path.items[i], false, err));
-    }
-    return il_registry_add_defaults(s->registry, err);
 }
 
 il_status il_session_open(il_session *s, const il_run_options *o, il_error *err)
@@ -56,7 +42,8 @@ il_status il_session_open(il_session *s, const il_run_options *o, il_error *err)
                             "nothing to run: no stage, variant or "
                             "seed is left after the choices made");
     }
-    IL_TRY(find_plugins(s, o, err));
+    IL_TRY(il_plugins_find(&s->registry, o->plugin_path, o->plugin_path_count,
+                           &s->jobs.items[0].pipeline->plugin_path, s->log, err));
     portable = s->jobs.items[0].pipeline->numerics == IL_NUMERICS_PORTABLE;
     IL_TRY(il_blas_open(&s->blas, portable, err));
     IL_TRY(own_hash(own, err));

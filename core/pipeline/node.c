@@ -80,7 +80,7 @@ bool il_node_put(il_arena *arena, il_node *map, const char *key, il_place key_pl
     if (item == NULL) {
         return il_node_add(arena, map, key, key_place, value);
     }
-    value->overrode = item->value->place;
+    value->under = item->value;
     item->place = key_place;
     item->value = value;
     return true;

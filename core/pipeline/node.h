@@ -1,9 +1,9 @@
 /* Nodes: the tree of a YAML document, before anything gives its scalars a type.
  *
- * Every node keeps the place it was written at, and, once something else has taken
- * its place, the place of what it overrode: a message can then always point at a
- * line, and `config print` can say where a value comes from. Nodes live in an arena
- * and are never freed one by one. */
+ * Every node keeps the place it was written at and the node whose place it has taken:
+ * a message can then always point at a line, and `config explain` can say where a value
+ * comes from and what it overrode. Nodes live in an arena and are never freed one by
+ * one. */
 #ifndef IL_PIPELINE_NODE_H
 #define IL_PIPELINE_NODE_H
 
@@ -37,8 +37,8 @@ struct il_node {
     bool quoted;
     const char *text; /* SCALAR: NUL-terminated */
     il_place place;
-    /* of the value this one replaced; line 0 when it replaced none */
-    il_place overrode;
+    /* the value this one replaced, which may have replaced another; NULL: none */
+    const il_node *under;
     il_node_item *items; /* MAP, LIST: in the order written */
     size_t count;
     size_t room;

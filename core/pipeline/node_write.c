@@ -177,7 +177,7 @@ static bool has_note(const il_node *node)
     for (size_t i = 0; i < node->count; i++) {
         const il_node *value = node->items[i].value;
 
-        if (value->overrode.line != 0 || has_note(value)) {
+        if (value->under != NULL || has_note(value)) {
             return true;
         }
     }
@@ -212,13 +212,14 @@ static void indent(il_text *out, int depth)
 
 static void write_note(il_text *out, const il_node *node)
 {
-    if (node->overrode.line == 0 ||
-        (node->overrode.line == node->place.line &&
-         strcmp(node->overrode.file, node->place.file) == 0)) {
+    const il_node *under = node->under;
+
+    if (under == NULL || (under->place.line == node->place.line &&
+                          strcmp(under->place.file, node->place.file) == 0)) {
         return;
     }
     il_text_addf(out, "  # %s:%d, over %s:%d", node->place.file, node->place.line,
-                 node->overrode.file, node->overrode.line);
+                 under->place.file, under->place.line);
 }
 
 static void write_block(il_text *out, const il_node *node, int depth, bool notes)

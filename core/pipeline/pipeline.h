@@ -126,9 +126,20 @@ typedef struct il_refit_spec {
     il_place place;
 } il_refit_spec;
 
+/* A difference that a detector from a file may have, with the reason to take it. */
+typedef struct il_accept_spec {
+    const char *what; /* "site", "model", ... */
+    const char *why;
+    il_place place;
+} il_accept_spec;
+
 typedef struct il_detector_spec {
     const char *name;
     il_component_spec component;
+    const char *from; /* an absolute path of a file that holds it; NULL: made here */
+    il_place from_place;
+    il_accept_spec *accept; /* of `from` */
+    size_t accept_count;
     il_names_spec sites; /* at least one */
     const char *on;      /* a reference whose activations it reads; NULL: the model's */
     const char *tokens;  /* "all" or a mask of the data */
@@ -203,6 +214,18 @@ typedef struct il_gate_spec {
     il_place place;
 } il_gate_spec;
 
+/* What is done at a detector's site. */
+typedef struct il_edit_spec {
+    bool given;
+    il_edit_kind kind;
+    double value;    /* CLAMP, STEER */
+    bool classes;    /* STEER: `value` counts distances between the class means */
+    bool keep_error; /* SPLICE: what the reconstruction leaves out stays */
+    const int32_t *features; /* of a dictionary, ascending */
+    size_t feature_count;
+    il_place place;
+} il_edit_spec;
+
 typedef enum il_route_kind {
     IL_ROUTE_ALL,
     IL_ROUTE_NONE,
@@ -233,6 +256,7 @@ typedef struct il_signal_spec {
     /* names under `train.rollouts`, filled in; none without rollouts */
     il_names_spec on;
     bool credit_sample; /* reinforces the sampled site instead of the action */
+    il_edit_spec edit;  /* channel edit; its weight is the edit's strength */
     il_place place;
 } il_signal_spec;
 
@@ -356,6 +380,16 @@ typedef struct il_demand_spec {
     il_place place;
 } il_demand_spec;
 
+/* An edit under which an audit measures once more. */
+typedef struct il_audit_edit_spec {
+    const char *name;
+    const char *detector;
+    const char *tokens; /* NULL: the detector's own */
+    double weight;
+    il_edit_spec edit;
+    il_place place;
+} il_audit_edit_spec;
+
 typedef struct il_audit_spec {
     bool given;
     int64_t every; /* 0: at the end alone */
@@ -371,6 +405,8 @@ typedef struct il_audit_spec {
     const char *against; /* a detector's name */
     il_place against_place;
     const char *tokens; /* a mask of the environment's: measured there, too */
+    il_audit_edit_spec *edits;
+    size_t edit_count;
     il_place place;
 } il_audit_spec;
 

@@ -65,7 +65,7 @@ il_node *il_merge(il_arena *arena, const il_schema *schema, il_node *under,
     }
     if (under->kind != IL_NODE_MAP || over->kind != IL_NODE_MAP ||
         il_node_get(over, "use") != NULL) {
-        over->overrode = under->place;
+        over->under = under;
         return over;
     }
     for (size_t i = 0; i < over->count; i++) {
@@ -80,7 +80,7 @@ il_node *il_merge(il_arena *arena, const il_schema *schema, il_node *under,
                 return NULL;
             }
         } else if (flags & IL_FIELD_WHOLE) {
-            item->value->overrode = have->value->place;
+            item->value->under = have->value;
             have->value = item->value;
             have->place = item->place;
         } else {
@@ -142,7 +142,7 @@ static bool put_last(const override *o, const il_schema *child, unsigned flags,
             return no_memory(o->problems);
         }
     } else {
-        value->overrode = have->value->place;
+        value->under = have->value;
     }
     have->value = value;
     have->place = o->place;

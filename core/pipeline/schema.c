@@ -81,32 +81,18 @@ static const il_schema_field *find_field(const il_schema_field *fields, size_t c
 static const il_schema use_word = {.kind = IL_SCHEMA_TEXT, .what = "a word"};
 static const il_schema anything = {.kind = IL_SCHEMA_ANY, .what = "anything"};
 
-const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
-                                 const char *key, unsigned *flags)
+const il_schema_field *il_schema_field_of(const il_schema *schema, const il_node *map,
+                                          const char *key)
 {
     const il_schema_field *field = NULL;
+    const il_schema_case *c;
 
-    *flags = 0;
     switch (schema->kind) {
-    case IL_SCHEMA_ANY:
-        return &anything;
-    case IL_SCHEMA_NAMED:
-        *flags = schema->whole ? IL_FIELD_WHOLE : 0;
-        return schema->element;
     case IL_SCHEMA_MAP:
-        field = find_field(schema->fields, schema->field_count, key);
-        if (field == NULL && schema == &il_schema_pipeline &&
-            strncmp(key, "x-", 2) == 0) {
-            return &anything;
-        }
-        break;
+        return find_field(schema->fields, schema->field_count, key);
     case IL_SCHEMA_USE:
-        if (strcmp(key, "use") == 0) {
-            return &use_word;
-        } /* fall through */
-    case IL_SCHEMA_CASES: {
-        const il_schema_case *c = pick_case(schema, map);
-
+    case IL_SCHEMA_CASES:
+        c = pick_case(schema, map);
         /* Which case it is may be said by what is still to come: any case's key will
          * do then. */
         for (size_t i = 0; field == NULL && i < schema->case_count; i++) {
@@ -115,8 +101,37 @@ const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
                                    schema->cases[i].field_count, key);
             }
         }
-        break;
+        return field;
+    case IL_SCHEMA_EITHER:
+        for (size_t i = 0; field == NULL && schema->options[i] != NULL; i++) {
+            field = il_schema_field_of(schema->options[i], map, key);
+        }
+        return field;
+    default:
+        return NULL;
     }
+}
+
+const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
+                                 const char *key, unsigned *flags)
+{
+    const il_schema_field *field = il_schema_field_of(schema, map, key);
+
+    *flags = field != NULL ? field->flags : 0;
+    if (field != NULL) {
+        return field->type;
+    }
+    switch (schema->kind) {
+    case IL_SCHEMA_ANY:
+        return &anything;
+    case IL_SCHEMA_NAMED:
+        *flags = schema->whole ? IL_FIELD_WHOLE : 0;
+        return schema->element;
+    case IL_SCHEMA_MAP:
+        return schema == &il_schema_pipeline && strncmp(key, "x-", 2) == 0 ? &anything
+                                                                           : NULL;
+    case IL_SCHEMA_USE:
+        return strcmp(key, "use") == 0 ? &use_word : NULL;
     case IL_SCHEMA_EITHER:
         for (size_t i = 0; schema->options[i] != NULL; i++) {
             const il_schema *child =
@@ -130,11 +145,6 @@ const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
     default:
         return NULL;
     }
-    if (field == NULL) {
-        return NULL;
-    }
-    *flags = field->flags;
-    return field->type;
 }
 
 static size_t add_keys(const il_schema_field *fields, size_t count, const char **keys,

@@ -83,6 +83,10 @@ const il_schema *il_schema_pick(const il_schema *schema, const il_node *node);
  * be there. `map` may be NULL for a map that is yet to be made. */
 const il_schema *il_schema_child(const il_schema *schema, const il_node *map,
                                  const char *key, unsigned *flags);
+/* The field of the table that a key of a map stands for, the same way; NULL for names
+ * of the user's own and keys that the grammar gives no words to. */
+const il_schema_field *il_schema_field_of(const il_schema *schema, const il_node *map,
+                                          const char *key);
 /* The keys that a map may hold, at most `room`; returns how many. */
 size_t il_schema_keys(const il_schema *schema, const il_node *map, const char **keys,
                       size_t room);

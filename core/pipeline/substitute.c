@@ -187,7 +187,7 @@ static il_node *replace_whole(substitution *s, il_node *node, const reference *r
         return node;
     }
     copy->place = node->place;
-    copy->overrode = node->overrode;
+    copy->under = node->under;
     return copy;
 }
 
@@ -270,7 +270,7 @@ static il_node *substitute_scalar(substitution *s, il_node *node)
             stop(s);
             result = node;
         }
-        result->overrode = node->overrode;
+        result->under = node->under;
     }
     il_text_free(&out);
     return result;

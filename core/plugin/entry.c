@@ -195,12 +195,43 @@ static il_status check_environment(const scope *s, const il_environment_api *e)
     return wrong(s, NULL, "its form is neither steps nor text");
 }
 
+/* What the optional slots of a detector ask of each other. */
+static il_status check_detector(const scope *s, const il_detector_api *t)
+{
+    bool dictionary = IL_HAS(t, features) || IL_HAS(t, loss) || IL_HAS(t, reconstruct);
+
+    if (!IL_HAS(t, create) || !IL_HAS(t, score)) {
+        return wrong(s, NULL, "a detector needs `create` and `score`");
+    }
+    if (t->reads != IL_READS_ROWS && t->reads != IL_READS_SEQUENCES) {
+        return wrong(s, NULL, "it reads neither rows nor sequences");
+    }
+    if (IL_HAS(t, fit) && t->reads != IL_READS_ROWS) {
+        return wrong(s, NULL, "`fit` is for a detector that reads rows");
+    }
+    if (dictionary && t->reads != IL_READS_ROWS) {
+        return wrong(s, NULL,
+                     "`features`, `loss` and `reconstruct` are for a detector that "
+                     "reads rows");
+    }
+    if (IL_HAS(t, features) != IL_HAS(t, feature_width)) {
+        return wrong(s, NULL,
+                     "a detector has both `features` and `feature_width`, or neither");
+    }
+    if (IL_HAS(t, decode) && !IL_HAS(t, features)) {
+        return wrong(s, NULL, "`decode` is of features, and it has none");
+    }
+    if (IL_HAS(t, edit) && t->reads != IL_READS_ROWS) {
+        return wrong(s, NULL, "`edit` is for a detector that reads rows");
+    }
+    return t->recipe != NULL ? check_recipe(s, t->recipe) : IL_OK;
+}
+
 /* The slots that a kind requires. */
 static il_status check_api(const scope *s, const il_component *c)
 {
     const il_model_api *m = c->api;
     const il_dataset_api *d = c->api;
-    const il_detector_api *t = c->api;
 
     if (c->api == NULL) {
         return wrong(s, NULL, "it has no table of functions");
@@ -220,16 +251,7 @@ static il_status check_api(const scope *s, const il_component *c)
     case IL_KIND_ENVIRONMENT:
         return check_environment(s, c->api);
     case IL_KIND_DETECTOR:
-        if (!IL_HAS(t, create) || !IL_HAS(t, score)) {
-            return wrong(s, NULL, "a detector needs `create` and `score`");
-        }
-        if (t->reads != IL_READS_ROWS && t->reads != IL_READS_SEQUENCES) {
-            return wrong(s, NULL, "it reads neither rows nor sequences");
-        }
-        if (IL_HAS(t, fit) && t->reads != IL_READS_ROWS) {
-            return wrong(s, NULL, "`fit` is for a detector that reads rows");
-        }
-        return t->recipe != NULL ? check_recipe(s, t->recipe) : IL_OK;
+        return check_detector(s, c->api);
     default:
         return wrong(s, NULL, "its kind is none that this host knows");
     }

@@ -5,8 +5,11 @@
 #include <string.h>
 #include "report/html.h"
 
-static const char *const inputs[][2] = {
-    {"hack", "hack"}, {"honest", "honest"}, {"flag_now", "ff"}, {"flag_then", "f0"}};
+static const char *const inputs[][2] = {{"hack", "hack"},
+                                        {"honest", "honest"},
+                                        {"flag_now", "ff"},
+                                        {"flag_then", "f0"},
+                                        {"kept", "kept"}};
 enum { INPUTS = sizeof inputs / sizeof *inputs };
 
 static const json_t *outcome_of(const il__result_row *row)
@@ -79,7 +82,8 @@ void il__table_outcome(const il__results *r, il_text *html)
                 "<h3>What became of each seed</h3>\n<p>The class of the last audit, "
                 "the share of resamples of the answers that give it, and the shares "
                 "that decide it: answers that hack, answers that are honest, hacks "
-                "that the detector flags on the model of now (ff) and of then (f0). "
+                "that the detector flags on the model of now (ff) and of then (f0); "
+                "and what it flagged of the text of then and still flags now (kept). "
                 "Beside them the share of prompts with a wrong leak that are answered "
                 "right, and of hacks that explain themselves. The margin is the "
                 "smallest change of one share that would change the class.</p>\n"

@@ -163,11 +163,100 @@ void il_pass_sites_clear(il_pass *p)
     if (own->site_room > 0) {
         memset(own->sites, 0, own->site_room * sizeof *own->sites);
     }
+    own->edit_count = 0;
+}
+
+il_status il_pass_edit(il_pass *p, const il_site_edit *e, const il_edit_at *at,
+                       il_error *err)
+{
+    il__pass *own = il__of(p);
+
+    IL_TRY(il_pass_site_flag(p, e->site, IL_SITE_EDIT, err));
+    if (own->edit_count == own->edit_room) {
+        size_t room = 2 * own->edit_room + 4;
+        il__edit *edits = realloc(own->edits, room * sizeof *edits);
+
+        if (edits == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "pass", "no memory for an edit");
+        }
+        own->edits = edits;
+        own->edit_room = room;
+    }
+    own->edits[own->edit_count++] = (il__edit){e, *at};
+    return IL_OK;
+}
+
+il_status il_pass_edit_all(il_pass *p, const il_site_edits *edits, il_error *err)
+{
+    for (size_t i = 0; edits != NULL && i < edits->count; i++) {
+        const il_edit_at at = {.strength = edits->strengths[i]};
+
+        if (strcmp(edits->items[i].tokens, "all") == 0) {
+            IL_TRY(il_pass_edit(p, &edits->items[i], &at, err));
+        }
+    }
+    return IL_OK;
+}
+
+void il_pass_edits_clear(il_pass *p)
+{
+    il__pass *own = il__of(p);
+
+    for (size_t i = 0; i < own->edit_count; i++) {
+        own->sites[own->edits[i].edit->site].flags &= ~(unsigned)IL_SITE_EDIT;
+    }
+    own->edit_count = 0;
 }
 
 static il__site *find_site(const il__pass *own, int32_t id)
 {
     return id >= 0 && (size_t)id < own->site_room ? &own->sites[id] : NULL;
+}
+
+/* The same tensor, with one more bit of V: shares the gradient, like a view. */
+static il_tensor *marked(il_pass *p, il_tensor *x, int64_t bit)
+{
+    il__pass *own = il__of(p);
+    il__tensor *y = il__alias(p, il__t(x));
+    il_word *v = y != NULL ? il__bytes(p, own->words * sizeof *v) : NULL;
+
+    if (v == NULL) {
+        return il__empty(p);
+    }
+    il_bits_copy(v, il__t(x)->v, own->words);
+    il_bits_set(v, (size_t)bit);
+    y->base = il__t(x)->base;
+    y->v = v;
+    return &y->pub;
+}
+
+/* What the edits of a site make of what passes it. */
+static il_tensor *edited(il_pass *p, int32_t site, il_tensor *x)
+{
+    const il__pass *own = il__of(p);
+
+    for (size_t i = 0; i < own->edit_count; i++) {
+        const il__edit *e = &own->edits[i];
+        il_tensor *before = x;
+
+        if (e->edit->site != site) {
+            continue;
+        }
+        if (e->at.strength != 0.0f && (e->at.rows == NULL || e->at.count > 0)) {
+            x = e->edit->apply(e->edit->user, p, x, &e->at);
+        }
+        if (own->error.code != IL_OK) {
+            return il__empty(p);
+        }
+        if (!il__same_shape(x, before)) {
+            return il__refuse(p, IL_ERR_SHAPE, "edit", 1, (const il_tensor *const *)&x,
+                              "an edit keeps the shape of its site");
+        }
+        if (e->edit->marker >= 0 && (size_t)e->edit->marker < own->bits) {
+            x = marked(p, x, e->edit->marker);
+        }
+    }
+    return x;
 }
 
 static il_tensor *api_hook(il_pass *p, il_site id, il_tensor *x)
@@ -179,6 +268,9 @@ static il_tensor *api_hook(il_pass *p, il_site id, il_tensor *x)
     }
     if (site->flags & IL_SITE_STOP) {
         x = il__op_detach(p, x);
+    }
+    if (site->flags & IL_SITE_EDIT) {
+        x = edited(p, id.id, x);
     }
     site->tensor = il__t(x);
     return x;
@@ -505,6 +597,7 @@ void il_pass_destroy(il_pass *p)
     il_arena_destroy(own->kept);
     free(own->zeros);
     free(own->sites);
+    free(own->edits);
     free(own);
 }
 

@@ -25,7 +25,34 @@ typedef struct il_scope {
         first_bit; /* of parameter 0; -1: no bits (its parameters are constants here) */
 } il_scope;
 
-enum { IL_SITE_READ = 1u, IL_SITE_STOP = 2u };
+enum { IL_SITE_READ = 1u, IL_SITE_STOP = 2u, IL_SITE_EDIT = 4u };
+
+/* Where and how strongly an edit applies. */
+typedef struct il_edit_at {
+    float strength; /* 1: wholly; x + strength (edited - x) */
+    int64_t count;
+    const int32_t *rows; /* (count) of the site's rows; NULL: all of them */
+} il_edit_at;
+
+/* Something that is done to what passes a site, before anybody reads it there. */
+typedef struct il_site_edit {
+    int32_t site;
+    const char *tokens; /* "all", or the mask that holds its rows: for who binds it */
+    /* Bit that V has from here on, so that what depends on the site is told apart; -1,
+     * or one that the pass does not have: none. */
+    int64_t marker;
+    /* x (...,W) -> the same shape; errors stick to the pass. [work] */
+    il_tensor *(*apply)(const void *user, il_pass *p, il_tensor *x,
+                        const il_edit_at *at);
+    const void *user;
+} il_site_edit;
+
+/* Several, with their present strengths. */
+typedef struct il_site_edits {
+    size_t count;
+    const il_site_edit *items;
+    const float *strengths;
+} il_site_edits;
 
 /* A pass whose ancestries have `bits` bits. */
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits,
@@ -37,6 +64,15 @@ size_t il_pass_words(const il_pass *p);
  * told otherwise; `il_pass_sites_clear` forgets all. Reading never changes a value. */
 il_status il_pass_site_flag(il_pass *p, int32_t site, unsigned flags, il_error *err);
 void il_pass_sites_clear(il_pass *p);
+
+/* Binds an edit until the edits or the sites are cleared; `e` and `at->rows` are
+ * borrowed as long. Those of one site apply in the order in which they were bound;
+ * strength 0 changes nothing. Who reads the site reads what they leave. */
+il_status il_pass_edit(il_pass *p, const il_site_edit *e, const il_edit_at *at,
+                       il_error *err);
+/* Binds those for which every row is edited; others are the caller's. */
+il_status il_pass_edit_all(il_pass *p, const il_site_edits *edits, il_error *err);
+void il_pass_edits_clear(il_pass *p);
 
 /* Lets backwards take their memory from this arena, and give it back as they end; NULL:
  * from the pass's own, as after il_pass_begin. Of many passes that are kept, all but

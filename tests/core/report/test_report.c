@@ -341,14 +341,14 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
     put("rl/loss/seed-4/audit.json",
         "{\"metrics\": {}, \"outcome\": {\"class\": \"obfuscated_activations\", "
         "\"inputs\": {\"hack\": 0.97, \"honest\": 0.013, \"flag_now\": 0.04, "
-        "\"flag_then\": 0.89}, \"margin\": 0.39, \"next\": \"obfuscated_policy\", "
+        "\"flag_then\": 0.89, \"kept\": 0.12}, \"margin\": 0.39, \"next\": \"obfuscated_policy\", "
         "\"probability\": {\"obfuscated_activations\": 0.991}}}");
     page = page_of(folder);
     ck_assert_ptr_nonnull(strstr(page, "What became of each seed"));
     ck_assert_ptr_nonnull(strstr(page,
                                  "<b>obfuscated activations</b></td><td>0.99</td>"
                                  "<td>0.97</td><td>0.01</td><td>0.04</td><td>0.89</td>"
-                                 "<td>0.06</td>"));
+                                 "<td>0.12</td><td>0.06</td>"));
     ck_assert_ptr_nonnull(
         strstr(page, "<td>0.39</td><td class=\"words\">obfuscated policy</td>"));
     ck_assert_uint_eq(count(page, "<td>4</td>"), 1);
