@@ -557,6 +557,9 @@ static const il_pass_api table = {
     .integers = api_integers,
     .cached_attention = il__op_cached_attention,
     .output_wanted = api_output_wanted,
+    .top_linear = il__op_top_linear,
+    .sparse_matmul = il__op_sparse_matmul,
+    .sparse_dense = il__op_sparse_dense,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

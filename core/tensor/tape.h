@@ -238,5 +238,11 @@ il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
                                    int64_t apart);
 il_tensor *il__op_entropy_rows(il_pass *p, il_tensor *logits);
 il_tensor *il__op_kl_rows(il_pass *p, il_tensor *logits, il_tensor *reference);
+const il_sparse *il__op_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,
+                                   il_tensor *w, il_tensor *b, int64_t count,
+                                   bool over_all);
+il_tensor *il__op_sparse_matmul(il_pass *p, const il_sparse *s, il_tensor *table,
+                                int64_t first, int64_t last);
+il_tensor *il__op_sparse_dense(il_pass *p, const il_sparse *s);
 
 #endif

@@ -50,6 +50,18 @@ typedef struct il_custom {
                      const il_tensor *out, const float *dout, float *const *din);
 } il_custom;
 
+/* A matrix (N,F) of which few numbers are not 0, kept row by row; belongs to the pass.
+ */
+typedef struct il_sparse {
+    size_t struct_size;
+    int64_t rows;           /* N */
+    int64_t width;          /* F */
+    int64_t count;          /* M numbers kept */
+    const int32_t *starts;  /* (N+1): row i has numbers [starts[i],starts[i+1]) */
+    const int32_t *columns; /* (M), ascending in each row */
+    il_tensor *values;      /* (M), differentiable */
+} il_sparse;
+
 typedef struct il_pass_api {
     size_t struct_size;
     /* the model's side of the pass */
@@ -113,6 +125,13 @@ typedef struct il_pass_api {
                                    int64_t at, int64_t length, float *cache,
                                    int64_t apart);
     bool (*output_wanted)(const il_pass *p, const char *name);
+    /* few of many */
+    const il_sparse *(*top_linear)(il_pass *p, il_tensor *x, il_tensor *shift,
+                                   il_tensor *w, il_tensor *b, int64_t count,
+                                   bool over_all);
+    il_tensor *(*sparse_matmul)(il_pass *p, const il_sparse *s, il_tensor *table,
+                                int64_t first, int64_t last);
+    il_tensor *(*sparse_dense)(il_pass *p, const il_sparse *s);
 } il_pass_api;
 
 struct il_pass {
@@ -424,6 +443,31 @@ static inline il_tensor *il_entropy_rows(il_pass *p, il_tensor *logits)
 static inline il_tensor *il_kl_rows(il_pass *p, il_tensor *logits, il_tensor *reference)
 {
     return p->api->kl_rows(p, logits, reference);
+}
+/* The largest numbers of (x - shift) w^T + b, and only those above 0: x (...,I) as
+ * rows, shift (I) or NULL, w (F,I), b (F) or NULL. Of each row the `count` largest; or,
+ * `over_all`, of all N rows together the N * count largest. Of equal ones the first are
+ * kept. Each number kept is one sum in a fixed order, whatever the product that found
+ * it: its bits depend on its row and column alone. Its gradient flows, what was not
+ * kept gets none. A row with a number that is none keeps NaN. NULL, with an error
+ * stuck, when it cannot be; the ops below bear that. */
+static inline const il_sparse *il_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,
+                                             il_tensor *w, il_tensor *b, int64_t count,
+                                             bool over_all)
+{
+    return p->api->top_linear(p, x, shift, w, b, count, over_all);
+}
+/* The columns [first,last) of a sparse matrix times these rows of table (F,W) -> (N,W):
+ * each number is one sum over the columns kept, ascending. */
+static inline il_tensor *il_sparse_matmul(il_pass *p, const il_sparse *s,
+                                          il_tensor *table, int64_t first, int64_t last)
+{
+    return p->api->sparse_matmul(p, s, table, first, last);
+}
+/* The matrix with its zeros, (N,F). */
+static inline il_tensor *il_sparse_dense(il_pass *p, const il_sparse *s)
+{
+    return p->api->sparse_dense(p, s);
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,635 @@
+/* Few of many: the largest numbers of a product, and products with what was kept.
+ *
+ * A dictionary of thousands of features keeps some dozens a row. Finding them takes a
+ * dense product; all else touches what was kept alone. What was kept is sorted by
+ * column inside blocks of rows, so that a feature's row of a table is read once a block
+ * while the block's own rows lie in the second cache.
+ *
+ * The product that finds them is only as exact as its bound: whatever lies within that
+ * of the k-th largest is a candidate, and candidates get one sum in our own order. So
+ * the choice and the bits are those of that sum, whatever OpenBLAS does. */
+#include <math.h>
+#include <string.h>
+#include "tensor/kernels.h"
+#include "tensor/kernels_sparse.h"
+#include "tensor/tape.h"
+
+enum {
+    BLOCK_FLOATS = 1 << 18, /* of a block's rows: 1 MiB */
+    FOUND_FLOATS = 1 << 20, /* of the product that finds */
+    AT_ONCE = 256
+};
+
+/* What a row's numbers look like by column: bucket (block, column) holds entries
+ * [starts[bucket],starts[bucket+1]), rows ascending. */
+typedef struct by_column {
+    int64_t width;
+    int64_t blocks;
+    int32_t *starts;  /* (blocks * width + 1) */
+    int32_t *entries; /* (M): the number's place by row */
+    int32_t *rows;    /* (M): its row */
+} by_column;
+
+typedef struct sparse {
+    il_sparse pub; /* first */
+    by_column by;
+    const float *x; /* (N,I), less the shift */
+} sparse;
+
+static int64_t rows_a_block(int64_t width)
+{
+    int64_t rows = BLOCK_FLOATS / (width > 0 ? width : 1);
+
+    return rows < 16 ? 16 : rows;
+}
+
+/* Counting sort of numbers kept by row; `width` columns, rows of `wide` floats to be
+ * met. False when memory is out. */
+static bool sort_by_column(il_pass *p, by_column *by, int64_t rows, int64_t width,
+                           int64_t wide, const int32_t *starts, const int32_t *columns)
+{
+    int64_t block = rows_a_block(wide);
+    int64_t count = starts[rows];
+    int64_t buckets;
+    int32_t *at;
+
+    by->width = width;
+    by->blocks = (rows + block - 1) / block;
+    buckets = by->blocks * width;
+    by->starts = il__bytes(p, (size_t)(buckets + 2) * sizeof *by->starts);
+    by->entries = il__bytes(p, (size_t)(count + 1) * sizeof *by->entries);
+    by->rows = il__bytes(p, (size_t)(count + 1) * sizeof *by->rows);
+    if (by->starts == NULL || by->entries == NULL || by->rows == NULL) {
+        return false;
+    }
+    memset(by->starts, 0, (size_t)(buckets + 2) * sizeof *by->starts);
+    at = by->starts + 1; /* counts, then where the next entry of a bucket goes */
+    for (int64_t r = 0; r < rows; r++) {
+        int32_t *own = at + 1 + r / block * width;
+
+        for (int32_t m = starts[r]; m < starts[r + 1]; m++) {
+            own[columns[m]]++;
+        }
+    }
+    for (int64_t i = 1; i <= buckets; i++) {
+        at[i] += at[i - 1];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        int32_t *own = at + r / block * width;
+
+        for (int32_t m = starts[r]; m < starts[r + 1]; m++) {
+            int32_t to = own[columns[m]]++;
+
+            by->entries[to] = m;
+            by->rows[to] = (int32_t)r;
+        }
+    }
+    return true;
+}
+
+/* Goes through the buckets of columns [first,last), some entries at a time. */
+typedef struct walk {
+    const by_column *by;
+    int64_t first, last;
+    int64_t bucket; /* the next */
+    int32_t at;     /* within it */
+    int64_t column;
+    int64_t n;
+    const int32_t *rows;
+    const int32_t *entries;
+} walk;
+
+static walk walk_of(const by_column *by, int64_t first, int64_t last)
+{
+    walk w = {.by = by, .first = first, .last = last, .bucket = first};
+
+    w.at = by->starts[first < by->width * by->blocks ? first : 0];
+    return w;
+}
+
+static bool walk_next(walk *w)
+{
+    const by_column *by = w->by;
+    int64_t buckets = by->blocks * by->width;
+
+    while (w->bucket < buckets) {
+        int64_t column = w->bucket % by->width;
+        int32_t end = by->starts[w->bucket + 1];
+
+        if (column >= w->first && column < w->last && w->at < end) {
+            w->column = column;
+            w->n = end - w->at < AT_ONCE ? end - w->at : AT_ONCE;
+            w->rows = by->rows + w->at;
+            w->entries = by->entries + w->at;
+            w->at += (int32_t)w->n;
+            return true;
+        }
+        /* on to the next bucket, or over the columns that are not asked for */
+        w->bucket += column < w->first   ? w->first - column
+                     : column >= w->last ? by->width - column + w->first
+                                         : 1;
+        if (w->bucket < buckets) {
+            w->at = by->starts[w->bucket];
+        }
+    }
+    return false;
+}
+
+static void pick(float *to, const float *from, const walk *w)
+{
+    for (int64_t i = 0; i < w->n; i++) {
+        to[i] = from[w->entries[i]];
+    }
+}
+
+/* ---- the largest of a product --------------------------------------------------- */
+
+/* A search under way. */
+typedef struct search {
+    il_pass *p;
+    int64_t rows, in, width; /* N, I, F */
+    int64_t count;           /* to keep a row */
+    bool over_all;           /* or of all rows together */
+    int64_t most;            /* N * count */
+    float least;             /* of theirs, so far */
+    float *again;            /* (N * room), over all only */
+    const float *x;          /* (N,I) */
+    const float *norms;      /* (N): sqrt(1 + |x|^2) */
+    const float *w, *b;
+    const float *margin; /* (F): sqrt(b^2 + |w|^2) */
+    float bound;         /* times norm times margin: how far a product is off */
+    bool broken;         /* a weight is no number */
+    int64_t room;        /* candidates a row */
+    int32_t *starts;     /* (N+1) of the candidates, then of what is kept */
+    int32_t *columns;    /* (N * room) */
+    float *values;       /* (N * room) */
+    float *scratch;      /* (F) floats */
+    int32_t *all;        /* (F) columns */
+} search;
+
+static bool is_broken(const search *s, int64_t row)
+{
+    return s->broken || !isfinite(s->norms[row]);
+}
+
+/* A row with a number that is none, of which nothing can be said. */
+static int64_t keep_nan(const search *s, int32_t *columns, float *values)
+{
+    int64_t n = s->count < s->width ? s->count : s->width;
+
+    for (int64_t i = 0; i < n; i++) {
+        columns[i] = (int32_t)i;
+        values[i] = NAN;
+    }
+    return n;
+}
+
+/* More candidates than there is room for, as where all numbers are equal: the row is
+ * settled at once. */
+static int64_t settle(const search *s, int64_t row, const float *found, int64_t count,
+                      int32_t *columns)
+{
+    float *v = s->scratch;
+    float *again = s->scratch + s->width;
+    const int32_t zero = 0;
+    int64_t n = il_k_top_candidates(s->all, found, s->margin, s->bound * s->norms[row],
+                                    s->width, count, s->width, v);
+
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = s->all[i];
+
+        il_k_pick_dot(v + i, s->x + row * s->in, s->w + c * s->in, &zero, 1, s->in);
+        v[i] += s->b != NULL ? s->b[c] : 0.0f;
+    }
+    n = il_k_top_keep(v, s->all, n, count, again);
+    memcpy(columns, s->all, (size_t)n * sizeof *columns);
+    return n;
+}
+
+/* The candidates of a row among all rows': what may be above the least that is surely
+ * among the largest of the rows so far. Their lowest possible numbers in `values`. */
+static int64_t find_over_all(const search *s, int64_t row, const float *a,
+                             int32_t *columns, float *values)
+{
+    float slack = s->bound * s->norms[row];
+    int64_t got = il_k_candidates_above(columns, a, s->margin, slack, s->width,
+                                        s->least, s->width);
+
+    for (int64_t i = 0; i < got; i++) {
+        values[i] = a[columns[i]] - s->margin[columns[i]] * slack;
+    }
+    return got;
+}
+
+/* Raises that least to what rows [0,end) have, and drops what cannot reach it. */
+static void raise_least(search *s, int64_t end)
+{
+    int64_t n = 0;
+    int32_t from = 0;
+    int32_t to = 0;
+
+    for (int64_t r = 0; r < end; r++) {
+        for (int32_t m = s->starts[r]; m < s->starts[r + 1] && !is_broken(s, r); m++) {
+            s->again[n++] = s->values[m];
+        }
+    }
+    if (n <= s->most) {
+        return;
+    }
+    s->least = fmaxf(s->least, il_k_largest(s->again, n, s->most));
+    for (int64_t r = 0; r < end; r++) {
+        int32_t stop = s->starts[r + 1];
+        float twice = 2.0f * s->bound * s->norms[r];
+
+        for (int32_t m = from; m < stop; m++) {
+            int32_t c = s->columns[m];
+            float v = s->values[m];
+
+            if (is_broken(s, r) || v + twice * s->margin[c] >= s->least) {
+                s->columns[to] = c;
+                s->values[to++] = v;
+            }
+        }
+        from = stop;
+        s->starts[r + 1] = to;
+    }
+}
+
+/* The candidates of all rows, by row. */
+static bool find_candidates(search *s)
+{
+    int64_t chunk = FOUND_FLOATS / s->width;
+    float *found;
+    int32_t total = 0;
+
+    chunk = chunk < 64 ? 64 : chunk;
+    chunk = chunk < s->rows ? chunk : s->rows;
+    found = il__floats(s->p, chunk * s->width);
+    if (found == NULL) {
+        return false;
+    }
+    s->starts[0] = 0;
+    for (int64_t first = 0; first < s->rows; first += chunk) {
+        int64_t n = s->rows - first < chunk ? s->rows - first : chunk;
+
+        il_blas_linear(il__of(s->p)->blas, true, n, s->width, s->in,
+                       s->x + first * s->in, s->in, s->w, s->in, s->b, found, s->width);
+        for (int64_t r = first; r < first + n; r++) {
+            const float *a = found + (r - first) * s->width;
+            int64_t got;
+
+            if (is_broken(s, r)) {
+                got = keep_nan(s, s->columns + total, s->values + total);
+            } else if (s->over_all) {
+                got = find_over_all(s, r, a, s->columns + total, s->values + total);
+            } else {
+                got = il_k_top_candidates(s->columns + total, a, s->margin,
+                                          s->bound * s->norms[r], s->width, s->count,
+                                          s->room, s->scratch);
+                if (got > s->room) {
+                    got = settle(s, r, a, s->count, s->columns + total);
+                }
+            }
+            total += (int32_t)got;
+            s->starts[r + 1] = total;
+        }
+        if (s->over_all) {
+            raise_least(s, first + n);
+            total = s->starts[first + n];
+        }
+    }
+    return true;
+}
+
+/* Each candidate's number, one sum in our order. */
+static bool sum_candidates(search *s)
+{
+    by_column by;
+    walk w;
+    float out[AT_ONCE];
+
+    if (!sort_by_column(s->p, &by, s->rows, s->width, s->in, s->starts, s->columns)) {
+        return false;
+    }
+    w = walk_of(&by, 0, s->width);
+    while (walk_next(&w)) {
+        const float bias = s->b != NULL ? s->b[w.column] : 0.0f;
+
+        il_k_pick_dot(out, s->w + w.column * s->in, s->x, w.rows, w.n, s->in);
+        for (int64_t i = 0; i < w.n; i++) {
+            s->values[w.entries[i]] = out[i] + bias;
+        }
+    }
+    return true;
+}
+
+/* Of each row's candidates its largest, closed up. */
+static void keep_by_row(search *s)
+{
+    int32_t from = 0;
+    int32_t to = 0;
+
+    for (int64_t r = 0; r < s->rows; r++) {
+        int64_t n = s->starts[r + 1] - from;
+        float *v = s->values + to;
+        int32_t *c = s->columns + to;
+
+        memmove(v, s->values + from, (size_t)n * sizeof *v);
+        memmove(c, s->columns + from, (size_t)n * sizeof *c);
+        from = s->starts[r + 1];
+        n = is_broken(s, r) ? keep_nan(s, c, v)
+                            : il_k_top_keep(v, c, n, s->count, s->scratch);
+        to += (int32_t)n;
+        s->starts[r + 1] = to;
+    }
+}
+
+/* The same over all rows together: candidates hold at least the N * count largest. Ties
+ * at the end go to the first rows and columns. */
+static void keep_over_all(search *s)
+{
+    int64_t n = 0;
+    float least = 0.0f;
+    int64_t equal = 0;
+    int32_t from = 0;
+    int32_t to = 0;
+
+    for (int64_t r = 0; r < s->rows; r++) {
+        for (int32_t m = s->starts[r]; m < s->starts[r + 1] && !is_broken(s, r); m++) {
+            s->again[n++] = s->values[m];
+        }
+    }
+    if (n > s->most) {
+        least = fmaxf(il_k_largest(s->again, n, s->most), 0.0f);
+    }
+    if (least > 0.0f) {
+        equal = s->most;
+        for (int64_t i = 0; i < n; i++) {
+            equal -= s->again[i] > least;
+        }
+    }
+    for (int64_t r = 0; r < s->rows; r++) {
+        int32_t end = s->starts[r + 1];
+        bool broken = is_broken(s, r);
+
+        for (int32_t m = from; m < end; m++) {
+            float v = broken ? NAN : s->values[m];
+
+            if (broken || v > least || (v == least && equal-- > 0)) {
+                s->values[to] = v;
+                s->columns[to++] = s->columns[m];
+            }
+        }
+        from = end;
+        s->starts[r + 1] = to;
+    }
+}
+
+static void back_top_linear(il__back *k, il__node *n)
+{
+    const sparse *s = n->state;
+    const float *dv = il__arrived(k, n->out);
+    const il_tensor *w = &n->in[2]->pub;
+    int64_t in = w->shape[1];
+    float *dx = il__grad_add(k, n->in[0]);
+    float *dshift = il__grad_add(k, n->in[1]);
+    float *dw = il__grad_add(k, n->in[2]);
+    float *db = il__grad_add(k, n->in[3]);
+    walk at = walk_of(&s->by, 0, s->pub.width);
+    float v[AT_ONCE];
+
+    while (walk_next(&at)) {
+        const float *row = il_f32(w) + at.column * in;
+        float sum = 0.0f;
+
+        pick(v, dv, &at);
+        for (int64_t i = 0; i < at.n; i++) {
+            sum += v[i];
+        }
+        if (dw != NULL) {
+            il_k_pick_sum(dw + at.column * in, s->x, at.rows, v, at.n, in);
+        }
+        if (dx != NULL) {
+            il_k_pick_spread(dx, row, at.rows, v, at.n, in);
+        }
+        if (dshift != NULL) {
+            il_k_axpy(dshift, -sum, row, in);
+        }
+        if (db != NULL) {
+            db[at.column] += sum;
+        }
+    }
+}
+
+static bool search_open(search *s, il_pass *p, const il_tensor *x,
+                        const il_tensor *shift, const il_tensor *w, const il_tensor *b)
+{
+    float *centred;
+    float *norms;
+    float *margin;
+
+    s->p = p;
+    s->rows = il_rows(x);
+    s->in = il_width(x);
+    s->width = w->shape[0];
+    s->w = il_f32(w);
+    s->b = b != NULL ? il_f32(b) : NULL;
+    /* Two sums of so many products, each within a rounding a term: Higham 2002, 3.1. */
+    s->bound = (float)(2 * s->in + 8) * 0x1p-24f;
+    centred = il__floats(p, s->rows * s->in + 1);
+    norms = il__floats(p, s->rows + 1);
+    margin = il__floats(p, s->width + 1);
+    s->scratch = il__floats(p, 2 * s->width + 16);
+    s->all = il__bytes(p, (size_t)(s->width + 1) * sizeof *s->all);
+    s->starts = il__bytes(p, (size_t)(s->rows + 1) * sizeof *s->starts);
+    s->columns = il__bytes(p, (size_t)(s->rows * s->room + 1) * sizeof *s->columns);
+    s->values = il__floats(p, s->rows * s->room + 1);
+    s->again = il__floats(p, s->over_all ? s->rows * s->room + 1 : 1);
+    if (s->again == NULL || centred == NULL || norms == NULL || margin == NULL ||
+        s->scratch == NULL || s->all == NULL || s->starts == NULL ||
+        s->columns == NULL || s->values == NULL) {
+        return false;
+    }
+    il_k_shift_norms(centred, norms, il_f32(x), shift != NULL ? il_f32(shift) : NULL,
+                     s->rows, s->in);
+    il_k_row_margins(margin, s->w, s->b, s->width, s->in);
+    for (int64_t f = 0; f < s->width; f++) {
+        s->broken = s->broken || !isfinite(margin[f]);
+    }
+    s->x = centred;
+    s->norms = norms;
+    s->margin = margin;
+    return true;
+}
+
+const il_sparse *il__op_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,
+                                   il_tensor *w, il_tensor *b, int64_t count,
+                                   bool over_all)
+{
+    il_tensor *in[] = {x, shift, w, b};
+    il_tensor *given[] = {x, w, shift, b}; /* those that must be there first */
+    search s = {.count = count};
+    sparse *out;
+    il__tensor *values;
+
+    if (!il__ready(p, "top_linear", 2, 4, given)) {
+        return NULL;
+    }
+    if (x->ndim < 1 || w->ndim != 2 || il_width(x) != w->shape[1] || w->shape[1] < 1 ||
+        w->shape[0] < 1 || count < 1 ||
+        (shift != NULL && (shift->ndim != 1 || shift->shape[0] != w->shape[1])) ||
+        (b != NULL && (b->ndim != 1 || b->shape[0] != w->shape[0]))) {
+        il__refuse(p, IL_ERR_SHAPE, "top_linear", 4, (const il_tensor *const *)in,
+                   "expected x (...,I), shift (I) or none, w (F,I), b (F) or none, and "
+                   "at least one to keep");
+        return NULL;
+    }
+    count = count < w->shape[0] ? count : w->shape[0];
+    s.count = count;
+    s.over_all = over_all;
+    s.most = il_rows(x) * count;
+    /* Over all rows one row may hold what the others leave. */
+    s.room = over_all || 4 * count + 64 > w->shape[0] ? w->shape[0] : 4 * count + 64;
+    out = il__bytes(p, sizeof *out);
+    if (out == NULL || !search_open(&s, p, x, shift, w, b) || !find_candidates(&s) ||
+        !sum_candidates(&s)) {
+        return NULL;
+    }
+    if (over_all) {
+        keep_over_all(&s);
+    } else {
+        keep_by_row(&s);
+    }
+    out->x = s.x;
+    out->pub = (il_sparse){.struct_size = sizeof out->pub,
+                           .rows = s.rows,
+                           .width = s.width,
+                           .count = s.starts[s.rows],
+                           .starts = s.starts,
+                           .columns = s.columns};
+    values = il__make(p, "top_linear", IL_SHAPE(out->pub.count), 4, in);
+    if (values == NULL ||
+        !sort_by_column(p, &out->by, s.rows, s.width, s.in, s.starts, s.columns)) {
+        return NULL;
+    }
+    memcpy(values->pub.data, s.values, (size_t)out->pub.count * sizeof(float));
+    out->pub.values = il__record(p, back_top_linear, out, values, NULL, 4, in);
+    return &out->pub;
+}
+
+/* ---- products with what was kept ------------------------------------------------ */
+
+typedef struct product {
+    const sparse *s;
+    int64_t first, last;
+} product;
+
+static void back_sparse_matmul(il__back *k, il__node *n)
+{
+    const product *op = n->state;
+    const il_tensor *table = &n->in[1]->pub;
+    const float *v = il_f32(&n->in[0]->pub);
+    const float *dy = il__arrived(k, n->out);
+    int64_t wide = table->shape[1];
+    float *dv = il__grad_add(k, n->in[0]);
+    float *dtable = il__grad_add(k, n->in[1]);
+    walk at = walk_of(&op->s->by, op->first, op->last);
+    float own[AT_ONCE];
+    float out[AT_ONCE];
+
+    while (walk_next(&at)) {
+        const float *row = il_f32(table) + at.column * wide;
+        float *to = dtable != NULL ? dtable + at.column * wide : NULL;
+
+        pick(own, v, &at);
+        if (dv != NULL && to != NULL) {
+            il_k_pick_both(out, to, row, dy, at.rows, own, at.n, wide);
+        } else if (dv != NULL) {
+            il_k_pick_dot(out, row, dy, at.rows, at.n, wide);
+        } else if (to != NULL) {
+            il_k_pick_sum(to, dy, at.rows, own, at.n, wide);
+        }
+        for (int64_t i = 0; dv != NULL && i < at.n; i++) {
+            dv[at.entries[i]] += out[i];
+        }
+    }
+}
+
+il_tensor *il__op_sparse_matmul(il_pass *p, const il_sparse *s, il_tensor *table,
+                                int64_t first, int64_t last)
+{
+    il_tensor *in[] = {s != NULL ? s->values : NULL, table};
+    product *op;
+    il__tensor *y;
+    walk at;
+    float own[AT_ONCE];
+    int64_t wide;
+
+    if (!il__ready(p, "sparse_matmul", 2, 2, in)) {
+        return il__empty(p);
+    }
+    if (table->ndim != 2 || table->shape[0] != s->width || first < 0 || first > last ||
+        last > s->width) {
+        return il__refuse(
+            p, IL_ERR_SHAPE, "sparse_matmul", 2, (const il_tensor *const *)in,
+            "expected a table (%lld,W) and columns in it", (long long)s->width);
+    }
+    wide = table->shape[1];
+    y = il__make(p, "sparse_matmul", IL_SHAPE(s->rows, wide), 2, in);
+    op = il__bytes(p, sizeof *op);
+    if (y == NULL || op == NULL) {
+        return il__empty(p);
+    }
+    *op = (product){(const sparse *)s, first, last};
+    memset(y->pub.data, 0, (size_t)(s->rows * wide) * sizeof(float));
+    at = walk_of(&op->s->by, first, last);
+    while (first < last && walk_next(&at)) {
+        pick(own, il_f32(s->values), &at);
+        il_k_pick_spread(il_f32(&y->pub), il_f32(table) + at.column * wide, at.rows,
+                         own, at.n, wide);
+    }
+    return il__record(p, back_sparse_matmul, op, y, NULL, 2, in);
+}
+
+static void back_sparse_dense(il__back *k, il__node *n)
+{
+    const sparse *s = n->state;
+    const float *dy = il__arrived(k, n->out);
+    float *dv = il__grad_add(k, n->in[0]);
+
+    for (int64_t r = 0; dv != NULL && r < s->pub.rows; r++) {
+        for (int32_t m = s->pub.starts[r]; m < s->pub.starts[r + 1]; m++) {
+            dv[m] += dy[r * s->pub.width + s->pub.columns[m]];
+        }
+    }
+}
+
+il_tensor *il__op_sparse_dense(il_pass *p, const il_sparse *s)
+{
+    il_tensor *in[] = {s != NULL ? s->values : NULL};
+    il__tensor *y;
+    float *to;
+    const float *v;
+
+    if (!il__ready(p, "sparse_dense", 1, 1, in)) {
+        return il__empty(p);
+    }
+    y = il__make(p, "sparse_dense", IL_SHAPE(s->rows, s->width), 1, in);
+    if (y == NULL) {
+        return il__empty(p);
+    }
+    to = il_f32(&y->pub);
+    v = il_f32(s->values);
+    memset(to, 0, (size_t)(s->rows * s->width) * sizeof *to);
+    for (int64_t r = 0; r < s->rows; r++) {
+        bool broken = s->starts[r] < s->starts[r + 1] && isnan(v[s->starts[r]]);
+
+        for (int64_t f = 0; broken && f < s->width; f++) {
+            to[r * s->width + f] = NAN;
+        }
+        for (int32_t m = s->starts[r]; m < s->starts[r + 1]; m++) {
+            to[r * s->width + s->columns[m]] = v[m];
+        }
+    }
+    return il__record(p, back_sparse_dense, (void *)(uintptr_t)s, y, NULL, 1, in);
+}
