@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
+#include "audit/places.h"
 #include "detect/rezero.h"
 
 il_status il__audit_no_memory(il_error *err)
@@ -146,9 +147,9 @@ static il_status audit_split(il_audit_work *w, const char *split, bool first,
     }
     IL_TRY(model_metrics(w, like, split, err));
     for (size_t i = w->in->detector_count; i-- > 0;) {
-        if (w->in->detectors[i].now->fields.label != NULL) {
-            taught = w->in->detectors[i].now;
-        }
+        const il_detector *d = w->in->detectors[i].now;
+
+        taught = il_audit_taught(1, &d) != NULL ? d : taught;
     }
     return taught != NULL && w->in->spec->fresh.count > 0
                ? il__audit_fresh(w, taught, split, err)

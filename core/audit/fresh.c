@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
+#include "audit/places.h"
 
 /* Where a reader reads: the first detector's own sites, or one site beyond them. */
 typedef struct where {
@@ -288,11 +289,6 @@ static il_status add_place(const il_audit_work *w, places *p, const char *site,
         return il_error_set(err, IL_ERR_INPUT, "audit", "the model has no site '%s'",
                             site);
     }
-    for (size_t i = 1; i < p->count; i++) {
-        if (strcmp(p->items[i].sites.items[0], site) == 0) {
-            return IL_OK;
-        }
-    }
     if (p->own_count == 1 && p->sites[0] == number) {
         return IL_OK; /* read there already, under the plain name */
     }
@@ -312,33 +308,20 @@ static il_status add_place(const il_audit_work *w, places *p, const char *site,
     return IL_OK;
 }
 
-/* The name of the model's last residual stream, or NULL. */
-static const char *last_residual(const il_instance *model)
-{
-    static const char end[] = "hook_resid_post";
-
-    for (size_t i = model->site_count; i-- > 0;) {
-        const char *name = model->sites[i].name;
-        size_t size = strlen(name);
-
-        if (size >= sizeof end - 1 &&
-            strcmp(name + size - (sizeof end - 1), end) == 0) {
-            return name;
-        }
-    }
-    return NULL;
-}
-
 static il_status find_places(const il_audit_work *w, const il_detector *like, places *p,
                              il_error *err)
 {
     const il_audit_spec *spec = w->in->spec;
-    const char *last = last_residual(w->in->model);
-    size_t room = w->in->model->site_count + spec->sites.count + like->site_count + 2;
+    il_arena *arena = w->out->arena;
+    size_t room = w->in->model->site_count + spec->sites.count + 1;
+    const char **further = il_arena_calloc(arena, room, sizeof *further);
+    const il_detector **all =
+        il_arena_calloc(arena, w->in->detector_count + 1, sizeof *all);
+    size_t count;
 
-    p->items = il_arena_calloc(w->out->arena, room, sizeof *p->items);
-    p->sites = il_arena_calloc(w->out->arena, room, sizeof *p->sites);
-    if (p->items == NULL || p->sites == NULL) {
+    p->items = il_arena_calloc(arena, room + 1, sizeof *p->items);
+    p->sites = il_arena_calloc(arena, room + like->site_count, sizeof *p->sites);
+    if (p->items == NULL || p->sites == NULL || further == NULL || all == NULL) {
         return il__audit_no_memory(err);
     }
     p->items[p->count++] = (where){"", like->spec->sites};
@@ -347,17 +330,15 @@ static il_status find_places(const il_audit_work *w, const il_detector *like, pl
     if (!w->in->whole) {
         return IL_OK;
     }
-    for (size_t i = 0; i < spec->sites.count; i++) {
-        IL_TRY(add_place(w, p, spec->sites.items[i], err));
+    for (size_t d = 0; d < w->in->detector_count; d++) {
+        all[d] = w->in->detectors[d].now;
     }
-    for (size_t d = 0; !spec->sites_given && d < w->in->detector_count; d++) {
-        const il_names_spec *sites = &w->in->detectors[d].now->spec->sites;
-
-        for (size_t i = 0; w->in->detectors[d].now != like && i < sites->count; i++) {
-            IL_TRY(add_place(w, p, sites->items[i], err));
-        }
+    count =
+        il_audit_further(spec, w->in->model, like, w->in->detector_count, all, further);
+    for (size_t i = 0; i < count; i++) {
+        IL_TRY(add_place(w, p, further[i], err));
     }
-    return !spec->sites_given && last != NULL ? add_place(w, p, last, err) : IL_OK;
+    return IL_OK;
 }
 
 /* ---- all of them ---------------------------------------------------------------- */

@@ -515,6 +515,7 @@ static il_status add_readers(facts *f, il_error *err)
 
         *r = readers[0];
         r->name = "fresh readers";
+        r->reads = lift(f, f->t->terms->probed_v, IL_PASS_SECOND);
         r->moves = false;
         r->fitted_after = NULL;
         r->vault = false;

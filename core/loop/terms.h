@@ -85,6 +85,8 @@ typedef struct il_terms {
     il_word *every;     /* all parameters */
     il_word *below;     /* parameters downstream of the shadow's detector */
     il_word **reads;    /* [detector]: V at its sites */
+    bool *probed;       /* [site]: fresh readers of the stage's audit read it */
+    il_word *probed_v;  /* V at those */
     uint64_t own;       /* the rollouts that the model's own policy plays, a bit each */
     il_word *acts_v;    /* V of the policy: what chooses the actions of those */
     const char *policy; /* the output that acts: "policy" or "logits" */

@@ -2,6 +2,7 @@
  * which its value depends on, and which it may therefore update. */
 #include <stdio.h>
 #include <string.h>
+#include "audit/places.h"
 #include "loop/terms_private.h"
 
 static il_word *words_new(il_terms *t)
@@ -133,7 +134,16 @@ static il_status allocate_plan(il_terms *t, il_error *err)
         }
     }
     t->acts_v = words_new(t);
-    if (t->acts_v == NULL) {
+    t->probed_v = words_new(t);
+    if (t->stage->audit.given) {
+        const il_world *w = t->world;
+
+        t->probed =
+            il_audit_read_sites(&t->stage->audit, w->model, w->detector_count,
+                                (const il_detector *const *)w->detectors, t->arena);
+    }
+    if (t->acts_v == NULL || t->probed_v == NULL ||
+        (t->stage->audit.given && t->probed == NULL)) {
         return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
     }
     for (size_t d = 0; d < t->world->detector_count; d++) {
@@ -145,7 +155,7 @@ static il_status allocate_plan(il_terms *t, il_error *err)
     return IL_OK;
 }
 
-/* What each detector reads, and which sites the pass must keep for that. */
+/* What each detector and the audit's fresh readers read. */
 static il_status plan_reads(il_terms *t, const il_pass *pass, il_error *err)
 {
     for (size_t d = 0; d < t->world->detector_count; d++) {
@@ -161,6 +171,13 @@ static il_status plan_reads(il_terms *t, const il_pass *pass, il_error *err)
                     "comes by");
             }
             il_bits_or(t->reads[d], il_tensor_v(x), t->words);
+        }
+    }
+    for (size_t i = 0; t->probed != NULL && i < t->world->model->site_count; i++) {
+        const il_tensor *x = t->probed[i] ? il_pass_site(pass, (int32_t)i) : NULL;
+
+        if (x != NULL) { /* where the pass never comes by there is nothing to read */
+            il_bits_or(t->probed_v, il_tensor_v(x), t->words);
         }
     }
     return IL_OK;

@@ -35,6 +35,12 @@ static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run
     if (t->mean_site >= 0) {
         IL_TRY(il_pass_site_flag(pass, (int32_t)t->mean_site, IL_SITE_READ, err));
     }
+    for (size_t i = 0; t->planning && t->probed != NULL && i < w->model->site_count;
+         i++) {
+        if (t->probed[i]) {
+            IL_TRY(il_pass_site_flag(pass, (int32_t)i, IL_SITE_READ, err));
+        }
+    }
     for (size_t i = 0; t->planning && i < t->count; i++) {
         const il_route_spec *r = &t->items[i].spec->route;
         int64_t site = r->target != NULL && !r->target_is_detector

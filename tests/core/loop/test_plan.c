@@ -38,17 +38,17 @@ static void fill_probes(il_world *w)
     }
 }
 
-/* Goes through the stages before it as `explain` does, on the weights as drawn. */
-static void open_trial(trial *t, const char *stage, const char *variant)
+/* Goes through the stages before it as `explain` does, on the weights as drawn. One
+ * value of the pipeline may be set otherwise. */
+static void open_path(trial *t, const char *path, const char *stage,
+                      const char *variant, const char *set)
 {
     const char *plugins = getenv("IL_BUILD");
     char folder[4096];
-    const char *set = folder;
+    const char *sets[] = {folder, set};
     uint64_t seed = 1;
-    il_run_options o = {.path = "tests/fixtures/firewall/far_lever.yaml",
-                        .sets = &set,
-                        .set_count = 1,
-                        .workers = 1};
+    il_run_options o = {
+        .path = path, .sets = sets, .set_count = set != NULL ? 2 : 1, .workers = 1};
     il_error err = {0};
     il_host host;
 
@@ -89,6 +89,11 @@ static void open_trial(trial *t, const char *stage, const char *variant)
            &err);
     }
     il_trainer_start(t->trainer);
+}
+
+static void open_trial(trial *t, const char *stage, const char *variant)
+{
+    open_path(t, "tests/fixtures/firewall/far_lever.yaml", stage, variant, NULL);
 }
 
 static void close_trial(trial *t)
@@ -312,6 +317,54 @@ START_TEST(on_the_same_episodes_credit_moves_the_belief)
 }
 END_TEST
 
+/* What the row of the fresh readers reads. */
+static const il_word *fresh_reads(const trial *t)
+{
+    const il_flow *flow = &t->plan->flow;
+
+    for (size_t r = 0; r < flow->reader_count; r++) {
+        if (strcmp(flow->readers[r].name, "fresh readers") == 0) {
+            return flow->readers[r].reads;
+        }
+    }
+    ck_abort_msg("there is no row of fresh readers");
+    return NULL;
+}
+
+/* The detector reads the second of three blocks; fresh readers read there, too, and
+ * where else the audit says or, unasked, the last block. */
+START_TEST(the_row_of_fresh_readers_covers_every_site_that_they_read)
+{
+    static const char *const audits[] = {
+        "stages.rl.audit={samples: 8, splits: [fixed_transcripts], fresh: [linear]}",
+        "stages.rl.audit={samples: 8, splits: [fixed_transcripts], fresh: [linear], "
+        "sites: [blocks.2.hook_resid_mid]}",
+        "stages.rl.audit={samples: 8, splits: [fixed_transcripts], fresh: [linear], "
+        "sites: []}"};
+    static const size_t last[] = {12, 6, 0}; /* of its parameters: read, in all */
+    trial t;
+
+    open_path(&t, "tests/fixtures/firewall/little_atlas.yaml", "rl", "reward",
+              audits[_i]);
+    ck_assert_uint_eq(count_in(&t, t.trainer->terms->reads[0], "blocks.2"), 0);
+    ck_assert_uint_eq(count_in(&t, fresh_reads(&t), "blocks.1"), 12);
+    ck_assert_uint_eq(count_in(&t, fresh_reads(&t), "blocks.2"), last[_i]);
+    close_trial(&t);
+}
+END_TEST
+
+/* Episodes alone: where detectors read, and nowhere else. */
+START_TEST(fresh_readers_of_episodes_read_where_detectors_do)
+{
+    trial t;
+
+    open_trial(&t, "mode", "brain");
+    ck_assert_mem_eq(fresh_reads(&t), t.trainer->terms->reads[0],
+                     t.trainer->terms->words * sizeof(il_word));
+    close_trial(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("plan");
@@ -332,6 +385,9 @@ int main(void)
     tcase_add_loop_test(tests, on_the_same_episodes_brain_leaves_the_bits_of_its_twin,
                         0, 2);
     tcase_add_loop_test(tests, on_the_same_episodes_credit_moves_the_belief, 0, 3);
+    tcase_add_loop_test(
+        tests, the_row_of_fresh_readers_covers_every_site_that_they_read, 0, 3);
+    tcase_add_test(tests, fresh_readers_of_episodes_read_where_detectors_do);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
