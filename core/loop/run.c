@@ -183,7 +183,7 @@ static bool orphaned(const runner *r, const il_job *job)
              r->failed[i] && other->seed == job->seed && c + 1 < job->chain_count;
              c++) {
             if (same(other->stage, job->chain[c].stage) &&
-                same(other->variant, job->chain[c].variant)) {
+                same(other->variant, job->chain[c].label)) {
                 return true;
             }
         }
@@ -202,6 +202,26 @@ static json_t *audit_of(const il_stage_result *result)
     return audit;
 }
 
+/* What the sweep set for a job, as JSON; malloc'ed, NULL for nothing. */
+static char *point_of(const il_job *job)
+{
+    il_text text = {0};
+
+    for (size_t i = 0; i < job->point_count; i++) {
+        il_text_add(&text, i == 0 ? "{" : ", ");
+        il_text_add_json(&text, job->point[i].path);
+        il_text_add(&text, ": ");
+        il_node_write_canonical(&text, job->point[i].value);
+    }
+    if (job->point_count > 0) {
+        il_text_add(&text, "}");
+    }
+    if (text.failed) {
+        il_text_free(&text);
+    }
+    return text.data;
+}
+
 static il_status add_row(runner *r, const il_job *job, const il_stage_result *result,
                          il_error *err)
 {
@@ -214,14 +234,18 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
                       .parent = result->parent[0] != '\0' ? result->parent : NULL,
                       .metrics = metrics};
     json_t *audit = audit_of(result);
+    char *point = point_of(job);
     const char *name;
     json_t *value;
     il_status status;
 
+    row.point = point;
     row.outcome =
         json_string_value(json_object_get(json_object_get(audit, "outcome"), "class"));
-    if (metrics == NULL) {
+    if (metrics == NULL || (job->point_count > 0 && point == NULL)) {
         json_decref(audit);
+        free(metrics);
+        free(point);
         return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
     }
     json_object_foreach(result->metrics, name, value)
@@ -233,6 +257,7 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
     }
     status = il_run_row_set(r->run, &row, err);
     json_decref(audit);
+    free(point);
     free(metrics);
     return status == IL_OK ? il_run_summary(r->run, err) : status;
 }

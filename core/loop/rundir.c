@@ -246,9 +246,11 @@ il_status il_run_row_set(il_run *r, const il_run_row *row, il_error *err)
     copy.parent = row->parent != NULL ? il_arena_strdup(r->arena, row->parent) : NULL;
     copy.outcome =
         row->outcome != NULL ? il_arena_strdup(r->arena, row->outcome) : NULL;
+    copy.point = row->point != NULL ? il_arena_strdup(r->arena, row->point) : NULL;
     copy.metrics = metrics;
-    if (metrics == NULL || copy.stage == NULL || copy.variant == NULL ||
-        copy.state == NULL || (row->parent != NULL && copy.parent == NULL) ||
+    if (metrics == NULL || (row->point != NULL && copy.point == NULL) ||
+        copy.stage == NULL || copy.variant == NULL || copy.state == NULL ||
+        (row->parent != NULL && copy.parent == NULL) ||
         (row->outcome != NULL && copy.outcome == NULL)) {
         return out_of_memory(err, r->folder);
     }
@@ -279,6 +281,7 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     il_metric *metrics;
     const char *name;
     json_t *value;
+    char *point = NULL;
     il_status status = IL_OK;
 
     row.stage = json_string_value(json_object_get(json, "stage"));
@@ -309,9 +312,14 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
         metrics[row.metric_count++].value = json_number_value(value);
     }
     row.metrics = metrics;
+    if (json_is_object(json_object_get(json, "point"))) {
+        point = json_dumps(json_object_get(json, "point"), 0);
+        row.point = point;
+    }
     if (status == IL_OK) {
         status = il_run_row_set(r, &row, err);
     }
+    free(point);
     free(metrics);
     return status;
 }
@@ -358,6 +366,9 @@ static void row_write(il_text *text, const il_run_row *row)
         il__json_add_string(text, row->parent);
     } else {
         il_text_add(text, "null");
+    }
+    if (row->point != NULL) {
+        il_text_addf(text, ",\n   \"point\": %s", row->point);
     }
     if (row->outcome != NULL) {
         il_text_add(text, ",\n   \"outcome\": ");

@@ -62,6 +62,7 @@ typedef struct il_run_row {
     const char *parent; /* address, or NULL */
     const il_metric *metrics;
     size_t metric_count;
+    const char *point;   /* what a sweep set, a JSON object by path, or NULL */
     const char *outcome; /* what the last audit classed it as, or NULL */
 } il_run_row;
 

@@ -370,6 +370,24 @@ static bool pin(il_document *d, il_node *root, const char *stage, const char *na
     return il_node_add(d->arena, variant, key, s->place, value);
 }
 
+/* Whether the sweep sets a variable. */
+static bool sweeps_vars(const il_node *root)
+{
+    static const char *const parts[] = {"sweep.grid", "sweep.zip"};
+
+    for (size_t p = 0; p < 2; p++) {
+        const il_node *axes = il_node_find(root, parts[p]);
+
+        for (size_t i = 0; axes != NULL && i < axes->count; i++) {
+            if (axes->kind == IL_NODE_MAP &&
+                strncmp(axes->items[i].key, "vars.", 5) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* False when a variant changes a variable, whose value can then not be written into
  * what all share. */
 static bool leaves_vars(il_document *d, il_node *root, const char *stage,
@@ -409,7 +427,7 @@ il_node *il_document_resolved(il_document *document, il_problems *problems)
         return NULL;
     }
     il_document_check_settings(document, problems);
-    if (each_variant(document, root, leaves_vars, NULL)) {
+    if (!sweeps_vars(root) && each_variant(document, root, leaves_vars, NULL)) {
         il_substitute(document->arena, root, IL_SUBSTITUTE_AGAIN, problems);
         (void)il_node_drop(root, "vars");
     } else {

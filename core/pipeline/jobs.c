@@ -2,7 +2,9 @@
  * for each. */
 #include "pipeline/jobs.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include "pipeline/sweep.h"
 
 /* A stage of a lineage; its variant is NULL for none. */
 typedef struct link {
@@ -10,7 +12,15 @@ typedef struct link {
     const char *variant;
 } link;
 
-enum { LINEAGE_MAX = 64, SEEDS_MAX = 256 };
+enum { LINEAGE_MAX = 64, SEEDS_MAX = 256, JOBS_MAX = 20000 };
+
+/* The axes of the sweep that change what a stage under a variant does. */
+typedef struct reach {
+    const char *stage;
+    const char *variant; /* NULL for none */
+    unsigned axes;
+    struct reach *next;
+} reach;
 
 typedef struct lister {
     il_document *document;
@@ -20,6 +30,11 @@ typedef struct lister {
     const il_jobs_filter *filter;
     const uint64_t *seeds;
     size_t seed_count;
+    il_sweep sweep;
+    size_t point;
+    unsigned axes; /* of the point, those that are laid */
+    bool axis_placed[IL_SWEEP_PATHS];
+    reach *reaches;
     il_jobs *out;
     size_t room;
 } lister;
@@ -54,8 +69,20 @@ static const il_node *variants_of(const lister *l, const char *stage)
 
 /* --- documents --- */
 
-/* A copy of the file's tree with the variants of a lineage, root first, and the
- * command line on top. */
+/* Sets one axis of the sweep to a value; a path without a place here may have one in
+ * another lineage. */
+static void lay_axis(lister *l, il_node *root, size_t axis, const il_node *value)
+{
+    il_problems ignored = {.arena = l->arena};
+
+    if (il_override(l->arena, &il_schema_pipeline, root, l->sweep.axes[axis].path,
+                    value, value->place, &ignored)) {
+        l->axis_placed[axis] = true;
+    }
+}
+
+/* A copy of the file's tree with the variants of a lineage, root first, the sweep's
+ * point, and the command line on top. */
 static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *problems)
 {
     il_node *root = il_node_copy(l->arena, l->document->tree);
@@ -67,6 +94,11 @@ static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *p
     for (size_t i = 0; i < count; i++) {
         il_variant_apply(l->arena, root, lineage[i].stage, lineage[i].variant,
                          problems);
+    }
+    for (size_t a = 0; a < l->sweep.axis_count; a++) {
+        if (l->axes & (1u << a)) {
+            lay_axis(l, root, a, il_sweep_value(&l->sweep, l->point, a));
+        }
     }
     il_document_apply(l->document, root);
     return root;
@@ -243,6 +275,129 @@ static void check_references(lister *l, const il_job *job, size_t depth)
     }
 }
 
+/* --- points of a sweep --- */
+
+/* What a lineage's last stage comes from, as one text, with one axis at a value or, for
+ * a NULL one, as it is without the sweep; malloc'ed, NULL when memory is out. */
+static char *lineage_text(lister *l, const link *lineage, size_t count, size_t axis,
+                          const il_node *value)
+{
+    il_problems ignored = {.arena = l->arena};
+    unsigned axes = l->axes;
+    il_text text = {0};
+    il_node *root;
+
+    l->axes = 0;
+    root = lay(l, lineage, count, &ignored);
+    l->axes = axes;
+    if (root == NULL) {
+        return NULL;
+    }
+    if (value != NULL) {
+        lay_axis(l, root, axis, value);
+        il_document_apply(l->document, root);
+    }
+    il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
+    if (!narrow(l, root, lineage, count, 0)) {
+        return NULL;
+    }
+    il_node_write_canonical(&text, root);
+    if (text.failed) {
+        il_text_free(&text);
+    }
+    return text.data;
+}
+
+/* The axes of which some value changes what a lineage's last stage comes from. */
+static unsigned find_reach(lister *l, const link *lineage, size_t count)
+{
+    il_arena_mark mark = il_arena_save(l->arena);
+    char *plain = lineage_text(l, lineage, count, 0, NULL);
+    unsigned axes = 0;
+
+    for (size_t a = 0; plain != NULL && a < l->sweep.axis_count; a++) {
+        const il_node *values = l->sweep.axes[a].values;
+
+        for (size_t v = 0; v < values->count && !(axes & (1u << a)); v++) {
+            char *text = lineage_text(l, lineage, count, a, values->items[v].value);
+
+            if (text == NULL || strcmp(text, plain) != 0) {
+                axes |= 1u << a;
+            }
+            free(text);
+        }
+    }
+    if (plain == NULL) {
+        (void)no_memory(l);
+    }
+    free(plain);
+    il_arena_restore(l->arena, mark);
+    return axes;
+}
+
+/* The same, remembered by the last link. */
+static unsigned reach_of(lister *l, const link *lineage, size_t count)
+{
+    const link *leaf = &lineage[count - 1];
+    reach *known;
+
+    if (l->sweep.point_count == 0) {
+        return 0;
+    }
+    for (known = l->reaches; known != NULL; known = known->next) {
+        if (strcmp(known->stage, leaf->stage) == 0 && known->variant == leaf->variant) {
+            return known->axes;
+        }
+    }
+    known = il_arena_calloc(l->arena, 1, sizeof *known);
+    if (known == NULL) {
+        (void)no_memory(l);
+        return 0;
+    }
+    known->stage = leaf->stage;
+    known->variant = leaf->variant;
+    known->next = l->reaches;
+    l->reaches = known;
+    known->axes = find_reach(l, lineage, count);
+    return known->axes;
+}
+
+/* "naive", "naive@weight=1.5", "weight=1.5": a link as jobs are called; NULL when
+ * memory is out. */
+static const char *link_label(lister *l, const link *lineage, size_t count)
+{
+    const link *leaf = &lineage[count - 1];
+    unsigned axes = reach_of(l, lineage, count);
+    const char *base = leaf->variant != NULL ? leaf->variant : "";
+    const char *label;
+
+    if (axes == 0) {
+        return base;
+    }
+    label = il_sweep_label(l->arena, &l->sweep, l->point, axes);
+    if (label == NULL || base[0] == '\0') {
+        return label;
+    }
+    return il_arena_printf(l->arena, "%s@%s", base, label);
+}
+
+/* The part of a point that a job has, for its record. */
+static bool fill_point(lister *l, il_job *job, unsigned axes)
+{
+    job->point = il_arena_calloc(l->arena, l->sweep.axis_count + 1, sizeof *job->point);
+    if (job->point == NULL) {
+        return no_memory(l);
+    }
+    for (size_t a = 0; a < l->sweep.axis_count; a++) {
+        if (axes & (1u << a)) {
+            job->point[job->point_count].path = l->sweep.axes[a].path;
+            job->point[job->point_count++].value =
+                il_sweep_value(&l->sweep, l->point, a);
+        }
+    }
+    return true;
+}
+
 static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
                      uint64_t seed)
 {
@@ -258,8 +413,11 @@ static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
         return false;
     }
     job->stage = lineage[count - 1].stage;
-    job->variant = lineage[count - 1].variant != NULL ? lineage[count - 1].variant : "";
+    job->variant = link_label(l, lineage, count);
     job->seed = seed;
+    if (job->variant == NULL || !fill_point(l, job, reach_of(l, lineage, count))) {
+        return no_memory(l);
+    }
     job->document = root;
     job->pipeline = il_pipeline_read(l->arena, root, l->stages, l->problems);
     job->chain = il_arena_calloc(l->arena, count, sizeof *job->chain);
@@ -272,6 +430,10 @@ static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
         names[i] = lineage[i].stage;
         step->stage = lineage[i].stage;
         step->variant = lineage[i].variant != NULL ? lineage[i].variant : "";
+        step->label = link_label(l, lineage, i + 1);
+        if (step->label == NULL) {
+            return no_memory(l);
+        }
         step->spec = il_pipeline_stage(job->pipeline, step->stage);
         if (step->spec == NULL) {
             return false; /* no map, and reported as that */
@@ -286,33 +448,29 @@ static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
     return true;
 }
 
-static void add_jobs(lister *l, link leaf)
+/* Room for one more job; NULL when there is none, reported. */
+static il_job *job_room(lister *l, il_place place)
 {
-    link lineage[LINEAGE_MAX];
-    size_t count = lineage_of(l, leaf, lineage);
-
-    for (size_t i = 0; count > 0 && i < l->seed_count; i++) {
-        if (l->out->count == l->room) {
-            size_t room = l->room > 0 ? 2 * l->room : 16;
-            il_job *items = il_arena_calloc(l->arena, room, sizeof *items);
-
-            if (items == NULL) {
-                (void)no_memory(l);
-                return;
-            }
-            if (l->out->count > 0) {
-                memcpy(items, l->out->items, l->out->count * sizeof *items);
-            }
-            l->out->items = items;
-            l->room = room;
-        }
-        if (fill_job(l, &l->out->items[l->out->count], lineage, count, l->seeds[i])) {
-            l->out->count++;
-        }
+    if (l->out->count == JOBS_MAX) {
+        il_problem_add(l->problems, place, "more than %d jobs", JOBS_MAX);
+        return NULL;
     }
-}
+    if (l->out->count == l->room) {
+        size_t room = l->room > 0 ? 2 * l->room : 16;
+        il_job *items = il_arena_calloc(l->arena, room, sizeof *items);
 
-/* --- all jobs --- */
+        if (items == NULL) {
+            (void)no_memory(l);
+            return NULL;
+        }
+        if (l->out->count > 0) {
+            memcpy(items, l->out->items, l->out->count * sizeof *items);
+        }
+        l->out->items = items;
+        l->room = room;
+    }
+    return &l->out->items[l->out->count];
+}
 
 static bool has(const char *const *names, size_t count, const char *name)
 {
@@ -323,6 +481,66 @@ static bool has(const char *const *names, size_t count, const char *name)
     }
     return count == 0;
 }
+
+/* Whether the filter takes a job under its base name or its whole one. */
+static bool wants_label(const lister *l, const char *variant, const char *label)
+{
+    const il_jobs_filter *f = l->filter;
+
+    return f == NULL || (variant == NULL && label[0] == '\0') ||
+           (variant != NULL && has(f->variants, f->variant_count, variant)) ||
+           (variant == NULL && f->variant_count == 0) ||
+           (f->variant_count > 0 && has(f->variants, f->variant_count, label));
+}
+
+/* The jobs of a leaf at the lister's point, one a seed. `seen` is the first job of this
+ * leaf: a point that differs from an earlier one only in what does not reach the leaf
+ * is the same job. */
+static void add_point(lister *l, link leaf, size_t seen)
+{
+    link lineage[LINEAGE_MAX];
+    size_t count = lineage_of(l, leaf, lineage);
+    const char *label = count > 0 ? link_label(l, lineage, count) : NULL;
+
+    if (label == NULL || !wants_label(l, leaf.variant, label)) {
+        return;
+    }
+    for (size_t i = seen; i < l->out->count; i++) {
+        if (strcmp(l->out->items[i].variant, label) == 0) {
+            return;
+        }
+    }
+    for (size_t i = 0; i < l->seed_count; i++) {
+        il_job *job = job_room(l, l->document->tree->place);
+
+        if (job == NULL) {
+            return;
+        }
+        memset(job, 0, sizeof *job);
+        if (fill_job(l, job, lineage, count, l->seeds[i])) {
+            l->out->count++;
+        }
+    }
+}
+
+static void add_jobs(lister *l, link leaf)
+{
+    size_t seen = l->out->count;
+
+    l->point = 0;
+    l->axes = 0;
+    if (l->sweep.point_count == 0) {
+        add_point(l, leaf, seen);
+    }
+    for (size_t p = 0; p < l->sweep.point_count && !l->problems->no_memory; p++) {
+        l->point = p;
+        l->axes = (1u << l->sweep.axis_count) - 1;
+        add_point(l, leaf, seen);
+    }
+    l->axes = 0;
+}
+
+/* --- all jobs --- */
 
 static void check_filter(lister *l)
 {
@@ -346,7 +564,14 @@ static void check_filter(lister *l)
         }
     }
     for (size_t i = 0; l->filter != NULL && i < l->filter->variant_count; i++) {
-        if (count == 0 || !has(keys, count, l->filter->variants[i])) {
+        size_t base = strcspn(l->filter->variants[i], "@");
+        const char *name =
+            il_arena_printf(l->arena, "%.*s", (int)base, l->filter->variants[i]);
+
+        if (name == NULL || (count == 0 && strchr(name, '=') != NULL)) {
+            continue; /* a point of a stage without variants */
+        }
+        if (count == 0 || !has(keys, count, name)) {
             il_problem_add_nearest(l->problems, place, l->filter->variants[i], keys,
                                    count, "no variant '%.60s'", l->filter->variants[i]);
         }
@@ -457,6 +682,23 @@ static bool choose_seeds(lister *l, const il_node *view)
     return true;
 }
 
+/* An axis that had no place in any job is a problem; with stages left out, it may have
+ * one in those. */
+static void check_axes(lister *l)
+{
+    for (size_t a = 0; a < l->sweep.axis_count; a++) {
+        const il_axis *axis = &l->sweep.axes[a];
+
+        if (!l->axis_placed[a] &&
+            (l->filter == NULL ||
+             (l->filter->stage_count == 0 && l->filter->variant_count == 0))) {
+            (void)il_override(l->arena, &il_schema_pipeline, l->document->tree,
+                              axis->path, axis->values->items[0].value, axis->place,
+                              l->problems);
+        }
+    }
+}
+
 static bool wants_stage(const lister *l, const char *name)
 {
     return l->filter == NULL || has(l->filter->stages, l->filter->stage_count, name);
@@ -473,10 +715,7 @@ static void add_stage(lister *l, const char *name)
     }
     for (size_t i = 0; i < variants->count; i++) {
         leaf.variant = variants->items[i].key;
-        if (l->filter == NULL ||
-            has(l->filter->variants, l->filter->variant_count, leaf.variant)) {
-            add_jobs(l, leaf);
-        }
+        add_jobs(l, leaf);
     }
 }
 
@@ -518,6 +757,9 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
     }
     check_filter(&l);
     check_rest(&l, view);
+    if (!il_sweep_read(&l.sweep, l.arena, il_node_get(view, "sweep"), problems)) {
+        (void)no_memory(&l);
+    }
     if (choose_seeds(&l, view)) {
         for (size_t i = 0; i < l.stages->count; i++) {
             if (wants_stage(&l, l.stages->items[i].key)) {
@@ -526,6 +768,7 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
         }
     }
     il_document_check_settings(document, problems);
+    check_axes(&l);
     order_jobs(out);
     if (il_problems_any(problems)) {
         memset(out, 0, sizeof *out);

@@ -1,8 +1,11 @@
-/* Jobs: what a pipeline asks to be run, one for each stage, variant and seed.
+/* Jobs: what a pipeline asks to be run, one for each stage, variant, point of the sweep
+ * and seed.
  *
  * A job's document is the file's with the variants of its lineage applied, the
  * command line's settings on top, and only the stages that lead to it. A stage with
- * variants is run as those and not by itself. Every stage of the chain comes with
+ * variants is run as those and not by itself. A point of the sweep makes a job of its
+ * own where it changes what the job's stages are told, and is part of the job's name;
+ * stages that it does not reach are shared. Every stage of the chain comes with
  * its training text: what decides its result, and nothing else. */
 #ifndef IL_PIPELINE_JOBS_H
 #define IL_PIPELINE_JOBS_H
@@ -15,16 +18,25 @@
 /* A stage of a job's chain. */
 typedef struct il_job_step {
     const char *stage;
-    const char *variant;       /* "" for none */
+    const char *variant;       /* as the file calls it; "" for none */
+    const char *label;         /* with the sweep's point: "naive@weight=1.5" */
     const il_stage_spec *spec; /* in the job's pipeline */
     /* Canonical: two steps whose text, seed, parents, plugins, data and numerics
      * agree have the same result. */
     const char *text;
 } il_job_step;
 
+/* One path that a sweep set for a job. */
+typedef struct il_job_point {
+    const char *path;
+    const il_node *value;
+} il_job_point;
+
 typedef struct il_job {
     const char *stage;
-    const char *variant; /* "" for none */
+    const char *variant; /* the label of its last step; "" for none */
+    il_job_point *point; /* what the sweep set, as far as it reaches this job */
+    size_t point_count;
     uint64_t seed;
     const il_node *document;
     const il_pipeline *pipeline;
@@ -42,7 +54,9 @@ typedef struct il_jobs {
 typedef struct il_jobs_filter {
     const char *const *stages;
     size_t stage_count;
-    const char *const *variants; /* of the stages that have variants */
+    /* of the stages that have variants; "naive" is all of its points, and
+     * "naive@weight=1.5" that one */
+    const char *const *variants;
     size_t variant_count;
     const uint64_t *seeds; /* instead of the sweep's */
     size_t seed_count;

@@ -592,8 +592,21 @@ static const il_schema stages = {.kind = IL_SCHEMA_NAMED,
                                  .element = &il_schema_stage};
 static const il_schema seeds = {
     .kind = IL_SCHEMA_LIST, .what = "a list of seeds", .least = 1, .element = &seed};
+static const il_schema values = {
+    .kind = IL_SCHEMA_LIST, .what = "a list of values", .least = 1, .element = &any};
+static const il_schema axes = {.kind = IL_SCHEMA_NAMED,
+                               .what = "a map from paths to lists of values",
+                               .any_key = true,
+                               .element = &values};
+static const il_schema exclude = {.kind = IL_SCHEMA_NAMED,
+                                  .what = "a map of exclusions, each from paths to "
+                                          "values",
+                                  .element = &any_map};
 static const il_schema_field sweep_fields[] = {
     {"seeds", &seeds, 0, "each is run by itself"},
+    {"grid", &axes, 0, "paths whose values are run in every combination"},
+    {"zip", &axes, 0, "paths whose values are run side by side"},
+    {"exclude", &exclude, 0, "points that are left out, by the values they have"},
 };
 static const il_schema sweep = {
     .kind = IL_SCHEMA_MAP, .what = "a sweep", FIELDS(sweep_fields)};

@@ -303,27 +303,86 @@ static il_status gather_arms(il__results *r, il_error *err)
     return IL_OK;
 }
 
+/* Whether every setting of a sweep's point "a=1,b=2" is one of another's. */
+static bool point_within(const char *point, const char *other)
+{
+    while (*point != '\0') {
+        size_t size = strcspn(point, ",");
+        const char *at = other;
+        bool found = false;
+
+        while (*at != '\0' && !found) {
+            size_t length = strcspn(at, ",");
+
+            found = length == size && strncmp(at, point, size) == 0;
+            at += length + (at[length] == ',');
+        }
+        if (!found) {
+            return false;
+        }
+        point += size + (point[size] == ',');
+    }
+    return true;
+}
+
+static const char *point_of(const char *variant)
+{
+    const char *at = variant != NULL ? strchr(variant, '@') : NULL;
+
+    return at != NULL ? at + 1 : "";
+}
+
+/* Whether `variant`, with its point of a sweep, is the one that `name` means to an arm
+ * with the point `point`: the same name, and nothing set otherwise. */
+static bool means(const char *name, const char *variant, const char *point)
+{
+    size_t size = variant != NULL ? strcspn(variant, "@") : 0;
+
+    return variant != NULL && strlen(name) == size &&
+           strncmp(name, variant, size) == 0 && point_within(point_of(variant), point);
+}
+
 /* The arm that calls itself the twin of this one, or of all of its stage, the first
  * before the second. A variant called `monitor` is the twin of those that have none. */
 static const il__result_arm *find_twin(const il__results *r, const il__result_arm *arm)
 {
     const il__result_arm *twin = NULL;
+    const il__result_arm *monitor = NULL;
 
     for (size_t i = 0; i < r->arm_count; i++) {
         const il__result_arm *other = &r->arms[i];
         const char *of = json_string_value(json_object_get(other->plan, "twin_of"));
 
-        if (of == NULL || !same(other->stage, arm->stage)) {
+        if (!same(other->stage, arm->stage) ||
+            !point_within(point_of(other->variant), point_of(arm->variant))) {
             continue;
         }
-        if (same(of, arm->variant)) {
+        if (of != NULL && means(of, arm->variant, point_of(arm->variant))) {
             return other;
         }
-        if (strcmp(of, "all") == 0) {
+        if (of != NULL && strcmp(of, "all") == 0) {
             twin = other;
         }
+        if (means("monitor", other->variant, point_of(arm->variant))) {
+            monitor = other;
+        }
     }
-    return twin != NULL ? twin : find_arm(r, arm->stage, "monitor");
+    return twin != NULL ? twin : monitor;
+}
+
+/* The arm of which this one says that it is the placebo, at its own point. */
+static const il__result_arm *find_placebo(const il__results *r,
+                                          const il__result_arm *arm)
+{
+    const char *of = json_string_value(json_object_get(arm->plan, "placebo_of"));
+
+    for (size_t i = 0; of != NULL && i < r->arm_count; i++) {
+        if (same(r->arms[i].stage, arm->stage) &&
+            means(of, r->arms[i].variant, point_of(arm->variant))) {
+            return &r->arms[i];
+        }
+    }
+    return NULL;
 }
 
 /* Twins and placebos, once all arms are known. */
@@ -331,12 +390,11 @@ static void link_arms(il__results *r)
 {
     for (size_t i = 0; i < r->arm_count; i++) {
         il__result_arm *arm = &r->arms[i];
-        const char *of = json_string_value(json_object_get(arm->plan, "placebo_of"));
 
         if (arm->variant == NULL) {
             continue;
         }
-        arm->placebo = of != NULL ? find_arm(r, arm->stage, of) : NULL;
+        arm->placebo = find_placebo(r, arm);
         arm->twin = find_twin(r, arm);
         if (arm->twin == arm) {
             arm->twin = NULL;

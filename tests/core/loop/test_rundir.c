@@ -22,7 +22,13 @@ static il_run *opened(const char *name)
 static void row_set(il_run *r, const char *stage, uint64_t seed, double value)
 {
     il_metric metrics[2] = {{"probe.auroc", value}, {"lie", (double)NAN}};
-    il_run_row row = {stage, "", seed, address, NULL, metrics, 2, NULL};
+    il_run_row row = {.stage = stage,
+                      .variant = "",
+                      .seed = seed,
+                      .state = address,
+                      .metrics = metrics,
+                      .metric_count = 2,
+                      .point = "{\"vars.price\": \"1.5\"}"};
 
     ck_assert_int_eq(il_run_row_set(r, &row, NULL), IL_OK);
 }
@@ -142,6 +148,9 @@ START_TEST(a_summary_reads_back_equal_and_leaves_out_what_is_not_finite)
         ck_assert(json_is_null(json_object_get(row, "parent")));
         ck_assert_str_eq(json_string_value(json_object_get(row, "stage")), "st\"age");
         ck_assert_str_eq(json_string_value(json_object_get(row, "state")), address);
+        ck_assert_str_eq(json_string_value(json_object_get(
+                             json_object_get(row, "point"), "vars.price")),
+                         "1.5");
     }
     json_decref(json);
     il_run_close(r);
