@@ -16,6 +16,8 @@ static const verb verbs[] = {
     {"certify", il_verb_certify,
      "checks bit for bit that a detector's score stays out"},
     {"config", il_verb_config, "checks and prints pipelines without running them"},
+    {"detector", il_verb_detector,
+     "fits, judges, explains, brings in and hands out detectors"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "makes, checks, lists and inspects plugins"},
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},

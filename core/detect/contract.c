@@ -47,20 +47,22 @@ json_t *il_detector_contract(const il_detector *d)
 {
     const il_detector_spec *s = d->spec;
     json_t *sites = json_array();
+    json_t *widths = json_array();
     json_t *json;
     char fit[IL_HASH_HEX];
     char calibration[IL_HASH_HEX];
 
     for (size_t i = 0; i < d->site_count; i++) {
         json_array_append_new(sites, json_string(s->sites.items[i]));
+        json_array_append_new(widths, json_integer((json_int_t)d->widths[i]));
     }
     ids_hash(&d->fit_ids, fit);
     ids_hash(&d->calibration_ids, calibration);
     json = json_pack(
-        "{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "component",
-        d->instance->offer->id, "params", params_of(d), "sites", sites, "convention",
-        d->convention != NULL ? d->convention : IL_CONVENTION, "tokens", s->tokens,
-        "context", il_context_name(s->context), "scaling",
+        "{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "component",
+        d->instance->offer->id, "params", params_of(d), "sites", sites, "widths",
+        widths, "convention", d->convention != NULL ? d->convention : IL_CONVENTION,
+        "tokens", s->tokens, "context", il_context_name(s->context), "scaling",
         d->site_count > 0 && d->mean[0] != NULL ? IL_SCALING_STANDARD : IL_SCALING_NONE,
         "model", d->model_hash, "fit_ids", fit, "calibration_ids", calibration,
         "negatives", (json_int_t)d->negatives);

@@ -1,0 +1,86 @@
+/* What the words of `interloop detector` share: their options, what they print, and a
+ * desk to work at where no pipeline sets one up. */
+#ifndef IL_TOOLS_DETECTOR_H
+#define IL_TOOLS_DETECTOR_H
+
+#include <jansson.h>
+#include "detect/fit.h"
+#include "detect/given.h"
+#include "detect/metrics.h"
+#include "detect/saved.h"
+#include "session.h"
+
+/* All options of all words; each word says which it knows. */
+typedef struct il_detector_cli {
+    il_cli cli; /* those of a pipeline; its path is the one argument, NULL without */
+    const char *use, *out, *labels, *ids, *mask, *lengths;
+    const char *acts[64], *sites[64], *accept[64], *detectors[64], *splits[64];
+    size_t acts_count, site_count, accept_count, detector_count, split_count;
+    const char *tokens, *context, *convention, *model, *method, *unit;
+    double fpr, lr, l2; /* negative: not given */
+    int64_t steps, rows, top;
+    bool json, rows_only;
+} il_detector_cli;
+
+/* Reads options, with at most one argument; prints what is wrong, or the usage. -1: go
+ * on, else the exit code. */
+int il_detector_parse(il_detector_cli *c, int argc, char **argv, const char *usage);
+/* Prints what is wrong with how the word was called; 2. */
+int il_detector_wrong(const char *usage, const char *what, const char *detail);
+
+/* Plugins, BLAS and a log, without a pipeline. */
+typedef struct il_detector_desk {
+    il_log *log;
+    il_registry *registry;
+    const il_blas *blas;
+    il_arena *arena;
+    il_problems problems;
+} il_detector_desk;
+
+il_status il_detector_desk_open(il_detector_desk *desk, const il_detector_cli *c,
+                                il_error *err);
+void il_detector_desk_close(il_detector_desk *desk);
+/* Prints what is wrong; the exit code of the status. */
+int il_detector_desk_fail(il_detector_desk *desk, il_status status,
+                          const il_error *err);
+
+/* A detector with its activations, as a saved file or the command line describes it. */
+typedef struct il_detector_bench {
+    il_detector_desk *desk;
+    il_given *given;  /* NULL: a saved one, looked at alone */
+    il_instance bare; /* stands for the model then */
+    il_saved *saved;  /* NULL when it is to be fitted */
+    il_detector_spec spec;
+    il_detector *detector;
+} il_detector_bench;
+
+/* Reads activations and makes the detector that is to be fitted on them. */
+il_status il_detector_bench_new(il_detector_bench *b, il_detector_desk *desk,
+                                const il_detector_cli *c, il_error *err);
+/* Opens a saved detector, with activations where the command line names some: what they
+ * say of themselves has to be what it was made for, or be accepted. */
+il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
+                                 const il_detector_cli *c, il_error *err);
+/* Whether the command line takes a difference of that name on itself. */
+bool il_detector_accepts(const il_detector_cli *c, const char *what);
+void il_detector_bench_close(il_detector_bench *b);
+
+/* What a detector says of labelled rows. */
+typedef struct il_detector_judged {
+    il_measured measured;
+    double ece;
+    double seconds; /* to score all rows */
+} il_detector_judged;
+
+il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
+                            const il_blas *blas, const il_acts *acts, uint64_t seed,
+                            il_error *err);
+json_t *il_detector_judged_json(const il_detector *d, const il_detector_judged *j);
+void il_detector_judged_print(const il_detector *d, const il_detector_judged *j);
+void il_detector_print_json(json_t *json); /* and lets go of it */
+double il_detector_clock(void);            /* seconds, for differences */
+
+int il_detector_fit_verb(int argc, char **argv);
+int il_detector_eval_verb(int argc, char **argv);
+
+#endif
