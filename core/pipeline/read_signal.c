@@ -232,8 +232,8 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
     } else if (site == NULL) {
         il_problem_add(r->problems, place,
                        "credit for a sample needs `sample` in the stage's `train`");
-    } else if (d != NULL &&
-               (d->on != NULL || d->sites.count != 1 || strcmp(d->sites.items[0], site) != 0)) {
+    } else if (d != NULL && (d->on != NULL || d->sites.count != 1 ||
+                             strcmp(d->sites.items[0], site) != 0)) {
         il_problem_add(r->problems, place,
                        "detector '%s' does not read '%s' alone, which is what is "
                        "sampled",
@@ -241,12 +241,47 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
     }
 }
 
+/* Gates are for losses that have a row a position. */
+static void check_gate(il__reader *r, const il_signal_spec *s)
+{
+    if (s->gate.kind == IL_GATE_NONE) {
+        return;
+    }
+    if (s->channel == IL_CHANNEL_REWARD) {
+        il_problem_add(r->problems, s->gate.place,
+                       "a gate multiplies losses; a reward takes a trigger: signal "
+                       "'%s' is on channel reward",
+                       s->name);
+    } else if (s->source.kind != IL_SOURCE_LOSS &&
+               s->source.kind != IL_SOURCE_DETECTOR &&
+               s->source.kind != IL_SOURCE_CROSS_ENTROPY) {
+        il_problem_add(r->problems, s->gate.place,
+                       "a gate multiplies losses row by row, which the source of "
+                       "signal '%s' has none of: expected a loss of the model's, a "
+                       "detector or a cross_entropy",
+                       s->name);
+    }
+}
+
+/* A trigger makes a number of a score. */
+static void check_trigger(il__reader *r, const il_signal_spec *s, il_place place)
+{
+    if (!s->has_trigger) {
+        return;
+    }
+    if (s->source.kind != IL_SOURCE_DETECTOR && s->source.kind != IL_SOURCE_LABEL) {
+        il_problem_add(r->problems, place,
+                       "a trigger needs a score: a detector or a label as source");
+    } else if (s->channel == IL_CHANNEL_LOSS) {
+        il_problem_add(r->problems, place,
+                       "a trigger has no gradient: channel reward or monitor");
+    }
+}
+
 static void check_signal(il__reader *r, const il_stage_spec *stage,
                          const il_signal_spec *s, const il_node *node)
 {
     il_place channel = il__read_place(node, "channel");
-    bool scores =
-        s->source.kind == IL_SOURCE_DETECTOR || s->source.kind == IL_SOURCE_LABEL;
 
     if (s->channel != IL_CHANNEL_MONITOR && il_node_get(node, "route") == NULL) {
         il_problem_add(r->problems, node->place,
@@ -284,15 +319,9 @@ static void check_signal(il__reader *r, const il_stage_spec *stage,
                        "this source gives no reward: expected a detector, a reward or "
                        "a label");
     }
-    if (s->channel == IL_CHANNEL_REWARD && s->gate.kind != IL_GATE_NONE) {
-        il_problem_add(r->problems, s->gate.place,
-                       "a gate multiplies losses; a reward takes a trigger");
-    }
+    check_gate(r, s);
     check_credit(r, stage, s, node);
-    if (s->has_trigger && !scores) {
-        il_problem_add(r->problems, il__read_place(node, "trigger"),
-                       "a trigger needs a score: a detector or a label as source");
-    }
+    check_trigger(r, s, il__read_place(node, "trigger"));
     check_rollouts(r, stage, s);
 }
 

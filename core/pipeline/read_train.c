@@ -172,7 +172,9 @@ static void check_train(il__reader *r, const il_train_spec *t, const il_node *no
     }
     if (t->updates > 0 && t->shadow != NULL) {
         il_problem_add(r->problems, il__read_place(node, "shadow"),
-                       "a shadow is for training by `steps`");
+                       "a shadow is for training by `steps`, not by `updates`: leave "
+                       "it out, and spare what '%s' reads by the routes of the rewards",
+                       t->shadow);
     }
     if (t->sample.site != NULL && t->rollout_count == 0) {
         il_problem_add(r->problems, t->sample.place,

@@ -278,14 +278,61 @@ static const edit edits[] = {
     {"", "environment: {use: e, parms: {}}\n", "did you mean 'params'?"},
 };
 
+/* Training by updates, line by line. */
+static const char reinforced[] =
+    "interloop: 1\n"                                                            /* 1 */
+    "name: reinforced\n"                                                        /* 2 */
+    "model: {use: gpt}\n"                                                       /* 3 */
+    "data: {use: d}\n"                                                          /* 4 */
+    "environment: {use: e}\n"                                                   /* 5 */
+    "references: {base: {of: first}}\n"                                         /* 6 */
+    "detectors:\n"                                                              /* 7 */
+    "  probe: {use: linear_probe, site: s.t, fit: {split: a, label: y}}\n"      /* 8 */
+    "firewall: open\n"                                                          /* 9 */
+    "stages:\n"                                                                 /* 10 */
+    "  first: {audit: {splits: [a]}}\n"                                         /* 11 */
+    "  loop:\n"                                                                 /* 12 */
+    "    from: first\n"                                                         /* 13 */
+    "    train:\n"                                                              /* 14 */
+    "      updates: 5\n"                                                        /* 15 */
+    "      rollouts: {own: {policy: own, prompts: 2, samples: 4}}\n"            /* 16 */
+    "      algorithm: {use: group_relative}\n"                                  /* 17 */
+    "      optimizer: {use: adamw, lr: 1e-3}\n"                                 /* 18 */
+    "    signals:\n"                                                            /* 19 */
+    "      task: {source: {reward: task}, channel: reward, route: all}\n"       /* 20 */
+    "      lie: {source: probe, channel: reward, weight: 1, route: all}\n"      /* 21 */
+    "      kl: {source: {kl: base}, channel: loss, weight: 0.1, route: all}\n"; /* 22 */
+
+static const edit reinforced_edits[] = {
+    {"weight: 1,", "trigger: {above: 0.5},", NULL},
+    {"weight: 1,", "gate: {detector: probe},",
+     "p.yaml:21:51: error: a gate multiplies losses; a reward takes a trigger: signal "
+     "'lie' is on channel reward"},
+    {"channel: reward, weight: 1,", "channel: loss, gate: {label: y},", NULL},
+    {"weight: 0.1,", "gate: {detector: probe},",
+     "p.yaml:22:53: error: a gate multiplies losses row by row, which the source of "
+     "signal 'kl' has none of"},
+    {"{reward: task}, channel: reward,",
+     "{reward: task}, channel: monitor, gate: {constant: 0.5},",
+     "the source of signal 'task' has none of"},
+    {"source: probe, channel: reward, weight: 1,",
+     "source: probe, channel: loss, trigger: {above: 0.5},",
+     "a trigger has no gradient: channel reward or monitor"},
+    {"source: probe, channel: reward, weight: 1,",
+     "source: probe, channel: monitor, trigger: {above: 0.5},", NULL},
+    {"      updates: 5\n", "      updates: 5\n      shadow: probe\n",
+     "p.yaml:16:15: error: a shadow is for training by `steps`, not by `updates`: leave "
+     "it out, and spare what 'probe' reads"},
+};
+
 /* The text with the first `old` replaced; malloc'ed. */
-static char *edited(const edit *e)
+static char *edited(const char *text, const edit *e)
 {
-    const char *at = e->old[0] != '\0' ? strstr(good, e->old) : good + strlen(good);
+    const char *at = e->old[0] != '\0' ? strstr(text, e->old) : text + strlen(text);
     il_text out = {0};
 
     ck_assert_msg(at != NULL, "the fixture has no '%s'", e->old);
-    il_text_add_bytes(&out, good, (size_t)(at - good));
+    il_text_add_bytes(&out, text, (size_t)(at - text));
     il_text_add(&out, e->now);
     il_text_add(&out, at + strlen(e->old));
     return out.data;
@@ -312,11 +359,23 @@ END_TEST
 
 START_TEST(each_edit_is_taken_or_refused_at_its_place)
 {
-    char *text = edited(&edits[_i]);
+    char *text = edited(good, &edits[_i]);
     fixture f;
 
     check_text(&f, text);
     fixture_expect(&f, edits[_i].problem);
+    fixture_close(&f);
+    free(text);
+}
+END_TEST
+
+START_TEST(each_edit_of_reinforcement_is_taken_or_refused_at_its_place)
+{
+    char *text = edited(reinforced, &reinforced_edits[_i]);
+    fixture f;
+
+    check_text(&f, text);
+    fixture_expect(&f, reinforced_edits[_i].problem);
     fixture_close(&f);
     free(text);
 }
@@ -416,6 +475,8 @@ int main(void)
     tcase_add_test(tc, a_good_pipeline_has_no_problem);
     tcase_add_loop_test(tc, each_edit_is_taken_or_refused_at_its_place, 0,
                         (int)(sizeof edits / sizeof edits[0]));
+    tcase_add_loop_test(tc, each_edit_of_reinforcement_is_taken_or_refused_at_its_place,
+                        0, (int)(sizeof reinforced_edits / sizeof reinforced_edits[0]));
     tcase_add_test(tc, every_problem_is_reported_once_and_in_order);
     tcase_add_loop_test(tc, any_shape_anywhere_is_refused_or_taken_but_never_crashes, 0,
                         (int)(sizeof whole / sizeof whole[0]));
