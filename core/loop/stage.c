@@ -24,8 +24,7 @@ static bool names_has(const il_names_spec *names, const char *name)
     return false;
 }
 
-/* Whether a detector's plugin has a part in a stage's result. */
-static bool takes_part(const il_stage_spec *stage, const il_detector_spec *d)
+static bool takes_part_itself(const il_stage_spec *stage, const il_detector_spec *d)
 {
     bool part =
         names_has(&stage->fit, d->name) ||
@@ -39,6 +38,20 @@ static bool takes_part(const il_stage_spec *stage, const il_detector_spec *d)
             ((s->source.kind == IL_SOURCE_DETECTOR &&
               strcmp(s->source.name, d->name) == 0) ||
              (s->gate.kind == IL_GATE_DETECTOR && strcmp(s->gate.name, d->name) == 0));
+    }
+    return part;
+}
+
+/* Whether a detector's plugin has a part in a stage's result, itself or through a
+ * detector that reads it. */
+static bool takes_part(const il_pipeline *p, const il_stage_spec *stage,
+                       const il_detector_spec *d)
+{
+    bool part = takes_part_itself(stage, d);
+
+    for (size_t i = 0; i < p->detector_count && !part; i++) {
+        part = takes_part_itself(stage, &p->detectors[i]) &&
+               il_pipeline_composed(p, &p->detectors[i], d->name);
     }
     return part;
 }
@@ -58,7 +71,7 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
     }
     out[n++] = w->model->identity;
     for (size_t d = 0; d < w->detector_count; d++) {
-        if (takes_part(stage, w->detectors[d]->spec)) {
+        if (takes_part(w->pipeline, stage, w->detectors[d]->spec)) {
             out[n++] = w->detectors[d]->instance->identity;
         }
     }

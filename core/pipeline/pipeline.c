@@ -96,6 +96,7 @@ static void read_detectors(il__reader *r, const il_node *map)
             p->detector_count++;
         }
     }
+    il__read_composites(r);
 }
 
 static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
@@ -191,7 +192,9 @@ static void check_stage(il__reader *r, const il_stage_spec *s, const il_node *no
         const il_detector_spec *d =
             il__read_detector_named(r, s->fit.items[i], s->fit.places[i]);
 
-        if (d != NULL && !d->fit.given) {
+        if (d != NULL && !d->fit.given &&
+            (d->of.count == 0 || (d->threshold.kind != IL_THRESHOLD_RATE &&
+                                  !d->calibrate.given))) {
             il_problem_add(r->problems, s->fit.places[i],
                            "detector '%s' has no `fit` that says on what", d->name);
         }
@@ -232,24 +235,53 @@ static void read_stages(il__reader *r, const il_node *map, const il_node *firewa
     }
 }
 
+/* Whether a stage or one before it fits a detector. */
+static bool fitted_by(const il_pipeline *p, const il_stage_spec *s, const char *name)
+{
+    const il_stage_spec *at = s;
+
+    /* A `from` that goes in a circle is somebody else's problem; it ends here too. */
+    for (size_t i = 0; at != NULL && i <= p->stage_count; i++) {
+        for (size_t f = 0; f < at->fit.count; f++) {
+            if (strcmp(at->fit.items[f], name) == 0) {
+                return true;
+            }
+        }
+        at = at->from != NULL ? il_pipeline_stage(p, at->from) : NULL;
+    }
+    return false;
+}
+
+/* What a detector reads has to be fitted before it, or by the same stage. */
+static void check_fits(const il__reader *r, const il_stage_spec *s)
+{
+    const il_pipeline *p = r->pipeline;
+
+    for (size_t f = 0; f < s->fit.count; f++) {
+        const il_detector_spec *d = il_pipeline_detector(p, s->fit.items[f]);
+
+        for (size_t i = 0; d != NULL && i < p->detector_count; i++) {
+            const il_detector_spec *m = &p->detectors[i];
+
+            if (m->fit.given && il_pipeline_composed(p, d, m->name) &&
+                !fitted_by(p, s, m->name)) {
+                il_problem_add(r->problems, s->fit.places[f],
+                               "detector '%s' reads '%s', which is fitted neither by "
+                               "stage '%s' nor before it",
+                               d->name, m->name, s->name);
+            }
+        }
+    }
+}
+
 /* A detector to compare with that has a fit must have had it when the audit comes. */
 static void check_against(const il__reader *r, const il_stage_spec *s)
 {
     const il_detector_spec *d =
         s->audit.against != NULL ? il_pipeline_detector(r->pipeline, s->audit.against)
                                  : NULL;
-    const il_stage_spec *at = s;
 
-    /* A `from` that goes in a circle is somebody else's problem; it ends here too. */
-    for (size_t i = 0; at != NULL && i <= r->pipeline->stage_count; i++) {
-        for (size_t f = 0; d != NULL && f < at->fit.count; f++) {
-            if (strcmp(at->fit.items[f], d->name) == 0) {
-                return;
-            }
-        }
-        at = at->from != NULL ? il_pipeline_stage(r->pipeline, at->from) : NULL;
-    }
-    if (d != NULL && d->fit.given) {
+    if (d != NULL && d->fit.given && !fitted_by(r->pipeline, s, d->name)) {
         il_problem_add(r->problems, s->audit.against_place,
                        "detector '%s' is fitted neither by stage '%s' nor before it",
                        d->name, s->name);
@@ -283,6 +315,7 @@ il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
     read_detectors(&r, il_node_get(document, "detectors"));
     read_stages(&r, il_node_get(document, "stages"), il_node_get(document, "firewall"));
     for (size_t i = 0; i < p->stage_count; i++) {
+        check_fits(&r, &p->stages[i]);
         check_against(&r, &p->stages[i]);
     }
     return p;

@@ -133,6 +133,8 @@ typedef struct il_accept_spec {
     il_place place;
 } il_accept_spec;
 
+enum { IL_DETECTOR_LEVELS = 4 }; /* how deep detectors may read detectors */
+
 typedef struct il_detector_spec {
     const char *name;
     il_component_spec component;
@@ -140,9 +142,14 @@ typedef struct il_detector_spec {
     il_place from_place;
     il_accept_spec *accept; /* of `from` */
     size_t accept_count;
+    /* The detectors that it reads, in place of sites; `sites` and `on` are then what
+     * those read, each site once. */
+    il_names_spec of;
+    int level;           /* 0: it reads sites; else one above the highest of `of` */
     il_names_spec sites; /* at least one */
     const char *on;      /* a reference whose activations it reads; NULL: the model's */
     const char *tokens;  /* "all" or a mask of the data */
+    const char *label;   /* of its fit, else what those it reads were fitted to; NULL */
     enum il_context context;
     const char *pool; /* NULL, "mean", "max" or "last" */
     il_fit_spec fit;
@@ -473,6 +480,12 @@ il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
                               const il_node *stages_known, il_problems *problems);
 
 const il_detector_spec *il_pipeline_detector(const il_pipeline *p, const char *name);
+/* Whether a detector reads the named one, itself or through others. */
+bool il_pipeline_composed(const il_pipeline *p, const il_detector_spec *d,
+                          const char *name);
+/* Whether the one's score says something of the other's: they are the same, or one
+ * reads the other. */
+bool il_pipeline_akin(const il_pipeline *p, const char *a, const char *b);
 const il_reference_spec *il_pipeline_reference(const il_pipeline *p, const char *name);
 const il_stage_spec *il_pipeline_stage(const il_pipeline *p, const char *name);
 

@@ -47,6 +47,9 @@ const il_detector_spec *il__read_detector_named(il__reader *r, const char *name,
 
 void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
                        const il_node *node);
+/* Looks up what detectors of detectors read, once all of them are there: their levels,
+ * sites and references. What is unknown, circular or at odds is a problem. */
+void il__read_composites(il__reader *r);
 void il__read_train(il__reader *r, il_train_spec *t, const il_node *node);
 void il__read_signals(il__reader *r, il_stage_spec *s, const il_node *map);
 il_demand_spec il__read_demand(const il_node *node);

@@ -162,14 +162,16 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
             d->sites.places[0] = site->place;
         }
     }
+    d->of = il__read_names(r, il_node_get(node, "of"));
     d->on = il__read_text(node, "on", NULL);
-    d->tokens = il__read_text(node, "tokens", "all");
+    d->tokens = il__read_text(node, "tokens", d->of.count > 0 ? NULL : "all");
     d->context =
         (enum il_context)il__read_choice(node, "context", contexts, IL_CONTEXT_SELF);
     if (il_node_get(node, "pool") != NULL) {
         d->pool = pools[il__read_choice(node, "pool", pools, 0)];
     }
     d->fit = read_fit(il_node_get(node, "fit"));
+    d->label = d->fit.label;
     if (calibrate != NULL && calibrate->kind == IL_NODE_MAP) {
         d->calibrate.given = true;
         d->calibrate.place = calibrate->place;

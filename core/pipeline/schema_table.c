@@ -211,6 +211,7 @@ static const il_schema_field detector_fields[] = {
     {"params", &any_map, 0, "its parameters; `interloop plugin list` shows them"},
     {"site", &text, IL_FIELD_ONE, "the site that it reads"},
     {"sites", &texts, IL_FIELD_ONE, "the sites that it reads"},
+    {"of", &texts, IL_FIELD_ONE, "or the detectors that it reads"},
     {"on", &name, 0, "a reference whose activations it reads; the model's by default"},
     {"tokens", &text, 0, "positions that it scores: all, or a mask of the data"},
     {"context", &context, 0, "positions that it may read: self, past or all"},

@@ -160,8 +160,7 @@ static bool same(const char *a, const char *b)
     return a != NULL && strcmp(a, b) == 0;
 }
 
-/* Does the detector take part in what the stage leaves? */
-static bool uses_detector(const il_stage_spec *s, const il_detector_spec *d)
+static bool uses_itself(const il_stage_spec *s, const il_detector_spec *d)
 {
     if (has_name(&s->fit, d->name) || same(s->train.shadow, d->name)) {
         return true;
@@ -182,6 +181,21 @@ static bool uses_detector(const il_stage_spec *s, const il_detector_spec *d)
     return false;
 }
 
+/* Does the detector take part in what the stage leaves, itself or through one that
+ * reads it? */
+static bool uses_detector(const writer *w, const il_detector_spec *d)
+{
+    bool used = uses_itself(w->stage, d);
+
+    for (size_t i = 0; i < w->pipeline->detector_count && !used; i++) {
+        const il_detector_spec *other = &w->pipeline->detectors[i];
+
+        used = uses_itself(w->stage, other) &&
+               il_pipeline_composed(w->pipeline, other, d->name);
+    }
+    return used;
+}
+
 static bool uses_reference(const writer *w, const il_reference_spec *r)
 {
     for (size_t i = 0; i < w->stage->signal_count; i++) {
@@ -195,7 +209,7 @@ static bool uses_reference(const writer *w, const il_reference_spec *r)
     for (size_t i = 0; i < w->pipeline->detector_count; i++) {
         const il_detector_spec *d = &w->pipeline->detectors[i];
 
-        if (same(d->on, r->name) && uses_detector(w->stage, d)) {
+        if (same(d->on, r->name) && uses_detector(w, d)) {
             return true;
         }
     }
@@ -261,6 +275,14 @@ static void put_detector(writer *w, const il_detector_spec *d)
         il_text_add_json(&w->out, d->sites.items[i]);
     }
     close_list(w);
+    if (d->of.count > 0) {
+        open_list(w, "of");
+        for (size_t i = 0; i < d->of.count; i++) {
+            il_text_add(&w->out, i > 0 ? "," : "");
+            il_text_add_json(&w->out, d->of.items[i]);
+        }
+        close_list(w);
+    }
     put_text(w, "on", d->on);
     put_text(w, "tokens", d->tokens);
     put_text(w, "context", il_context_name(d->context));
@@ -460,7 +482,7 @@ const char *il_training_text(il_arena *arena, const il_pipeline *pipeline,
     put_references(&w);
     open_list(&w, "detectors");
     for (size_t i = 0; i < pipeline->detector_count; i++) {
-        if (uses_detector(stage, &pipeline->detectors[i])) {
+        if (uses_detector(&w, &pipeline->detectors[i])) {
             put_detector(&w, &pipeline->detectors[i]);
         }
     }
