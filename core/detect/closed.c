@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/composite.h"
 #include "detect/linear.h"
 #include "detect/logits_private.h"
 #include "interloop/abi.h"
@@ -130,7 +131,7 @@ il_status il_detector_fit_closed(il_detector *d, const il_acts *acts, il_error *
     if (status == IL_OK) {
         status = check_found(d, err);
     }
-    for (size_t i = 0; status == IL_OK && i < d->site_count; i++) {
+    for (size_t i = 0; status == IL_OK && i < il_detector_input_count(d); i++) {
         d->mean[i] = NULL;
         d->inv[i] = NULL;
     }

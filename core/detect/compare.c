@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/text.h"
+#include "detect/composite.h"
 #include "detect/contract.h"
 #include "detect/detector.h"
 
 const char *const il_mismatch_words[] = {"site", "convention", "tokens", "context",
                                          "pool", "scaling",    "on",     "rate",
-                                         "unit", "trusted",    "model",  NULL};
+                                         "unit", "trusted",    "model",  "member",
+                                         NULL};
 
 bool il_mismatch_may(const char *what)
 {
@@ -84,6 +86,39 @@ static void compare_sites(il_mismatches *out, const il_detector *d,
         if (got == NULL || strcmp(got, d->spec->sites.items[i]) != 0) {
             il_mismatch_add(out, "site", d->spec->sites.items[i],
                             got != NULL ? got : "nothing");
+        }
+    }
+}
+
+/* Members by name, and as they were. They are restored before what reads them. */
+static void compare_members(il_mismatches *out, const il_detector *d,
+                            const json_t *contract)
+{
+    const json_t *of = json_object_get(contract, "of");
+    char a[96];
+    char b[96];
+
+    if (json_array_size(of) != d->member_count) {
+        (void)snprintf(a, sizeof a, "%zu", d->member_count);
+        (void)snprintf(b, sizeof b, "%zu", json_array_size(of));
+        il_mismatch_add(out, "number of members", a, b);
+        return;
+    }
+    for (size_t i = 0; i < d->member_count; i++) {
+        const json_t *item = json_array_get(of, i);
+        const char *name = json_string_value(json_object_get(item, "detector"));
+        const char *was = json_string_value(json_object_get(item, "hash"));
+        const char *expected = d->members[i]->spec->name;
+        char is[IL_HASH_HEX];
+
+        il_detector_hash(d->members[i], is);
+        if (name == NULL || strcmp(name, expected) != 0) {
+            il_mismatch_add(out, "member", expected, name != NULL ? name : "nothing");
+        } else if (was == NULL || strcmp(was, is) != 0) {
+            (void)snprintf(a, sizeof a, "%.60s of hash %.12s", expected, is);
+            (void)snprintf(b, sizeof b, "%.60s of hash %.12s", expected,
+                           was != NULL ? was : "nothing");
+            il_mismatch_add(out, "member", a, b);
         }
     }
 }
@@ -174,6 +209,7 @@ void il_contract_compare(const il_detector *d, const json_t *contract,
     out->count = 0;
     compare_text(out, "component", d->instance->offer->id, contract, "component");
     compare_params(out, d, contract);
+    compare_members(out, d, contract);
     compare_sites(out, d, contract);
     compare_text(out, "convention",
                  d->convention != NULL ? d->convention : IL_CONVENTION, contract,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
+#include "detect/composite.h"
 #include "detect/detector.h"
 #include "pipeline/params.h"
 
@@ -28,6 +29,21 @@ static json_t *params_of(const il_detector *d)
     return params != NULL ? params : json_object();
 }
 
+/* The detectors that it reads, each with a hash of what it was. */
+static json_t *members_json(const il_detector *d)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < d->member_count; i++) {
+        char hash[IL_HASH_HEX];
+
+        il_detector_hash(d->members[i], hash);
+        json_array_append_new(all, json_pack("{s:s, s:s}", "detector",
+                                             d->members[i]->spec->name, "hash", hash));
+    }
+    return all;
+}
+
 json_t *il_detector_accepted(const il_detector *d)
 {
     json_t *all = json_array();
@@ -49,6 +65,7 @@ json_t *il_detector_contract(const il_detector *d)
     json_t *sites = json_array();
     json_t *widths = json_array();
     json_t *json;
+    bool scaled = il_detector_input_count(d) > 0 && d->mean[0] != NULL;
     char fit[IL_HASH_HEX];
     char calibration[IL_HASH_HEX];
 
@@ -63,9 +80,12 @@ json_t *il_detector_contract(const il_detector *d)
         d->instance->offer->id, "params", params_of(d), "sites", sites, "widths",
         widths, "convention", d->convention != NULL ? d->convention : IL_CONVENTION,
         "tokens", s->tokens, "context", il_context_name(s->context), "scaling",
-        d->site_count > 0 && d->mean[0] != NULL ? IL_SCALING_STANDARD : IL_SCALING_NONE,
+        scaled ? IL_SCALING_STANDARD : IL_SCALING_NONE,
         "model", d->model_hash, "fit_ids", fit, "calibration_ids", calibration,
         "negatives", (json_int_t)d->negatives);
+    if (json != NULL && d->member_count > 0) {
+        json_object_set_new(json, "of", members_json(d));
+    }
     if (json != NULL && s->on != NULL) {
         json_object_set_new(json, "on", json_string(s->on));
     }
@@ -147,7 +167,7 @@ il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
 {
     const il_store *store = d->instance->store;
     il_safetensor *all =
-        il_arena_calloc(arena, 3 * store->count + 2 * d->site_count + 4, sizeof *all);
+        il_arena_calloc(arena, 3 * store->count + 2 * il_detector_input_count(d) + 4, sizeof *all);
     size_t n = 0;
 
     if (all == NULL) {
@@ -157,14 +177,15 @@ il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
         IL_TRY(add(&all[n++], arena, d, "", store->items[i].name, store->items[i].ndim,
                    store->items[i].shape, store->values + store->items[i].offset, err));
     }
-    for (size_t i = 0; i < d->site_count; i++) {
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
         if (d->mean[i] != NULL) {
-            const char *name = d->spec->sites.items[i];
+            const char *name = il_detector_input_name(d, i);
+            int64_t width = il_detector_input_width(d, i);
 
-            IL_TRY(add(&all[n++], arena, d, "scaling.mean.", name, 1, &d->widths[i],
+            IL_TRY(add(&all[n++], arena, d, "scaling.mean.", name, 1, &width,
                        d->mean[i], err));
-            IL_TRY(add(&all[n++], arena, d, "scaling.inv.", name, 1, &d->widths[i],
-                       d->inv[i], err));
+            IL_TRY(add(&all[n++], arena, d, "scaling.inv.", name, 1, &width, d->inv[i],
+                       err));
         }
     }
     for (int k = 0; k < 2; k++) {

@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/closed.h"
+#include "detect/composite.h"
 #include "detect/harvest.h"
 #include "detect/linear.h"
+#include "detect/logits_private.h"
 #include "detect/rezero.h"
 
 void il_detector_destroy(il_detector *d)
 {
     if (d == NULL) {
         return;
+    }
+    for (size_t i = 0; d->owns_members && i < d->member_count; i++) {
+        il_detector_destroy(d->members[i]);
     }
     il__trusted_destroy(d->trusted);
     il_instance_destroy(d->instance);
@@ -97,6 +102,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
 {
     il_instance_input with = {
         .label = in->spec->name, .seed = in->seed, .log = in->log};
+    size_t inputs;
 
     d->spec = in->spec;
     d->model = in->model;
@@ -111,14 +117,23 @@ static il_status make(il_detector *d, const il_detector_input *in,
     find_sites(d, in, problems);
     check_words(d, in, problems);
     IL_TRY(il_problems_status(problems, err));
-    with.site_widths = d->widths;
-    with.site_count = (int32_t)d->site_count;
+    if (d->site_count > IL_DETECTOR_SITES_MAX) {
+        return il_error_set(err, IL_ERR_INPUT, in->spec->name,
+                            "it reads %zu sites, expected %d at most", d->site_count,
+                            IL_DETECTOR_SITES_MAX);
+    }
+    if (in->spec->of.count > 0) {
+        IL_TRY(il__detector_compose(d, in->members, err));
+    }
+    inputs = il_detector_input_count(d);
+    with.site_widths = d->member_count > 0 ? d->member_widths : d->widths;
+    with.site_count = (int32_t)inputs;
     IL_TRY(il_instance_create(&d->instance, in->registry, IL_KIND_DETECTOR,
                               &in->spec->component, &with, problems, err));
     d->values =
         il_arena_calloc(d->arena, d->instance->store->count + 1, sizeof *d->values);
-    d->mean = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->mean);
-    d->inv = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->inv);
+    d->mean = il_arena_calloc(d->arena, inputs + 1, sizeof *d->mean);
+    d->inv = il_arena_calloc(d->arena, inputs + 1, sizeof *d->inv);
     if (d->values == NULL || d->mean == NULL || d->inv == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
     }
@@ -133,7 +148,9 @@ static il_status make(il_detector *d, const il_detector_input *in,
     il_detector_closed_check(d, problems);
     IL_TRY(il_problems_status(problems, err));
     d->fields.tokens = in->spec->tokens;
-    d->fields.label = in->spec->fit.given ? in->spec->fit.label : NULL;
+    d->fields.label = in->spec->label != NULL ? in->spec->label
+                      : in->spec->fit.given   ? in->spec->fit.label
+                                              : NULL;
     d->fields.input =
         in->data != NULL ? il_field_of_role(in->data, IL_FIELD_INPUT) : "tokens";
     d->fields.unit =
@@ -166,13 +183,33 @@ il_status il_detector_create(il_detector **out, const il_detector_input *in,
 
 bool il_detector_ready(const il_detector *d)
 {
+    for (size_t i = 0; i < d->member_count; i++) {
+        if (!il_detector_ready(d->members[i])) {
+            return false;
+        }
+    }
     return d->fitted || (!d->spec->fit.given && !il_detector_closed(d) &&
                          il_instance_detector(d->instance)->recipe == NULL);
 }
 
 bool il_detector_reads_rows(const il_detector *d)
 {
+    for (size_t i = 0; i < d->member_count; i++) {
+        if (!il_detector_reads_rows(d->members[i])) {
+            return false;
+        }
+    }
     return il_instance_detector(d->instance)->reads == IL_READS_ROWS;
+}
+
+bool il_detector_moves(const il_detector *d)
+{
+    for (size_t i = 0; i < d->member_count; i++) {
+        if (il_detector_moves(d->members[i])) {
+            return true;
+        }
+    }
+    return d->spec->refit.kind != IL_REFIT_FROZEN;
 }
 
 il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool labelled,
@@ -192,11 +229,13 @@ il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool lab
 
 static il_tensor *scaled(const il_detector *d, il_pass *pass, size_t i, il_tensor *x)
 {
+    int64_t width = il_detector_input_width(d, i);
+
     if (d->mean[i] == NULL) {
         return x;
     }
-    x = il_sub(pass, x, il_constant(pass, IL_SHAPE(d->widths[i]), d->mean[i]));
-    return il_mul(pass, x, il_constant(pass, IL_SHAPE(d->widths[i]), d->inv[i]));
+    x = il_sub(pass, x, il_constant(pass, IL_SHAPE(width), d->mean[i]));
+    return il_mul(pass, x, il_constant(pass, IL_SHAPE(width), d->inv[i]));
 }
 
 static const uint8_t *scored_mask(il_pass *pass, const il_scored *rows)
@@ -222,47 +261,100 @@ static const int32_t *full_lengths(il_pass *pass, const il_scored *rows)
     return lengths;
 }
 
-il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
-                             il_tensor *const *acts, bool gathered, int64_t first_bit)
+/* What a component is handed: its inputs, scaled, rows of them or sequences. False when
+ * memory is out. */
+static bool read_inputs(const il_detector *d, il_pass *pass, const il_scored *rows,
+                        il_tensor *const *inputs, bool gathered, il_reading *out)
 {
-    bool by_row = il_detector_reads_rows(d);
-    il_tensor **x = il_pass_alloc(pass, (d->site_count + 1) * sizeof *x);
+    size_t n = il_detector_input_count(d);
+    bool by_row = il_instance_detector(d->instance)->reads == IL_READS_ROWS;
+    il_tensor **x = il_pass_alloc(pass, (n + 1) * sizeof(il_tensor *));
+
+    *out = (il_reading){.struct_size = sizeof *out,
+                        .sites = (int32_t)n,
+                        .acts = x,
+                        .batch = rows->batch,
+                        .length = rows->length,
+                        .context = d->spec->context};
+    if (x == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        x[i] = by_row && !gathered
+                   ? il_gather_rows(pass, inputs[i], rows->count, rows->rows)
+                   : inputs[i];
+        x[i] = scaled(d, pass, i, x[i]);
+    }
+    if (!by_row) {
+        out->lengths = rows->lengths != NULL ? rows->lengths : full_lengths(pass, rows);
+        out->scored = scored_mask(pass, rows);
+    }
+    return true;
+}
+
+static il_scope scope_of(const il_detector *d, int64_t first_bit)
+{
     il_scope scope = {.label = d->spec->name,
                       .store = d->instance->store,
                       .values = d->values,
                       .first_bit = first_bit};
-    il_reading reading = {.struct_size = sizeof reading,
-                          .sites = (int32_t)d->site_count,
-                          .acts = x,
-                          .batch = rows->batch,
-                          .length = rows->length,
-                          .context = d->spec->context};
+
+    return scope;
+}
+
+il_tensor *il__detector_score_inputs(const il_detector *d, il_pass *pass,
+                                     const il_scored *rows, il_tensor *const *inputs,
+                                     bool gathered, int64_t first_bit)
+{
+    il_scope scope = scope_of(d, first_bit);
+    il_reading reading;
     il_tensor *logits;
 
-    if (x == NULL) {
+    if (!read_inputs(d, pass, rows, inputs, gathered, &reading)) {
         return NULL;
-    }
-    for (size_t i = 0; i < d->site_count; i++) {
-        x[i] = by_row && !gathered
-                   ? il_gather_rows(pass, acts[i], rows->count, rows->rows)
-                   : acts[i];
-        x[i] = scaled(d, pass, i, x[i]);
-    }
-    if (!by_row) {
-        reading.lengths =
-            rows->lengths != NULL ? rows->lengths : full_lengths(pass, rows);
-        reading.scored = scored_mask(pass, rows);
     }
     il_pass_enter(pass, &scope);
     logits =
         il_instance_detector(d->instance)->score(d->instance->self, pass, &reading);
     il_pass_leave(pass);
-    if (!by_row) {
+    if (reading.scored != NULL) {
         logits = il_reshape(pass, logits, IL_SHAPE(rows->batch * rows->length, 1));
         logits = il_gather_rows(pass, logits, rows->count, rows->rows);
     }
     logits = il_reshape(pass, logits, IL_SHAPE(rows->count));
     return d->offset != 0 ? il_affine(pass, logits, 1.0f, -d->offset) : logits;
+}
+
+il_tensor *il__detector_features(const il_detector *d, il_pass *pass,
+                                 const il_scored *rows, il_tensor *const *acts,
+                                 bool gathered)
+{
+    il_scope scope = scope_of(d, -1);
+    il_reading reading;
+    il_tensor *features;
+
+    if (!read_inputs(d, pass, rows, acts, gathered, &reading)) {
+        return NULL;
+    }
+    il_pass_enter(pass, &scope);
+    features =
+        il_instance_detector(d->instance)->features(d->instance->self, pass, &reading);
+    il_pass_leave(pass);
+    return features;
+}
+
+il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
+                             il_tensor *const *acts, bool gathered, int64_t first_bit)
+{
+    il_tensor **inputs;
+
+    if (d->member_count == 0) {
+        return il__detector_score_inputs(d, pass, rows, acts, gathered, first_bit);
+    }
+    inputs = il__detector_member_acts(d, pass, rows, acts, gathered);
+    return inputs != NULL
+               ? il__detector_score_inputs(d, pass, rows, inputs, true, first_bit)
+               : NULL;
 }
 
 static il_status copy_ids(il_documents *out, const il_documents *from, il_arena *arena,
@@ -283,8 +375,8 @@ static il_status copy_ids(il_documents *out, const il_documents *from, il_arena 
 
 static il_status copy_scaling(il_detector *copy, const il_detector *d, il_error *err)
 {
-    for (size_t i = 0; i < d->site_count; i++) {
-        size_t bytes = (size_t)d->widths[i] * sizeof(float);
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        size_t bytes = (size_t)il_detector_input_width(d, i) * sizeof(float);
 
         if (d->mean[i] == NULL) {
             continue;
@@ -326,12 +418,28 @@ il_status il_detector_copy(il_detector **out, const il_detector *d,
     il_problems problems = {.arena = il_arena_create(4096)};
     il_detector_input in = {
         .registry = registry, .spec = d->spec, .model = d->model, .seed = d->seed};
+    il_detector **members = calloc(d->member_count + 1, sizeof(il_detector *));
     il_detector *copy = NULL;
     il_status status =
-        problems.arena != NULL
-            ? il_detector_create(&copy, &in, &problems, err)
+        problems.arena != NULL && members != NULL
+            ? IL_OK
             : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
 
+    for (size_t i = 0; status == IL_OK && i < d->member_count; i++) {
+        status = il_detector_copy(&members[i], d->members[i], registry, err);
+    }
+    in.members = members;
+    if (status == IL_OK) {
+        status = il_detector_create(&copy, &in, &problems, err);
+    }
+    if (status == IL_OK) {
+        copy->owns_members = true;
+    } else {
+        for (size_t i = 0; members != NULL && i < d->member_count; i++) {
+            il_detector_destroy(members[i]);
+        }
+    }
+    free(members);
     il_arena_destroy(problems.arena);
     if (status == IL_OK) {
         copy->elsewhere = d->elsewhere;

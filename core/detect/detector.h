@@ -20,6 +20,8 @@ typedef struct il_documents {
     int64_t *ids;
 } il_documents;
 
+enum { IL_DETECTOR_SITES_MAX = 64 };
+
 typedef struct il_detector {
     const il_detector_spec *spec; /* borrowed, like the instances below */
     const il_instance *model;
@@ -27,13 +29,21 @@ typedef struct il_detector {
     size_t site_count;
     int64_t *sites;  /* numbers in the model */
     int64_t *widths; /* of each */
+    /* The detectors that it reads (composite.h), borrowed unless it is a copy; none:
+     * it reads its sites. What a component reads, a member's or a site's activations,
+     * is called an input here. */
+    size_t member_count;
+    struct il_detector **members;
+    int64_t *member_widths; /* of each: its features, or 1 for its logit */
+    size_t **member_sites;  /* [member][its site]: the place among `sites` */
+    bool owns_members;
     /* By parameter number: the values in use, which are those of the instance's own
      * store. */
     const float **values;
     il_scored_fields
         fields;   /* how to find its rows in a batch; label is that of its fit */
-    float **mean; /* [site] (W) of the fitting rows; NULL: not scaled */
-    float **inv;  /* [site] (W) 1 / standard deviation */
+    float **mean; /* [input] (W) of the fitting rows; NULL: not scaled */
+    float **inv;  /* [input] (W) 1 / standard deviation */
     bool fitted;
     bool has_threshold;
     double threshold; /* of the logit; t0's, whatever refits follow */
@@ -71,6 +81,7 @@ typedef struct il_detector_input {
     const il_detector_spec *spec;
     const il_instance *model;
     const il_instance *data;
+    il_detector *const *members; /* in the order of the spec's `of`; borrowed */
     uint64_t seed;
     il_log *log;
 } il_detector_input;
@@ -82,7 +93,8 @@ il_status il_detector_create(il_detector **out, const il_detector_input *in,
                              il_problems *problems, il_error *err);
 void il_detector_destroy(il_detector *d); /* takes NULL */
 
-/* Whether it can be asked: it has been fitted, or there is nothing to fit. */
+/* Whether it can be asked: it has been fitted, or there is nothing to fit, and so it is
+ * with all that it reads. */
 bool il_detector_ready(const il_detector *d);
 /* Under which weights the model has to run for it, where those in question are
  * `values`.
@@ -105,8 +117,10 @@ il_status il_detector_rows(const il_detector *d, const il_batch *batch, bool lab
  * are constants. Errors stick to the pass. [work] */
 il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
                              il_tensor *const *acts, bool gathered, int64_t first_bit);
-/* Whether its component reads scored rows alone. */
+/* Whether it reads scored rows alone: its component, and those of its members. */
 bool il_detector_reads_rows(const il_detector *d);
+/* Whether it may change while a stage trains: it is refitted, or a member is. */
+bool il_detector_moves(const il_detector *d);
 
 /* Its state as tensors "detectors.NAME...", in the arena, data borrowed from the
  * detector; with `moments` also those of its online refits, for a checkpoint. */
@@ -125,8 +139,12 @@ json_t *il_detector_accepted(const il_detector *d);
  * the file says, or start afresh. */
 il_status il_detector_restore(il_detector *d, const il_safetensors *file,
                               const json_t *contract, il_error *err);
-/* A second detector with the same contents, for the scores of then beside those of now.
- * The moments of online refits are left out: it is to be read, not refitted. */
+/* Its own and before it its members' state, each by its contract in `contracts`. */
+il_status il_detector_restore_all(il_detector *d, const il_safetensors *file,
+                                  const json_t *contracts, il_error *err);
+/* A second detector with the same contents, for the scores of then beside those of now,
+ * with members of its own. The moments of online refits are left out: it is to be read,
+ * not refitted. */
 il_status il_detector_copy(il_detector **out, const il_detector *d,
                            const il_registry *registry, il_error *err);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/closed.h"
+#include "detect/composite.h"
 #include "detect/linear.h"
 #include "detect/metrics.h"
 #include "detect/logits_private.h"
@@ -42,8 +43,8 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
  * never changes is only centred. */
 static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
 {
-    for (size_t i = 0; i < d->site_count; i++) {
-        int64_t width = d->widths[i];
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        int64_t width = il_detector_input_width(d, i);
         const float *x = il__detector_acts(d, acts, i);
         float *mean = il_arena_calloc(d->arena, (size_t)width, sizeof *mean);
         float *inv = il_arena_calloc(d->arena, (size_t)width, sizeof *inv);
@@ -190,14 +191,15 @@ static il_status prescale(prescaled *p, const il_detector *d, const il_acts *act
     p->acts = *acts;
     p->acts.arena = NULL;
     p->reader = *d;
-    p->reader.mean = il_arena_calloc(p->arena, d->site_count + 1, sizeof(float *));
+    p->reader.mean =
+        il_arena_calloc(p->arena, il_detector_input_count(d) + 1, sizeof(float *));
     data = il_arena_calloc(p->arena, acts->site_count + 1, sizeof *data);
     if (p->reader.mean == NULL || data == NULL) {
         return no_memory(d, err);
     }
-    for (size_t i = 0; i < d->site_count; i++) {
-        int64_t at = il_acts_site(acts, d->sites[i]);
-        int64_t width = d->widths[i];
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        int64_t at = acts->inputs ? (int64_t)i : il_acts_site(acts, d->sites[i]);
+        int64_t width = il_detector_input_width(d, i);
         float *out =
             at < 0
                 ? NULL
@@ -233,7 +235,7 @@ typedef struct before {
 static il_status before_keep(before *b, const il_detector *d, il_error *err)
 {
     const il_store *store = d->instance->store;
-    size_t n = d->site_count;
+    size_t n = il_detector_input_count(d);
 
     b->values = il_store_block(store);
     b->scaling = calloc(2 * n + 1, sizeof *b->scaling);
@@ -251,7 +253,7 @@ static il_status before_keep(before *b, const il_detector *d, il_error *err)
 static void before_close(before *b, il_detector *d, bool failed)
 {
     const il_store *store = d->instance->store;
-    size_t n = d->site_count;
+    size_t n = il_detector_input_count(d);
 
     if (failed && b->values != NULL && b->scaling != NULL) {
         memcpy(store->values, b->values, (size_t)store->total * sizeof(float));
@@ -429,8 +431,29 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
     return fit_adam(d, acts, fit, strcmp(method, "adamw") == 0, err);
 }
 
-il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
-                          il_error *err)
+/* What a fit of the component reads: the acts themselves or, of a detector that reads
+ * others, what those give of them; *made is then to be destroyed. */
+static il_status inputs_of(const il_acts **read, il_acts **made, const il_detector *d,
+                           const il_blas *blas, const il_acts *acts, il_error *err)
+{
+    *read = acts;
+    if (d->member_count == 0 || acts->inputs) {
+        return IL_OK;
+    }
+    for (size_t i = 0; i < d->member_count; i++) {
+        if (!il_detector_ready(d->members[i])) {
+            return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                                "it reads detector '%s', which was not fitted yet",
+                                d->members[i]->spec->name);
+        }
+    }
+    IL_TRY(il__detector_member_harvest(made, d, blas, acts, err));
+    *read = *made;
+    return IL_OK;
+}
+
+static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *fit,
+                            il_error *err)
 {
     const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
     const char *method = method_of(d);
@@ -462,8 +485,22 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
     return status;
 }
 
-il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
-                             int64_t steps, double lr, il_error *err)
+il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
+                          il_error *err)
+{
+    const il_acts *read = NULL;
+    il_acts *made = NULL;
+    il_status status = inputs_of(&read, &made, d, fit->blas, acts, err);
+
+    if (status == IL_OK) {
+        status = fit_inputs(d, read, fit, err);
+    }
+    il_acts_destroy(made);
+    return status;
+}
+
+static il_status online_inputs(il_detector *d, const il_blas *blas, const il_acts *acts,
+                               int64_t steps, double lr, il_error *err)
 {
     const il_store *store = d->instance->store;
     descent g = {
@@ -498,6 +535,20 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
     if (status == IL_OK) {
         d->steps += steps;
     }
+    return status;
+}
+
+il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
+                             int64_t steps, double lr, il_error *err)
+{
+    const il_acts *read = NULL;
+    il_acts *made = NULL;
+    il_status status = inputs_of(&read, &made, d, blas, acts, err);
+
+    if (status == IL_OK) {
+        status = online_inputs(d, blas, read, steps, lr, err);
+    }
+    il_acts_destroy(made);
     return status;
 }
 

@@ -22,6 +22,9 @@ typedef struct il_acts {
     const int64_t *widths;    /* W of each */
     const float *const *data; /* [site] (B,T,W), or (N,W) when gathered */
     bool gathered;
+    /* The data are what a component reads, input by input, in place of sites: what a
+     * composite's members gave (composite.h). */
+    bool inputs;
     il_arena *arena; /* of all that; NULL in one that was filled by hand */
 } il_acts;
 

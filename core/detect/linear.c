@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/composite.h"
 #include "detect/irls.h"
 #include "detect/lbfgs.h"
 #include "detect/logits_private.h"
@@ -22,8 +23,8 @@ int64_t il_detector_width(const il_detector *d)
 {
     int64_t width = 0;
 
-    for (size_t i = 0; i < d->site_count; i++) {
-        width += d->widths[i];
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        width += il_detector_input_width(d, i);
     }
     return width;
 }
@@ -64,8 +65,8 @@ void il_detector_direction(const il_detector *d, double *out)
         return;
     }
     out[width] = *bias;
-    for (size_t i = 0; i < d->site_count; i++) {
-        for (int64_t c = 0; c < d->widths[i]; c++, at++) {
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        for (int64_t c = 0; c < il_detector_input_width(d, i); c++, at++) {
             bool scaled = d->mean[i] != NULL;
 
             out[at] = weight[at] * (scaled ? (double)d->inv[i][c] : 1.0);
@@ -82,7 +83,8 @@ double il_detector_cosine(const il_detector *a, const il_detector *b)
     double bb = 0;
     double ab = 0;
 
-    if (both == NULL || il_detector_width(b) != width) {
+    if (both == NULL || il_detector_width(b) != width ||
+        a->member_count != b->member_count) {
         free(both);
         return NAN;
     }
@@ -167,7 +169,7 @@ il_status il_detector_solve(il_detector *d, const il_acts *acts, const il_blas *
             weight[c] = (float)w[c];
         }
         *bias = (float)w[width];
-        for (size_t i = 0; i < d->site_count; i++) {
+        for (size_t i = 0; i < il_detector_input_count(d); i++) {
             d->mean[i] = NULL;
             d->inv[i] = NULL;
         }

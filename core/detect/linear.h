@@ -9,7 +9,7 @@
 bool il_detector_linear(const il_detector *d);
 /* Whether a method is one that solves for a linear detector's optimum. */
 bool il_detector_solved(const char *method);
-/* Channels of all its sites. */
+/* Channels of all its inputs: sites, or what its members give. */
 int64_t il_detector_width(const il_detector *d);
 /* Its weights on unscaled channels, sites side by side, and last its bias on them:
  * `out` has room for il_detector_width + 1. Linear detectors alone. */

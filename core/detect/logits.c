@@ -2,33 +2,32 @@
  * See fit.h. */
 #include <stdlib.h>
 #include <string.h>
+#include "detect/composite.h"
 #include "detect/fit.h"
+#include "detect/linear.h"
 #include "detect/logits_private.h"
 
 const float *il__detector_acts(const il_detector *d, const il_acts *acts, size_t i)
 {
-    int64_t at = il_acts_site(acts, d->sites[i]);
+    int64_t at = acts->inputs ? (int64_t)i : il_acts_site(acts, d->sites[i]);
 
     return at >= 0 ? acts->data[at] : NULL;
 }
 
 float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *err)
 {
-    int64_t width = 0;
+    int64_t width = il_detector_width(d);
     int64_t first = 0;
     float *x;
 
-    for (size_t i = 0; i < d->site_count; i++) {
-        width += d->widths[i];
-    }
     x = malloc(((size_t)(acts->rows.count * width) + 1) * sizeof *x);
     if (x == NULL) {
         (void)il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
         return NULL;
     }
-    for (size_t i = 0; i < d->site_count; i++) {
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
         const float *data = il__detector_acts(d, acts, i);
-        int64_t own = d->widths[i];
+        int64_t own = il_detector_input_width(d, i);
 
         if (data == NULL) {
             free(x);
@@ -46,17 +45,15 @@ float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *
     return x;
 }
 
-il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,
-                               int64_t first_bit, il_tensor **logits, il_error *err)
+il_status il__detector_borrow(const il_detector *d, il_pass *pass, const il_acts *acts,
+                              il_tensor **x, il_error *err)
 {
-    il_tensor *x[64];
+    bool inputs = acts->inputs;
+    size_t n = inputs ? il_detector_input_count(d) : d->site_count;
 
-    if (d->site_count > 64) {
-        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "a detector reads 64 sites at most");
-    }
-    for (size_t i = 0; i < d->site_count; i++) {
+    for (size_t i = 0; i < n; i++) {
         const float *data = il__detector_acts(d, acts, i);
+        int64_t width = inputs ? il_detector_input_width(d, i) : d->widths[i];
 
         if (data == NULL) {
             return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
@@ -64,12 +61,23 @@ il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_act
         }
         x[i] =
             acts->gathered
-                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, d->widths[i]), data)
+                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, width), data)
                 : il_pass_borrow(
-                      pass, IL_SHAPE(acts->rows.batch, acts->rows.length, d->widths[i]),
-                      data);
+                      pass, IL_SHAPE(acts->rows.batch, acts->rows.length, width), data);
     }
-    *logits = il_detector_score(d, pass, &acts->rows, x, acts->gathered, first_bit);
+    return IL_OK;
+}
+
+il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,
+                               int64_t first_bit, il_tensor **logits, il_error *err)
+{
+    il_tensor *x[IL_DETECTOR_SITES_MAX];
+
+    IL_TRY(il__detector_borrow(d, pass, acts, x, err));
+    *logits = acts->inputs ? il__detector_score_inputs(d, pass, &acts->rows, x,
+                                                       acts->gathered, first_bit)
+                           : il_detector_score(d, pass, &acts->rows, x, acts->gathered,
+                                               first_bit);
     return il_pass_status(pass, err);
 }
 
@@ -104,8 +112,8 @@ static void chunk_cut(chunk *c, const il_acts *acts, int64_t first, int64_t coun
     }
 }
 
-static il_status score_chunks(const il_detector *d, il_pass *pass, const il_acts *acts,
-                              chunk *c, float *logits, il_error *err)
+static il_status walk(il_pass *pass, const il_acts *acts, chunk *c, il_chunk_step *step,
+                      void *user, il_error *err)
 {
     int64_t row = 0;
 
@@ -113,7 +121,6 @@ static il_status score_chunks(const il_detector *d, il_pass *pass, const il_acts
         int64_t left = acts->rows.batch - first;
         int64_t count = left < IL_HARVEST_CHUNK ? left : IL_HARVEST_CHUNK;
         int64_t end = row;
-        il_tensor *scores = NULL;
 
         while (end < acts->rows.count &&
                acts->rows.rows[end] < (first + count) * acts->rows.length) {
@@ -124,15 +131,15 @@ static il_status score_chunks(const il_detector *d, il_pass *pass, const il_acts
         }
         chunk_cut(c, acts, first, count, row, end - row);
         il_pass_begin(pass);
-        IL_TRY(il__detector_forward(d, pass, &c->acts, -1, &scores, err));
-        memcpy(logits + row, il_f32(scores), (size_t)(end - row) * sizeof *logits);
+        IL_TRY(step(user, pass, &c->acts, first, row, err));
         row = end;
     }
     return IL_OK;
 }
 
-il_status il_detector_logits(const il_detector *d, const il_blas *blas,
-                             const il_acts *acts, float *logits, il_error *err)
+il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
+                              const il_acts *acts, il_chunk_step *step, void *user,
+                              il_error *err)
 {
     chunk c = {.data = calloc(acts->site_count + 1, sizeof *c.data),
                .rows = calloc((size_t)(IL_HARVEST_CHUNK * acts->rows.length) + 1,
@@ -144,10 +151,35 @@ il_status il_detector_logits(const il_detector *d, const il_blas *blas,
             : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
 
     if (status == IL_OK) {
-        status = score_chunks(d, pass, acts, &c, logits, err);
+        status = walk(pass, acts, &c, step, user, err);
     }
     il_pass_destroy(pass);
     free(c.data);
     free(c.rows);
     return status;
+}
+
+typedef struct scoring {
+    const il_detector *d;
+    float *logits;
+} scoring;
+
+static il_status score_chunk(void *user, il_pass *pass, const il_acts *part,
+                             int64_t first, int64_t row, il_error *err)
+{
+    const scoring *s = user;
+    il_tensor *logits = NULL;
+
+    (void)first;
+    IL_TRY(il__detector_forward(s->d, pass, part, -1, &logits, err));
+    memcpy(s->logits + row, il_f32(logits), (size_t)part->rows.count * sizeof(float));
+    return IL_OK;
+}
+
+il_status il_detector_logits(const il_detector *d, const il_blas *blas,
+                             const il_acts *acts, float *logits, il_error *err)
+{
+    scoring s = {d, logits};
+
+    return il__detector_chunks(d, blas, acts, score_chunk, &s, err);
 }

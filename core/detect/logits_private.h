@@ -4,11 +4,30 @@
 
 #include "detect/fit.h"
 
-/* The kept activations of its i-th site, or NULL. */
+/* The kept activations of its component's i-th input, or NULL. */
 const float *il__detector_acts(const il_detector *d, const il_acts *acts, size_t i);
-/* The scored rows, unscaled, all sites side by side: (N,W). The caller frees it; NULL
+/* The scored rows, unscaled, all inputs side by side: (N,W). The caller frees it; NULL
  * and an error otherwise. */
 float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *err);
+/* il_detector_score from what the component reads, sites or members, at hand. */
+il_tensor *il__detector_score_inputs(const il_detector *d, il_pass *pass,
+                                     const il_scored *rows, il_tensor *const *inputs,
+                                     bool gathered, int64_t first_bit);
+/* The features (N,F) of a detector that has them; its parameters are constants. */
+il_tensor *il__detector_features(const il_detector *d, il_pass *pass,
+                                 const il_scored *rows, il_tensor *const *acts,
+                                 bool gathered);
+/* Kept activations of its sites as tensors of the pass. */
+il_status il__detector_borrow(const il_detector *d, il_pass *pass, const il_acts *acts,
+                              il_tensor **x, il_error *err);
+/* Walks a harvest in chunks of IL_HARVEST_CHUNK documents, in a pass of its own: `part`
+ * is of the documents from `first`, its scored rows begin at `row`. Chunks without a
+ * scored row are left out. */
+typedef il_status il_chunk_step(void *user, il_pass *pass, const il_acts *part,
+                                int64_t first, int64_t row, il_error *err);
+il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
+                              const il_acts *acts, il_chunk_step *step, void *user,
+                              il_error *err);
 /* Logits (N) of all scored rows at once, on the pass; first_bit as in
  * il_detector_score. */
 il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,

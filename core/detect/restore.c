@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/composite.h"
 #include "detect/restore_private.h"
 
 static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
@@ -74,7 +75,7 @@ static void *kept(const il_detector *d, const il_safetensor *t)
 /* All that a restored detector takes over, found and copied before any of it counts. */
 typedef struct taken {
     float *values;       /* as the store's */
-    float **mean, **inv; /* [site]; NULL: not scaled */
+    float **mean, **inv; /* [input]; NULL: not scaled */
     il_documents fit, calibration;
     float *m, *v; /* of online refits, blocks of the heap, or NULL */
     int64_t steps;
@@ -135,14 +136,17 @@ static il_status take_scaling(const il__kept *k, taken *out, il_error *err)
     const il_detector *d = k->d;
     const json_t *sites = json_object_get(k->contract, "sites");
 
-    for (size_t i = 0; i < d->site_count; i++) {
-        const char *name = json_string_value(json_array_get(sites, i));
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        int64_t width = il_detector_input_width(d, i);
+        const char *name = d->member_count == 0
+                               ? json_string_value(json_array_get(sites, i))
+                               : NULL;
         const il_safetensor *mean = NULL;
         const il_safetensor *inv = NULL;
 
-        name = name != NULL ? name : d->spec->sites.items[i];
-        IL_TRY(find_row(k, "scaling.mean.", name, f32, d->widths[i], &mean, err));
-        IL_TRY(find_row(k, "scaling.inv.", name, f32, d->widths[i], &inv, err));
+        name = name != NULL ? name : il_detector_input_name(d, i);
+        IL_TRY(find_row(k, "scaling.mean.", name, f32, width, &mean, err));
+        IL_TRY(find_row(k, "scaling.inv.", name, f32, width, &inv, err));
         out->mean[i] = kept(d, mean);
         out->inv[i] = kept(d, inv);
         if (out->mean[i] == NULL || out->inv[i] == NULL) {
@@ -184,10 +188,11 @@ static il_status take_moments(const il__kept *k, taken *out, il_error *err)
 static il_status take(const il__kept *k, taken *out, il_error *err)
 {
     const il_detector *d = k->d;
+    size_t inputs = il_detector_input_count(d);
     const char *scaling = json_string_value(json_object_get(k->contract, "scaling"));
 
-    out->mean = il_arena_calloc(d->arena, d->site_count + 1, sizeof *out->mean);
-    out->inv = il_arena_calloc(d->arena, d->site_count + 1, sizeof *out->inv);
+    out->mean = il_arena_calloc(d->arena, inputs + 1, sizeof *out->mean);
+    out->inv = il_arena_calloc(d->arena, inputs + 1, sizeof *out->inv);
     if (out->mean == NULL || out->inv == NULL) {
         return no_memory(k, err);
     }
@@ -233,8 +238,8 @@ il_status il__detector_take(const il__kept *k, il_error *err)
     }
     memcpy(store->values, all.values, (size_t)store->total * sizeof *all.values);
     free(all.values);
-    memcpy(d->mean, all.mean, d->site_count * sizeof *d->mean);
-    memcpy(d->inv, all.inv, d->site_count * sizeof *d->inv);
+    memcpy(d->mean, all.mean, il_detector_input_count(d) * sizeof *d->mean);
+    memcpy(d->inv, all.inv, il_detector_input_count(d) * sizeof *d->inv);
     d->fit_ids = all.fit;
     d->calibration_ids = all.calibration;
     free(d->m);
@@ -263,4 +268,18 @@ il_status il_detector_restore(il_detector *d, const il_safetensors *file,
     }
     (void)snprintf(prefix, sizeof prefix, "detectors.%s.", d->spec->name);
     return il__detector_take(&k, err);
+}
+
+il_status il_detector_restore_all(il_detector *d, const il_safetensors *file,
+                                  const json_t *contracts, il_error *err)
+{
+    const json_t *contract = json_object_get(contracts, d->spec->name);
+
+    for (size_t i = 0; i < d->member_count; i++) {
+        IL_TRY(il_detector_restore_all(d->members[i], file, contracts, err));
+    }
+    /* One that nothing was fitted in has no state. */
+    return contract != NULL || d->member_count == 0
+               ? il_detector_restore(d, file, contract, err)
+               : IL_OK;
 }

@@ -79,21 +79,47 @@ static il_status add_names(facts *f, il_error *err)
 
 /* ---- sources -------------------------------------------------------------------- */
 
-static bool enters(const il_term *term, size_t detector)
+/* Whether one detector's score says something of the other's: a detector that reads
+ * others counts for them, and they for it. -1 is akin to none. */
+static bool akin(const facts *f, int a, int b)
 {
-    return term->trains &&
-           (term->detector == (int)detector || term->gate == (int)detector);
+    const il_world *w = f->t->world;
+
+    return a >= 0 && b >= 0 &&
+           (a == b || il_pipeline_akin(w->pipeline, w->detectors[a]->spec->name,
+                                       w->detectors[b]->spec->name));
+}
+
+static bool enters(const facts *f, const il_term *term, size_t detector)
+{
+    return term->trains && (akin(f, term->detector, (int)detector) ||
+                            akin(f, term->gate, (int)detector));
+}
+
+/* Whether a metric is of a detector that is akin to this one. */
+static bool measures(const facts *f, const char *metric, const char *detector)
+{
+    const il_pipeline *p = f->t->world->pipeline;
+
+    for (size_t d = 0; d < p->detector_count; d++) {
+        const char *name = p->detectors[d].name;
+        size_t n = strlen(name);
+
+        if (strncmp(metric, name, n) == 0 && metric[n] == '.' &&
+            il_pipeline_akin(p, name, detector)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const char *requirement(facts *f, const char *detector)
 {
-    size_t n = strlen(detector);
-
     for (size_t s = 0; s < f->chain_count; s++) {
         for (size_t i = 0; i < f->chain[s].spec->requirement_count; i++) {
             const il_require_spec *r = &f->chain[s].spec->requirements[i];
 
-            if (strncmp(r->metric, detector, n) == 0 && r->metric[n] == '.') {
+            if (measures(f, r->metric, detector)) {
                 return il_arena_printf(f->plan->arena, "%s %s", r->metric, r->text);
             }
         }
@@ -104,6 +130,8 @@ static const char *requirement(facts *f, const char *detector)
 /* Whether a detector pressed in one of the first stages of the chain. */
 static bool pressed_within(const facts *f, const char *detector, size_t stages)
 {
+    const il_pipeline *p = f->t->world->pipeline;
+
     for (size_t c = 0; c < stages; c++) {
         const il_stage_spec *stage = f->chain[c].spec;
 
@@ -112,9 +140,9 @@ static bool pressed_within(const facts *f, const char *detector, size_t stages)
 
             if (s->channel != IL_CHANNEL_MONITOR &&
                 ((s->source.kind == IL_SOURCE_DETECTOR &&
-                  strcmp(s->source.name, detector) == 0) ||
+                  il_pipeline_akin(p, s->source.name, detector)) ||
                  (s->gate.kind == IL_GATE_DETECTOR &&
-                  strcmp(s->gate.name, detector) == 0))) {
+                  il_pipeline_akin(p, s->gate.name, detector)))) {
                 return true;
             }
         }
@@ -169,7 +197,7 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
         bool presses = false;
 
         for (size_t i = 0; i < f->t->terms->count; i++) {
-            presses = presses || enters(&f->t->terms->items[i], d);
+            presses = presses || enters(f, &f->t->terms->items[i], d);
         }
         if (presses || il_bits_any(il_pressed_of(pressed, d), pressed->words)) {
             il_flow_source *s = &sources[count];
@@ -197,13 +225,15 @@ static bool reinforces(const il_term *term)
 }
 
 /* Whether a detector's reading is a part of the return. */
-static bool in_return(const il_terms *terms, int detector)
+static bool in_return(const facts *f, int detector)
 {
+    const il_terms *terms = f->t->terms;
+
     for (size_t i = 0; i < terms->count; i++) {
         const il_term *term = &terms->items[i];
 
         if (reinforces(term) && term->kind == IL_TERM_REWARD &&
-            (term->detector == detector || term->gate == detector)) {
+            (akin(f, term->detector, detector) || akin(f, term->gate, detector))) {
             return true;
         }
     }
@@ -241,14 +271,14 @@ static uint8_t how_enters(const facts *f, const il_term *term, int d,
 {
     uint8_t how = IL_ENTERS_NOT;
 
-    if (term->detector == d) {
+    if (akin(f, term->detector, d)) {
         how |= reinforces(term) ? IL_ENTERS_CONSTANT : IL_ENTERS_SCORE;
     }
-    if (term->gate == d) {
+    if (akin(f, term->gate, d)) {
         how |= (uint8_t)(IL_ENTERS_CONSTANT |
                          (term->spec->gate.through ? IL_ENTERS_SCORE : 0));
     }
-    if (how == IL_ENTERS_NOT && reinforces(term) && in_return(f->t->terms, d)) {
+    if (how == IL_ENTERS_NOT && reinforces(term) && in_return(f, d)) {
         *shared = in_common(f, term);
         how = *shared != NULL ? IL_ENTERS_CONSTANT : IL_ENTERS_NOT;
     }
@@ -407,8 +437,15 @@ static il_flow_draw own_draw(const facts *f)
                                                   : "episodes that the model plays"};
 }
 
-static bool refits_on_own(const il_refit_spec *refit, bool trains_on_own)
+static bool refits_on_own(const il_detector *d, bool trains_on_own)
 {
+    const il_refit_spec *refit = &d->spec->refit;
+
+    for (size_t i = 0; i < d->member_count; i++) {
+        if (refits_on_own(d->members[i], trains_on_own)) {
+            return true;
+        }
+    }
     for (size_t i = 0; i < refit->rollout_count; i++) {
         if (strcmp(refit->rollouts[i].policy, "own") == 0) {
             return true;
@@ -417,10 +454,12 @@ static bool refits_on_own(const il_refit_spec *refit, bool trains_on_own)
     return refit->kind == IL_REFIT_ONLINE && trains_on_own;
 }
 
-/* By source: whether it had pressed before a detector was fitted; NULL: none had. */
+/* By source: whether it had pressed before a detector, or one that it reads, was
+ * fitted; NULL: none had. */
 static const bool *fitted_after(const facts *f, const char *detector)
 {
     const il_flow *flow = &f->plan->flow;
+    const il_pipeline *p = f->t->world->pipeline;
     bool *out = il_arena_calloc(f->plan->arena, flow->source_count + 1, sizeof *out);
     bool any = false;
 
@@ -429,7 +468,9 @@ static const bool *fitted_after(const facts *f, const char *detector)
 
         for (size_t i = 0; i < fit->count; i++) {
             for (size_t s = 0; s < flow->source_count; s++) {
-                if (strcmp(fit->items[i], detector) == 0) {
+                if (strcmp(fit->items[i], detector) == 0 ||
+                    il_pipeline_composed(p, il_pipeline_detector(p, detector),
+                                         fit->items[i])) {
                     out[s] |= pressed_within(f, flow->sources[s].name, c);
                     any |= out[s];
                 }
@@ -454,14 +495,14 @@ static void add_detector(const facts *f, size_t d, il_flow_reader *r)
             r->reads = reads;
         }
     }
-    r->rezeroed = spec->refit.kind == IL_REFIT_FROZEN && spec->rezero.split != NULL;
-    r->moves = r->rezeroed || spec->refit.kind != IL_REFIT_FROZEN;
+    r->rezeroed = !il_detector_moves(w->detectors[d]) && spec->rezero.split != NULL;
+    r->moves = r->rezeroed || il_detector_moves(w->detectors[d]);
     r->fitted_after = fitted_after(f, spec->name);
     r->vault = spec->vault;
     if (f->t->terms->own != 0) {
         r->inputs = own_draw(f);
     }
-    if (refits_on_own(&spec->refit, f->t->terms->own != 0)) {
+    if (refits_on_own(w->detectors[d], f->t->terms->own != 0)) {
         r->anchors = own_draw(f);
     }
 }

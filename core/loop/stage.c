@@ -267,9 +267,14 @@ static il_status fit(il_stage_work *s, il_error *err)
 {
     IL_TRY(il__stage_parent(s, NULL, err));
     IL_TRY(il_record_open(&s->record, s->record_folder, -1, err));
-    for (size_t i = 0; i < s->spec->fit.count; i++) {
-        const il_detector *d = il_world_detector(s->world, s->spec->fit.items[i]);
+    /* What is read is fitted before what reads it, however they are listed. */
+    for (size_t i = 0; i < (1 + IL_DETECTOR_LEVELS) * s->spec->fit.count; i++) {
+        const il_detector *d =
+            il_world_detector(s->world, s->spec->fit.items[i % s->spec->fit.count]);
 
+        if (d->spec->level != (int)(i / s->spec->fit.count)) {
+            continue;
+        }
         il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "fits %s",
                      d->spec->name);
         IL_TRY(il__stage_fit(s, d->spec, true, err));

@@ -127,6 +127,20 @@ static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts
     return il_detector_rezero(d, w->values, true, err);
 }
 
+/* A detector that only reads others is as it is to be once they are fitted. */
+static il_status settle(const il_world *w, il_detector *d, il_error *err)
+{
+    if (!il_detector_ready(d)) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "it has no `fit` that says on what, and it or a detector "
+                            "that it reads has to be fitted");
+    }
+    model_hash(w, d->model_hash);
+    d->fitted = true;
+    IL_TRY(il_detector_trust(d, w->data, w->host.blas, err));
+    return il_detector_rezero(d, w->values, true, err);
+}
+
 il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
                         il_error *err)
 {
@@ -141,9 +155,13 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     if (!first && spec->refit.split != NULL) {
         draw = (il_draw_spec){.split = spec->refit.split};
     }
-    status = harvest_draw(&acts, w, d, &draw, IL_DRAW_FIT, first ? 0 : spec->refit.rows,
-                          err);
-    if (status == IL_OK) {
+    if (spec->fit.given) {
+        status = harvest_draw(&acts, w, d, &draw, IL_DRAW_FIT,
+                              first ? 0 : spec->refit.rows, err);
+    } else {
+        status = settle(w, d, err); /* it has nothing to learn, only a threshold */
+    }
+    if (status == IL_OK && spec->fit.given) {
         status = fit_rows(w, d, acts, fresh || first ? IL_FIT_FRESH : IL_FIT_WARM, err);
     }
     il_acts_destroy(acts);

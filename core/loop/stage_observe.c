@@ -56,14 +56,12 @@ static il_status then_read(il_stage_work *s, il_stage_then *t, const il_detector
     if (status == IL_OK && t->values == NULL) {
         status = then_weights(s, state, &t->values, err);
     }
-    if (status == IL_OK && d->spec->refit.kind != IL_REFIT_FROZEN) {
+    if (status == IL_OK && il_detector_moves(d)) {
         status = il_detector_copy(&t->detector, d, s->host->host.registry, err);
     }
     if (status == IL_OK && t->detector != NULL) {
-        const json_t *contracts = json_object_get(state->json, "contracts");
-
-        status = il_detector_restore(t->detector, state->file,
-                                     json_object_get(contracts, name), err);
+        status = il_detector_restore_all(
+            t->detector, state->file, json_object_get(state->json, "contracts"), err);
     }
     il_state_destroy(state);
     free(folder);

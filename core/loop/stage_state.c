@@ -152,12 +152,13 @@ static il_status read_detectors(il_world *w, const il_state *state, il_error *er
 {
     const json_t *contracts = json_object_get(state->json, "contracts");
 
-    for (size_t d = 0; d < w->detector_count; d++) {
-        const json_t *contract =
-            json_object_get(contracts, w->detectors[d]->spec->name);
+    /* What is read comes before what reads it. */
+    for (size_t i = 0; i < (1 + IL_DETECTOR_LEVELS) * w->detector_count; i++) {
+        il_detector *d = w->detectors[i % w->detector_count];
+        const json_t *contract = json_object_get(contracts, d->spec->name);
 
-        if (contract != NULL) {
-            IL_TRY(il_detector_restore(w->detectors[d], state->file, contract, err));
+        if (contract != NULL && d->spec->level == (int)(i / w->detector_count)) {
+            IL_TRY(il_detector_restore(d, state->file, contract, err));
         }
     }
     return IL_OK;

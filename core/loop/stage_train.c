@@ -87,11 +87,14 @@ static il_status refit_due(il_stage_work *s, const il_trainer *t, il_error *err)
 {
     il_world *w = s->world;
 
-    for (size_t d = 0; t->step > 0 && d < w->detector_count; d++) {
-        il_detector *det = w->detectors[d];
+    /* What is read is refitted before what reads it. */
+    for (size_t d = 0; t->step > 0 && d < (1 + IL_DETECTOR_LEVELS) * w->detector_count;
+         d++) {
+        il_detector *det = w->detectors[d % w->detector_count];
         const il_refit_spec *r = &det->spec->refit;
 
-        if (det->fitted && (r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
+        if (det->fitted && det->spec->level == (int)(d / w->detector_count) &&
+            (r->kind == IL_REFIT_EVERY || r->kind == IL_REFIT_FRESH) &&
             t->step % r->every == 0) {
             IL_TRY(il__stage_refit(s, det, t->step, err));
         }
@@ -105,11 +108,11 @@ static il_status refit_online(il_stage_work *s, il_trainer *t, il_error *err)
 {
     il_world *w = s->world;
 
-    for (size_t d = 0; d < w->detector_count; d++) {
-        il_detector *det = w->detectors[d];
+    for (size_t d = 0; d < (1 + IL_DETECTOR_LEVELS) * w->detector_count; d++) {
+        il_detector *det = w->detectors[d % w->detector_count];
         const il_refit_spec *r = &det->spec->refit;
 
-        if (!det->fitted) {
+        if (!det->fitted || det->spec->level != (int)(d / w->detector_count)) {
             continue;
         }
         if (r->kind == IL_REFIT_ONLINE) {

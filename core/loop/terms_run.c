@@ -155,6 +155,16 @@ static il_status read_aside(const il_terms *t, const il_detector *det,
     return il_pass_status(f->pass, err);
 }
 
+/* A score that says something of the scrambled one's is scrambled with it. */
+static bool scrambles(const il_terms *t, int d)
+{
+    const il_world *w = t->world;
+
+    return t->scrambled >= 0 &&
+           il_pipeline_akin(w->pipeline, w->detectors[t->scrambled]->spec->name,
+                            w->detectors[d]->spec->name);
+}
+
 il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
                           const il_terms_run *run, il_forward *f, il_error *err)
 {
@@ -181,7 +191,7 @@ il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
         acts[i] = il_pass_site(f->pass, (int32_t)det->sites[i]);
     }
     s->logits = il_detector_score(det, f->pass, &s->rows, acts, false, -1);
-    if (t->scrambled == d && s->logits != NULL) {
+    if (s->logits != NULL && scrambles(t, d)) {
         s->logits = scrambled_score(t, f->pass, micro, run, &s->rows, s->logits);
     }
     return il_pass_status(f->pass, err);

@@ -63,6 +63,41 @@ void il_world_destroy(il_world *w)
     free(w);
 }
 
+static il_status make_detector(il_world *w, size_t i, il_problems *problems,
+                               il_error *err)
+{
+    const il_detector_spec *spec = &w->pipeline->detectors[i];
+    bool plays = spec->fit.draw.rollouts.policy != NULL;
+    il_detector **members = calloc(spec->of.count + 1, sizeof(il_detector *));
+    il_detector_input in = {.registry = w->host.registry,
+                            .spec = spec,
+                            .model = w->model,
+                            .data = plays && w->environment != NULL
+                                        ? w->environment
+                                        : il_world_rows(w, NULL),
+                            .members = members,
+                            .seed = w->seed,
+                            .log = w->host.log};
+    il_status status;
+
+    if (members == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, spec->name, "out of memory");
+    }
+    for (size_t k = 0; k < spec->of.count; k++) {
+        members[k] = w->detectors[il_pipeline_detector(w->pipeline, spec->of.items[k]) -
+                                  w->pipeline->detectors];
+    }
+    status = il_detector_create(&w->detectors[i], &in, problems, err);
+    if (status == IL_OK && spec->on != NULL) {
+        int of = il_world_reference(w, spec->on);
+
+        w->detectors[i]->elsewhere = of >= 0 ? w->references[of].values : NULL;
+    }
+    free(members);
+    return status;
+}
+
+/* In the pipeline's order, but each made after those that it reads. */
 static il_status make_detectors(il_world *w, il_problems *problems, il_error *err)
 {
     const il_pipeline *p = w->pipeline;
@@ -71,24 +106,13 @@ static il_status make_detectors(il_world *w, il_problems *problems, il_error *er
     if (w->detectors == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "detectors", "out of memory");
     }
-    for (size_t i = 0; i < p->detector_count; i++) {
-        bool plays = p->detectors[i].fit.draw.rollouts.policy != NULL;
-        il_detector_input in = {.registry = w->host.registry,
-                                .spec = &p->detectors[i],
-                                .model = w->model,
-                                .data = plays && w->environment != NULL
-                                            ? w->environment
-                                            : il_world_rows(w, NULL),
-                                .seed = w->seed,
-                                .log = w->host.log};
-
-        IL_TRY(il_detector_create(&w->detectors[i], &in, problems, err));
-        if (p->detectors[i].on != NULL) {
-            int of = il_world_reference(w, p->detectors[i].on);
-
-            w->detectors[i]->elsewhere = of >= 0 ? w->references[of].values : NULL;
+    w->detector_count = p->detector_count;
+    for (int level = 0; level <= IL_DETECTOR_LEVELS; level++) {
+        for (size_t i = 0; i < p->detector_count; i++) {
+            if (p->detectors[i].level == level) {
+                IL_TRY(make_detector(w, i, problems, err));
+            }
         }
-        w->detector_count++;
     }
     return IL_OK;
 }

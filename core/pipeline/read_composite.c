@@ -49,6 +49,12 @@ static void take_member(resolver *v, il_detector_spec *d, const il_detector_spec
                        "give `rezero` to '%s' instead",
                        m->name, d->name);
     }
+    if (m->vault && !d->vault) {
+        il_problem_add(problems, place,
+                       "detector '%s' is in the vault, so what reads it has to be: "
+                       "give '%s' `vault: true`",
+                       m->name, d->name);
+    }
     if (first && d->on == NULL) {
         d->on = m->on;
     } else if (!same_or_none(d->on, m->on)) {
@@ -89,22 +95,14 @@ static bool resolve_members(resolver *v, il_detector_spec *d)
         il_place place = d->of.places[i];
         const il_detector_spec *m =
             il__read_detector_named(v->r, d->of.items[i], place);
-        size_t k = 0;
 
         if (m == NULL) {
             fine = false;
             continue;
         }
-        while (strcmp(d->of.items[k], m->name) != 0) {
-            k++;
-        }
-        if (k < i) {
-            il_problem_add(v->r->problems, place, "'%s' is named twice", m->name);
-        }
         if (v->state[number_of(v->r->pipeline, m)] == 1) {
-            il_problem_add(v->r->problems, place,
-                           "detector '%s' would read itself%s%s", d->name,
-                           m == d ? "" : " through ", m == d ? "" : m->name);
+            il_problem_add(v->r->problems, place, "detector '%s' would read itself%s%s",
+                           d->name, m == d ? "" : " through ", m == d ? "" : m->name);
             fine = false;
             continue;
         }
@@ -112,7 +110,9 @@ static bool resolve_members(resolver *v, il_detector_spec *d)
             fine = false;
             continue;
         }
-        take_member(v, d, m, i == 0, takes_tokens, place);
+        if (fine) {
+            take_member(v, d, m, i == 0, takes_tokens, place);
+        }
     }
     return fine;
 }
@@ -135,6 +135,7 @@ static bool resolve(resolver *v, size_t number)
     }
     d->sites.items = il__read_alloc(v->r, room, sizeof *d->sites.items);
     d->sites.places = il__read_alloc(v->r, room, sizeof *d->sites.places);
+    d->sites.count = 0; /* those beside `of` are a problem of their own */
     if (d->sites.items == NULL || d->sites.places == NULL) {
         return false;
     }

@@ -334,7 +334,7 @@ static void check_fields(const il_schema *schema, const il_schema_field *fields,
 {
     const char *one[4] = {NULL};
     size_t one_count = 0;
-    size_t one_given = 0;
+    const char *given = NULL; /* the last of those that is there */
 
     for (size_t i = 0; i < count; i++) {
         const il_node *value = il_node_get(map, fields[i].key);
@@ -345,20 +345,22 @@ static void check_fields(const il_schema *schema, const il_schema_field *fields,
         }
         if (fields[i].flags & IL_FIELD_ONE && one_count < 4) {
             one[one_count++] = fields[i].key;
-            one_given += value != NULL;
-            if (value != NULL && one_given > 1) {
+            if (value != NULL && given != NULL) {
                 il_problem_add(problems, il_node_item_of(map, fields[i].key)->place,
                                "`%s` beside `%s`: %s has one of the two", fields[i].key,
-                               one[0], schema->what);
+                               given, schema->what);
             }
+            given = value != NULL ? fields[i].key : given;
         }
         if (value != NULL) {
             il_schema_check(fields[i].type, value, problems);
         }
     }
-    if (one_count > 0 && one_given == 0) {
-        il_problem_add(problems, map->place, "%s needs `%s` or `%s`", schema->what,
-                       one[0], one[1]);
+    if (one_count > 0 && given == NULL) {
+        il_problem_add(problems, map->place, "%s needs `%s`%s%s%s or `%s`",
+                       schema->what, one[0], one_count > 2 ? ", `" : "",
+                       one_count > 2 ? one[1] : "", one_count > 2 ? "`" : "",
+                       one[one_count - 1]);
     }
 }
 

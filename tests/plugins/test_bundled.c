@@ -71,7 +71,8 @@ static il_instance *example_make(const char *folder, il_kind kind, const char *a
     in.log = notes;
     if (kind == IL_KIND_DETECTOR) {
         in.site_widths = widths;
-        in.site_count = il_node_get(node, "sites") != NULL ? 2 : 1;
+        in.site_count =
+            il_node_get(node, "site") != NULL ? 1 : 2; /* sites, or detectors */
     }
     if (il_instance_create(&out, registry, kind, &spec, &in, &problems, &err) !=
         IL_OK) {
@@ -192,6 +193,7 @@ static const struct {
     {"detectors/relative_mahalanobis", "detectors.probe", 2 * (64 + 64 * 64) + 2},
     {"detectors/polynomial_probe", "detectors.probe", 64 + 64 + 1 + 64 + 8 * 64 + 8},
     {"detectors/knn", "detectors.probe", 512 * 64 + 1 + 2},
+    {"detectors/ensemble", "detectors.both", 0},
     {"detectors/ideal_observer", "detectors.ideal", 0}};
 
 START_TEST(the_examples_detectors_have_the_parameters_they_state)

@@ -276,7 +276,7 @@ static il_acts *acts_of_split(world *w, const char *split)
     return acts;
 }
 
-static void world_fit(world *w)
+static inline void world_fit(world *w)
 {
     il_fit fit = {.blas = w->blas, .start = IL_FIT_FRESH, .seed = 1};
     il_acts *acts = acts_of_split(w, "fit");

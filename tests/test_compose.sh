@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Detectors that read detectors, in whole runs on a small model: fitted, watched, pressed, certified and refused.
+set -u
+interloop=${INTERLOOP:?}
+pipeline=$IL_ROOT/tests/fixtures/pipelines/composed.yaml
+plugins=$(realpath "$IL_BUILD")/plugins
+. "$IL_ROOT/tests/checks.sh"
+
+exits() { # exits CODE VERB [OPTION...]
+    local code=$1 verb=$2
+    shift 2
+    "$interloop" $verb "$pipeline" --set plugins.path="[$plugins]" "$@" >"$folder/out" 2>&1
+    [ $? -eq "$code" ]
+}
+runs() { exits "$1" "$2" --runs "$folder/runs" "${@:3}"; }
+value() { # value STAGE METRIC
+    tr -d ' \n' <"$folder/runs/composed/$1/seed-1/audit.json" |
+        grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+differ() { [ -n "$(value "$1" "$2")" ] && [ "$(value "$1" "$2")" != "$(value "$3" "$2")" ]; }
+below() { awk -v a="$(value "$1" "$2")" -v b="$3" 'BEGIN { exit !(a < b) }'; }
+
+check "a run of composed detectors succeeds" runs 0 run --no-report
+check "what is read is fitted first" \
+    [ "$(grep -o 'fits [a-z]*' "$folder/out" | head -4 | tr '\n' ' ')" = "fits early fits late fits both fits weighed " ]
+check "the ensemble is audited" [ -n "$(value fitted both.auroc)" ]
+check "at the threshold that it was calibrated on" [ -n "$(value fitted both.tpr)" ]
+check "a probe of detectors is audited" [ -n "$(value fitted weighed.auroc)" ]
+check "pressure on the ensemble is differentiated through its members" \
+    below loop/pressed both.mean "$(value loop/monitor both.mean)"
+check "a member's refit changes the ensemble" differ loop/refitted both.mean loop/monitor
+check "and what reads that" differ loop/refitted weighed.mean loop/monitor
+check "a run goes on from composed states" runs 0 run --no-report --stage loop --variant monitor
+check "from what was there" says "loop: monitor seed 1 was there"
+
+check "pressure downstream of all members is sealed" runs 0 certify --stage loop --variant downstream
+for name in both early late weighed; do
+    check "the certificate holds against $name" \
+        grep -q "holds against $name:.*verdict closed" "$folder/out"
+done
+check "pressure through the members is open" runs 0 certify --stage loop --variant pressed
+for name in both early late weighed; do
+    check "pressure on the ensemble counts for $name" \
+        grep -q "fails against $name:.*verdict open" "$folder/out"
+done
+check "a member's refit moves what reads it" exits 0 explain --stage loop --variant refitted \
+    --set stages.loop.signals.evade.channel=loss
+check "as the firewall says" says "refitted on"
+
+refused() { # refused NAME SET SAYS
+    check "$1 is refused" exits 2 "config validate" --set "$2"
+    check "with what is wrong" says "$3"
+}
+refused "an unknown member" 'detectors.both.of=[early, lat]' "no detector 'lat', did you mean 'late'?"
+refused "a detector that reads itself" 'detectors.both.of=[early, both]' "'both' would read itself"
+refused "a circle" 'detectors.early={use: linear_probe, of: [weighed], fit: {split: probe_partial, label: deceptive}}' \
+    "'weighed' would read itself through"
+refused "of beside site" 'detectors.both.site=blocks.0.hook_resid_post' '`of` beside `site`'
+refused "members that score different tokens" 'detectors.late.tokens=all' "say on which \`tokens\` they are read together"
+refused "a member in the vault of one that is not" 'detectors.early.vault=true' "give 'both' \`vault: true\`"
+refused "fitting what reads an unfitted detector" 'stages.fitted.fit=[both]' "fitted neither by stage 'fitted' nor before it"
+refused "a re-zeroed member" 'detectors.early.rezero={split: trusted, rows: 64}' "give \`rezero\` to 'both' instead"
+refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
+    "through 4 others: expected 3 at most"
+exit $failed
