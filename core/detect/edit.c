@@ -393,6 +393,13 @@ void il_editor_check(const il_detector *d, const il_edit_spec *spec,
                        name, d->spec->on);
         return;
     }
+    if (d->member_count > 0) {
+        il_problem_add(problems, spec->place,
+                       "detector '%s' reads detectors: an edit is made by one that "
+                       "reads a site",
+                       name);
+        return;
+    }
     if (d->site_count != 1) {
         il_problem_add(problems, spec->place,
                        "detector '%s' reads %zu sites: an edit is made by one that "
