@@ -179,6 +179,8 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
                 il_plan_inherit(plan, t, &pressed);
                 stage.rows = plan->rows;
                 stage.row_count = plan->row_count;
+                stage.edits = plan->edits;
+                stage.edit_count = plan->edit_count;
                 stage.groups = plan->groups;
                 stage.group_count = plan->group_count;
                 stage.bits = w->model->store->count;
@@ -197,6 +199,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
             if (plan == NULL) {
                 stage.rows = NULL;
                 stage.row_count = 0;
+                stage.edit_count = 0;
                 stage.verdict = NULL;
             }
             il_explain_stage_text(out, &stage);

@@ -84,6 +84,17 @@ static void write_shortfall(il_text *out, const il_explain_stage *s)
     }
 }
 
+static void write_edits(il_text *out, const il_explain_stage *s)
+{
+    for (size_t i = 0; i < s->edit_count; i++) {
+        const il_explain_edit *e = &s->edits[i];
+
+        il_text_addf(out, "%sedit %s: %s by %s at %s, tokens %s, strength %s\n",
+                     i == 0 ? "\n" : "", e->name, e->what, e->detector, e->site,
+                     e->tokens, e->strength);
+    }
+}
+
 void il_explain_stage_text(il_text *out, const il_explain_stage *s)
 {
     il_text_addf(out, "\nstage %s", s->stage);
@@ -98,6 +109,7 @@ void il_explain_stage_text(il_text *out, const il_explain_stage *s)
         il_text_add(out, "\n");
         il_matrix_text(out, s->bits, s->rows, s->row_count, s->groups, s->group_count);
     }
+    write_edits(out, s);
     if (s->verdict != NULL) {
         il_text_add(out, "\n");
         if (s->verdict->pair_count > 0) {

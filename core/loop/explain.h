@@ -20,6 +20,16 @@ typedef struct il_explain_site {
     const char *readers; /* "probe, auditor" */
 } il_explain_site;
 
+/* What is done at a detector's site while a stage trains. */
+typedef struct il_explain_edit {
+    const char *name; /* the signal's */
+    const char *what; /* "ablate", "steer 2 class distances" */
+    const char *detector;
+    const char *site;
+    const char *tokens;
+    const char *strength; /* "1", "0 to 1 over 100" */
+} il_explain_edit;
+
 /* A stage, under one variant. */
 typedef struct il_explain_stage {
     const char *stage;
@@ -28,6 +38,8 @@ typedef struct il_explain_stage {
     const char *does;          /* "200 steps", "fits probe, auditor" */
     const il_matrix_row *rows; /* its signals; none when it does not train */
     size_t row_count;
+    const il_explain_edit *edits;
+    size_t edit_count;
     const il_matrix_group *groups;
     size_t group_count;
     size_t bits;               /* of the rows' and groups' sets */

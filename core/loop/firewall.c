@@ -38,6 +38,12 @@ static unsigned enters(const judge *j, const il_flow_signal *signal)
     return signal->enters != NULL ? signal->enters[j->source] : IL_ENTERS_NOT;
 }
 
+/* Whether the source, by an edit, has a hand in the rows of a signal. */
+static bool plays_for(const judge *j, const il_flow_signal *signal)
+{
+    return signal->chosen_by != NULL && j->flow->sources[j->source].plays;
+}
+
 /* Adds to `set` what every signal updates that computes with it or, with `rows`, that
  * learns from rows it chose. Each round can only add, so it ends; which round brought a
  * parameter tells how directly it was changed. */
@@ -52,8 +58,9 @@ static void close_over(judge *j, il_word *set, bool rows)
             const il_flow_signal *signal = &f->signals[s];
 
             if (il_bits_meet(signal->v, set, j->words) ||
-                (rows && signal->chosen_by != NULL &&
-                 il_bits_meet(signal->chosen_by, set, j->words))) {
+                (rows && (plays_for(j, signal) ||
+                          (signal->chosen_by != NULL &&
+                           il_bits_meet(signal->chosen_by, set, j->words))))) {
                 il_bits_or(j->shared, signal->updates, j->words);
             }
         }
@@ -213,8 +220,10 @@ static void judge_direct(judge *j, const il_flow_reader *reader, il_verdict_cell
         hit = last_of_both(j, j->shared, reader->reads);
         if (hit != NO_BIT) {
             open_with(cell,
-                      say(j, "%s → score of %s, differentiated → %s, read by %s",
-                          signal->name, source, bit_name(j, hit), reader->name),
+                      say(j, "%s → %s of %s, differentiated → %s, read by %s",
+                          signal->name,
+                          enters(j, signal) & IL_ENTERS_EDIT ? "edit" : "score", source,
+                          bit_name(j, hit), reader->name),
                       spare(j, signal, reader, false));
             return;
         }
@@ -243,8 +252,10 @@ static void judge_credit(judge *j, const il_flow_reader *reader, il_verdict_cell
                 continue;
             }
             open_with(cell,
-                      say(j, "%s → scaled by the score of %s%s%s → %s, read by %s",
-                          signal->name, source, shared != NULL ? ", in " : "",
+                      say(j, "%s → %s of %s%s%s → %s, read by %s", signal->name,
+                          enters(j, signal) & IL_ENTERS_EDIT ? "computed under the edit"
+                                                             : "scaled by the score",
+                          source, shared != NULL ? ", in " : "",
                           shared != NULL ? shared : "", bit_name(j, hit), reader->name),
                       spare(j, signal, reader, false));
             return;
@@ -397,6 +408,14 @@ static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *
         if (hit == NO_BIT) {
             continue;
         }
+        if (plays_for(j, signal)) {
+            open_with(cell,
+                      say(j, "%s → rows chosen under the edit of %s → %s, read by %s",
+                          signal->name, f->sources[j->source].name, bit_name(j, hit),
+                          reader->name),
+                      learn_offline(j, signal, reader));
+            return;
+        }
         if (signal->chosen_by != NULL &&
             il_bits_meet(signal->chosen_by, j->moved, j->words)) {
             size_t changed = changed_in(j, signal->chosen_by, reader->reads);
@@ -421,6 +440,16 @@ static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *
 
 static void judge_input(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
 {
+    const il_flow_source *source = &j->flow->sources[j->source];
+
+    /* The audit plays without the edits of the training. */
+    if (reader->inputs.by != NULL && source->plays && !reader->audit_only) {
+        open_with(cell,
+                  say(j, "edit of %s → %s, read by %s", source->name,
+                      reader->inputs.what, reader->name),
+                  NULL);
+        return;
+    }
     if (reader->inputs.by != NULL &&
         il_bits_meet(reader->inputs.by, j->moved, j->words)) {
         open_with(cell,

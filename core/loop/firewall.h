@@ -29,12 +29,15 @@
 #include "base/text.h"
 #include "pipeline/pipeline.h"
 
-/* How a source's score enters a signal; both bits for a gate that is differentiated
- * through and that multiplies something else too. */
+/* How a source enters a signal; both of the first bits for a gate that is
+ * differentiated through and that multiplies something else too. An edit enters what is
+ * computed downstream of its site: as a constant, and, where what it does depends on
+ * what it reads there, as a score that is differentiated. */
 enum {
     IL_ENTERS_NOT = 0,
-    IL_ENTERS_SCORE = 1 << 0,   /* a derivative flows back through the score */
-    IL_ENTERS_CONSTANT = 1 << 1 /* the score scales, picks or weighs as a number */
+    IL_ENTERS_SCORE = 1 << 0,    /* a derivative flows back through the score */
+    IL_ENTERS_CONSTANT = 1 << 1, /* the score scales, picks or weighs as a number */
+    IL_ENTERS_EDIT = 1 << 2      /* as a path words it: by an edit */
 };
 
 /* A signal that trains in this stage; those that only monitor are not listed. A loss
@@ -68,6 +71,7 @@ typedef struct il_flow_source {
     const il_word *inherited; /* P(T) that came with the state; NULL: none */
     const il_word *taught;    /* what learned from rows that it chose, likewise */
     bool presses;             /* it has a channel other than monitor in this stage */
+    bool plays;               /* an edit by it stands where the model's policy plays */
     /* The requirement, of this stage or an ancestor, that reads it, as it is written
      * ("probe.auroc >= 0.94"); NULL: none does. */
     const char *required;

@@ -16,7 +16,8 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
     const il_store *store = t->world->model->store;
     size_t words = il_bits_words(plan->flow.bits);
 
-    plan->rows = il_arena_calloc(plan->arena, terms->count + 1, sizeof *plan->rows);
+    plan->rows = il_arena_calloc(plan->arena, terms->count + terms->edit_count + 1,
+                                 sizeof *plan->rows);
     plan->groups = il_arena_calloc(plan->arena, store->count + 1, sizeof *plan->groups);
     if (plan->rows == NULL || plan->groups == NULL) {
         return no_memory(err);
@@ -29,14 +30,19 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
         }
         for (int kind = 0; kind < IL_PASS_KINDS; kind++) {
             if (terms->items[i].runs[kind]) {
-                il_bits_or(set, terms->items[i].updates[kind], terms->words);
+                il_bits_or(set, terms->items[i].updates[kind],
+                           il_bits_words(store->count));
             }
         }
         plan->rows[i].name = terms->items[i].spec->name;
         plan->rows[i].channel = il_channel_name(terms->items[i].channel);
         plan->rows[i].updates = il_bits_any(set, words) ? set : NULL;
     }
-    plan->row_count = terms->count;
+    for (size_t i = 0; i < terms->edit_count; i++) {
+        plan->rows[terms->count + i].name = terms->edits[i].spec->name;
+        plan->rows[terms->count + i].channel = il_channel_name(IL_CHANNEL_EDIT);
+    }
+    plan->row_count = terms->count + terms->edit_count;
     for (size_t p = 0; p < store->count; p++) {
         size_t g = 0;
 
@@ -56,6 +62,68 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
         il_bits_set((il_word *)plan->groups[g].members, p);
     }
     return IL_OK;
+}
+
+/* "steer 2 class distances, features 3 7". */
+static const char *what_edit(il_arena *arena, const il_edit_spec *e)
+{
+    static const char *const kinds[] = {"", "ablate", "clamp to ", "steer ", "splice"};
+    il_text text = {0};
+    char value[32];
+    const char *kept;
+
+    il_text_add(&text, kinds[e->kind]);
+    if (e->kind == IL_EDIT_CLAMP || e->kind == IL_EDIT_STEER) {
+        il_format_real(e->value, value);
+        il_text_addf(&text, "%s%s", value, e->classes ? " class distances" : "");
+    }
+    if (e->keep_error) {
+        il_text_add(&text, ", its error kept");
+    }
+    for (size_t i = 0; i < e->feature_count; i++) {
+        il_text_addf(&text, "%s%d", i == 0 ? ", features " : " ", (int)e->features[i]);
+    }
+    kept = text.failed ? NULL : il_arena_strdup(arena, text.data);
+    il_text_free(&text);
+    return kept;
+}
+
+static const char *strength_of(il_arena *arena, const il_signal_spec *s, int64_t steps)
+{
+    char from[32];
+    char to[32];
+
+    il_format_real(s->weight.from * s->scale, from);
+    il_format_real(s->weight.to * s->scale, to);
+    return s->weight.from == s->weight.to
+               ? il_arena_strdup(arena, to)
+               : il_arena_printf(
+                     arena, "%s to %s over %lld", from, to,
+                     (long long)(s->weight.over > 0 ? s->weight.over : steps));
+}
+
+static il_status add_edits(il_plan *plan, const il_trainer *t, il_error *err)
+{
+    const il_terms *terms = t->terms;
+
+    plan->edits =
+        il_arena_calloc(plan->arena, terms->edit_count + 1, sizeof *plan->edits);
+    for (size_t i = 0; plan->edits != NULL && i < terms->edit_count; i++) {
+        const il_term_edit *e = &terms->edits[i];
+        il_explain_edit *out = &plan->edits[plan->edit_count++];
+
+        out->name = e->spec->name;
+        out->what = what_edit(plan->arena, &e->spec->edit);
+        out->detector = e->spec->source.name;
+        out->site = t->world->model->sites[e->editor.site.site].name;
+        out->tokens = e->editor.site.tokens;
+        out->strength =
+            strength_of(plan->arena, e->spec, il_train_length(&t->stage->train));
+        if (out->what == NULL || out->strength == NULL) {
+            return no_memory(err);
+        }
+    }
+    return plan->edits != NULL ? IL_OK : no_memory(err);
 }
 
 static il_status judge(il_plan *plan, const il_trainer *t, il_error *err)
@@ -86,6 +154,9 @@ il_status il_plan_make(il_plan **out, const il_trainer *t, const il_pressed *pre
     status = il__plan_facts(plan, t, pressed, chain, chain_count, err);
     if (status == IL_OK) {
         status = add_matrix(plan, t, err);
+    }
+    if (status == IL_OK) {
+        status = add_edits(plan, t, err);
     }
     if (status == IL_OK) {
         status = judge(plan, t, err);
@@ -146,7 +217,10 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
         json_array_append_new(groups, json_string(p->groups[g].name));
     }
     for (size_t i = 0; i < p->row_count; i++) {
-        const il_signal_spec *s = t->terms->items[i].spec;
+        const il_terms *terms = t->terms;
+        const il_signal_spec *s = i < terms->count
+                                      ? terms->items[i].spec
+                                      : terms->edits[i - terms->count].spec;
         json_t *row = json_array();
 
         json_array_append_new(
@@ -158,6 +232,10 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
                       routes[s->route.kind], "weight", s->weight.to * s->scale,
                       "trigger",
                       s->has_trigger ? json_real(s->trigger_above) : json_null()));
+        if (i >= terms->count) {
+            json_object_set_new(json_array_get(signals, i), "edit",
+                                json_string(p->edits[i - terms->count].what));
+        }
         for (size_t g = 0; g < p->group_count; g++) {
             bool any = p->rows[i].updates != NULL &&
                        il_bits_meet(p->rows[i].updates, p->groups[g].members,

@@ -3,6 +3,7 @@
 #ifndef IL_LOOP_PLAN_H
 #define IL_LOOP_PLAN_H
 
+#include "loop/explain.h"
 #include "loop/firewall.h"
 #include "loop/pressed.h"
 #include "loop/trainer.h"
@@ -12,7 +13,9 @@ typedef struct il_plan {
     il_flow flow;
     const il_verdict *verdict;
     il_matrix_row *rows;
-    size_t row_count;
+    size_t row_count; /* terms, then edits */
+    il_explain_edit *edits;
+    size_t edit_count;
     il_matrix_group *groups;
     size_t group_count;
     unsigned demand;

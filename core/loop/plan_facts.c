@@ -113,6 +113,20 @@ static bool measures(const facts *f, const char *metric, const char *detector)
     return false;
 }
 
+/* Whether a detector edits here, and whether it does where the own policy plays. */
+static bool edits(const il_terms *t, size_t detector, bool *plays)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < t->edit_count; i++) {
+        if (t->edits[i].detector == (int)detector) {
+            any = true;
+            *plays = *plays || (t->edits[i].lots & t->own) != 0;
+        }
+    }
+    return any;
+}
+
 static const char *requirement(facts *f, const char *detector)
 {
     for (size_t s = 0; s < f->chain_count; s++) {
@@ -194,7 +208,8 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
         return no_memory(err);
     }
     for (size_t d = 0; d < w->detector_count; d++) {
-        bool presses = false;
+        bool plays = false;
+        bool presses = edits(f->t->terms, d, &plays);
 
         for (size_t i = 0; i < f->t->terms->count; i++) {
             presses = presses || enters(f, &f->t->terms->items[i], d);
@@ -208,6 +223,7 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
                 s->taught = inherit(f, s->name, il_pressed_taught(pressed, d));
             }
             s->presses = presses;
+            s->plays = plays;
             s->required = requirement(f, s->name);
             f->source_of[count++] = d;
         }
@@ -301,6 +317,32 @@ static il_word *chooses(const facts *f, int kind)
     return out;
 }
 
+/* What edits by a source do to a term: a bit more of how it enters, and what its score
+ * is differentiated into. */
+static uint8_t edit_enters(const facts *f, const il_term *term, int d, int kind,
+                           const il_word **score)
+{
+    const il_terms *t = f->t->terms;
+    uint8_t how = IL_ENTERS_NOT;
+
+    for (size_t i = 0; i < t->edit_count; i++) {
+        if (t->edits[i].detector != d || !il_term_edited(t, term, i, kind)) {
+            continue;
+        }
+        how |= IL_ENTERS_CONSTANT | IL_ENTERS_EDIT;
+        if (t->edits[i].spec->edit.kind != IL_EDIT_STEER) {
+            il_word *both = lift(f, t->edits[i].site_g[kind], kind);
+
+            if (both != NULL && *score != NULL) {
+                il_bits_or(both, *score, f->words);
+            }
+            *score = both;
+            how |= IL_ENTERS_SCORE;
+        }
+    }
+    return how;
+}
+
 static il_status add_signal(facts *f, il_flow_signal *s, const il_term *term, int kind,
                             il_error *err)
 {
@@ -330,6 +372,7 @@ static il_status add_signal(facts *f, il_flow_signal *s, const il_term *term, in
     for (size_t j = 0; j < sources; j++) {
         score[j] = lift(f, term->score_g, kind);
         how[j] = how_enters(f, term, (int)f->source_of[j], &shared[j]);
+        how[j] |= edit_enters(f, term, (int)f->source_of[j], kind, &score[j]);
     }
     s->enters = how;
     s->score_g = score;

@@ -198,10 +198,21 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
     return IL_OK;
 }
 
-/* Whether every reference that a term compares with or reads is there. */
+/* Whether every reference that a term compares with or reads is there, and every
+ * detector that edits has been fitted. */
 static il_status check_references(const il_stage_work *s, const il_trainer *t,
                                   il_error *err)
 {
+    for (size_t i = 0; i < t->terms->edit_count; i++) {
+        const il_detector *d = s->world->detectors[t->terms->edits[i].detector];
+
+        if (!il_detector_ready(d)) {
+            return il_error_set(err, IL_ERR_INPUT, t->terms->edits[i].spec->name,
+                                "detector '%s' has not been fitted yet: there is "
+                                "nothing to edit by",
+                                d->spec->name);
+        }
+    }
     for (size_t i = 0; i < t->terms->count; i++) {
         const il_term *term = &t->terms->items[i];
         int who[] = {term->detector, term->gate};

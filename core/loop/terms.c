@@ -28,6 +28,56 @@ int il__terms_detector(const il_world *w, const char *name)
     return -1;
 }
 
+/* ---- edits ---------------------------------------------------------------------- */
+
+il_status il_terms_edits(const il_terms *t, int kind, int64_t step, uint32_t lot,
+                         il_arena *arena, il_site_edits *out, il_error *err)
+{
+    il_site_edit *items;
+    float *strengths;
+
+    *out = (il_site_edits){0};
+    if (t->edit_count == 0 || (t->shadow >= 0 && kind == IL_PASS_FIRST)) {
+        return IL_OK;
+    }
+    items = il_arena_calloc(arena, t->edit_count, sizeof *items);
+    strengths = il_arena_calloc(arena, t->edit_count, sizeof *strengths);
+    if (items == NULL || strengths == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, t->stage->name, "out of memory");
+    }
+    for (size_t i = 0; i < t->edit_count; i++) {
+        const il_term_edit *e = &t->edits[i];
+        double strength =
+            il_term_weight(e->spec, step, il_train_length(&t->stage->train));
+
+        if (e->lots != 0 && (e->lots >> lot & 1u) == 0) {
+            continue;
+        }
+        if (t->scrambled == e->detector) { /* what a certificate puts in its place */
+            il_rng r;
+
+            il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)step,
+                        UINT64_MAX - 1 - i);
+            strength *= 1.0 + 4.0 * (double)il_rng_normal(&r);
+        }
+        items[out->count] = e->editor.site;
+        strengths[out->count++] = (float)strength;
+    }
+    out->items = items;
+    out->strengths = strengths;
+    return IL_OK;
+}
+
+bool il_term_edited(const il_terms *t, const il_term *term, size_t edit, int kind)
+{
+    size_t bit = t->bits - t->edit_count + edit;
+
+    return (term->v[kind] != NULL && il_bits_has(term->v[kind], bit)) ||
+           (term->weigh_v != NULL && il_bits_has(term->weigh_v, bit));
+}
+
+/* ---- names ---------------------------------------------------------------------- */
+
 /* Whether the rows have a field of that name and role; if not, a problem says so. */
 static bool field_is(const il_terms *t, const char *name, il_field_role role,
                      il_place place, il_problems *problems)
@@ -161,18 +211,25 @@ static void resolve_source(il_terms *t, il_term *term, il_problems *problems)
     }
 }
 
-/* Which rollouts a term runs on. */
-static void resolve_lots(const il_terms *t, il_term *term, il_problems *problems)
+/* The rollouts that a signal names, a bit each. */
+static uint64_t lots_of(const il_train_spec *train, const il_names_spec *on)
 {
-    const il_train_spec *train = &t->stage->train;
+    uint64_t lots = 0;
 
-    for (size_t i = 0; i < term->spec->on.count; i++) {
+    for (size_t i = 0; i < on->count; i++) {
         for (size_t j = 0; j < train->rollout_count; j++) {
-            if (strcmp(train->rollouts[j].name, term->spec->on.items[i]) == 0) {
-                term->lots |= (uint64_t)1 << j;
+            if (strcmp(train->rollouts[j].name, on->items[i]) == 0) {
+                lots |= (uint64_t)1 << j;
             }
         }
     }
+    return lots;
+}
+
+/* Which rollouts a term runs on. */
+static void resolve_lots(const il_terms *t, il_term *term, il_problems *problems)
+{
+    term->lots = lots_of(&t->stage->train, &term->spec->on);
     term->own = (term->lots & t->own) != 0;
     if ((term->kind == IL_TERM_REWARD || term->kind == IL_TERM_LATENT) &&
         term->trains && (term->lots & ~t->own) != 0) {
@@ -192,7 +249,7 @@ static void check_channel(const il_terms *t, const il_term *term, il_problems *p
     if (spec->channel != IL_CHANNEL_LOSS && spec->channel != IL_CHANNEL_MONITOR &&
         (!rollouts || spec->channel != IL_CHANNEL_REWARD)) {
         il_problem_add(problems, spec->place,
-                       "channel '%s' is not offered in %s, expected loss%s or "
+                       "channel '%s' is not offered in %s, expected loss%s, edit or "
                        "monitor",
                        il_channel_name(spec->channel),
                        rollouts ? "reinforcement" : "supervised training",
@@ -375,6 +432,46 @@ static il_status add_rewards(il_terms *t, il_problems *problems, il_error *err)
                         err);
 }
 
+/* An edit's rows, where episodes are played under it. */
+static void check_edit_rows(const il_terms *t, const il_term_edit *e,
+                            il_problems *problems)
+{
+    const char *tokens = e->editor.site.tokens;
+    const il_instance *env = t->world->environment;
+
+    if (strcmp(tokens, "all") == 0 ||
+        !field_is(t, tokens, IL_FIELD_MASK, e->spec->place, problems)) {
+        return;
+    }
+    if ((e->lots & t->own) != 0 &&
+        il_instance_environment(env)->form == IL_ENVIRONMENT_TEXT) {
+        il_problem_add(problems, e->spec->place,
+                       "mask '%s' is not known while an answer is written: edit with "
+                       "`tokens: all`",
+                       tokens);
+    }
+}
+
+static void resolve_edit(il_terms *t, const il_signal_spec *spec, il_problems *problems)
+{
+    il_term_edit *e = &t->edits[t->edit_count++];
+
+    e->spec = spec;
+    e->detector = il__terms_detector(t->world, spec->source.name);
+    e->lots = lots_of(&t->stage->train, &spec->on);
+    il_editor_check(t->world->detectors[e->detector], &spec->edit, problems);
+    il_editor_open(&e->editor, t->world->detectors[e->detector], &spec->edit,
+                   spec->tokens);
+    e->editor.site.marker =
+        (int64_t)(t->world->model->store->count + t->edit_count - 1);
+    check_edit_rows(t, e, problems);
+    if (t->stage->train.sample.site != NULL) {
+        il_problem_add(problems, spec->place,
+                       "a site is sampled in this stage, and what is recorded of it "
+                       "would be edited twice: leave out `sample` or the edit");
+    }
+}
+
 /* ---- making them ---------------------------------------------------------------- */
 
 il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
@@ -392,16 +489,22 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     t->world = world;
     t->stage = stage;
     t->depth = depth;
-    t->words = il_bits_words(world->model->store->count);
+    t->bits = world->model->store->count;
+    for (size_t i = 0; i < stage->signal_count; i++) {
+        t->bits += stage->signals[i].channel == IL_CHANNEL_EDIT;
+    }
+    t->words = il_bits_words(t->bits);
     t->scrambled = -1;
     t->mean_site = -1;
     t->shadow = il__terms_detector(world, stage->train.shadow);
     t->rows = il_world_rows(world, stage);
     t->items = il_arena_calloc(arena, stage->signal_count + 3, sizeof *t->items);
+    t->edits = il_arena_calloc(arena, stage->signal_count + 1, sizeof *t->edits);
     t->below = il_arena_calloc(arena, t->words, sizeof *t->below);
     t->every = il_arena_calloc(arena, t->words, sizeof *t->every);
     t->reads = il_arena_calloc(arena, world->detector_count + 1, sizeof *t->reads);
-    if (t->items == NULL || t->below == NULL || t->every == NULL || t->reads == NULL) {
+    if (t->items == NULL || t->below == NULL || t->every == NULL || t->reads == NULL ||
+        t->edits == NULL) {
         il_terms_destroy(t);
         return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
     }
@@ -411,7 +514,13 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     status = resolve_policy(t, err);
     if (status == IL_OK) {
         for (size_t i = 0; i < stage->signal_count; i++) {
-            resolve_term(t, &t->items[t->count++], &stage->signals[i], problems);
+            const il_signal_spec *spec = &stage->signals[i];
+
+            if (spec->channel == IL_CHANNEL_EDIT) {
+                resolve_edit(t, spec, problems);
+            } else {
+                resolve_term(t, &t->items[t->count++], spec, problems);
+            }
         }
         status = add_rewards(t, problems, err);
     }

@@ -12,6 +12,7 @@
 #ifndef IL_LOOP_TERMS_H
 #define IL_LOOP_TERMS_H
 
+#include "detect/edit.h"
 #include "detect/harvest.h"
 #include "loop/world.h"
 #include "pipeline/fields.h"
@@ -66,6 +67,18 @@ typedef struct il_term {
     const int64_t *order; /* and who gets whose */
 } il_term;
 
+/* A signal that edits: it has no rows and no gradient, and stands in the passes of the
+ * stage. What depends on the site that it edits bears its bit in V, after those of the
+ * model's parameters. */
+typedef struct il_term_edit {
+    const il_signal_spec *spec;
+    il_editor editor;
+    int detector;
+    uint64_t lots;                  /* the rollouts it stands in, a bit each; 0: rows of
+                                       data */
+    il_word *site_g[IL_PASS_KINDS]; /* once planned: G at the site */
+} il_term_edit;
+
 /* What one mean and one spread make of an update's advantages. */
 typedef struct il_moments {
     double mean;
@@ -78,9 +91,12 @@ typedef struct il_terms {
     const il_stage_spec *stage;
     const il_instance *rows; /* whose fields are named: data's or environment's */
     uint32_t depth;
-    size_t words;   /* of a bitset over the model's parameters */
+    size_t bits;    /* the model's parameters and, after them, the edits */
+    size_t words;   /* of a bitset over those */
     il_term *items; /* the stage's signals in their order, then implicit ones */
     size_t count;
+    il_term_edit *edits;
+    size_t edit_count;
     int shadow;         /* the detector's number, or -1 */
     il_word *every;     /* all parameters */
     il_word *below;     /* parameters downstream of the shadow's detector */
@@ -201,6 +217,14 @@ il_status il_terms_step(il_terms *t, il_worker *worker, il_micro *micro,
 
 /* The weight of a term at a step, scale included. */
 double il_term_weight(const il_signal_spec *s, int64_t step, int64_t steps);
+/* The edits that stand in a pass on a rollout's episodes (or the data's rows, for lot 0
+ * of that) at a step: in the arena. With a shadow the first pass has none, so that what
+ * is trained upstream does not know them. */
+il_status il_terms_edits(const il_terms *t, int kind, int64_t step, uint32_t lot,
+                         il_arena *arena, il_site_edits *out, il_error *err);
+/* Whether what an edit hands back at its site has a part in a term, in its value or in
+ * its coefficients; once planned. */
+bool il_term_edited(const il_terms *t, const il_term *term, size_t edit, int kind);
 /* Whether a term reads the episodes of a rollout (or the data, for lot 0 of that). */
 static inline bool il_term_on(const il_term *term, uint32_t lot)
 {

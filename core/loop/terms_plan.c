@@ -133,6 +133,14 @@ static il_status allocate_plan(il_terms *t, il_error *err)
             return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
         }
     }
+    for (size_t i = 0; i < t->edit_count; i++) {
+        for (int k = 0; k < IL_PASS_KINDS; k++) {
+            t->edits[i].site_g[k] = words_new(t);
+            if (t->edits[i].site_g[k] == NULL) {
+                return il_error_set(err, IL_ERR_MEMORY, "plan", "out of memory");
+            }
+        }
+    }
     t->acts_v = words_new(t);
     t->probed_v = words_new(t);
     if (t->stage->audit.given) {
@@ -266,6 +274,30 @@ static il_status plan_term(il_terms *t, size_t i, il_worker *worker,
     return IL_OK;
 }
 
+/* What a derivative flows to through the sites that are edited. */
+static void plan_edits(il_terms *t, const il_pass *pass, int kind)
+{
+    for (size_t i = 0; i < t->edit_count; i++) {
+        const il_tensor *x = il_pass_site(pass, t->edits[i].editor.site.site);
+
+        if (x != NULL) {
+            il_bits_or(t->edits[i].site_g[kind], il_tensor_g(x), t->words);
+        }
+    }
+}
+
+/* Whether the model goes on with what is edited; one forward each, on these rows. */
+static il_status check_edits(const il_terms *t, const il_micro *micro,
+                             il_worker *worker, il_error *err)
+{
+    il_site_edits all;
+    int kind = t->shadow >= 0 ? IL_PASS_SECOND : IL_PASS_FIRST;
+
+    IL_TRY(il_terms_edits(t, kind, 0, micro->lot, worker->scratch, &all, err));
+    return il_edits_check(&all, t->world->model, t->world->values, micro->batch,
+                          t->world->host.blas, err);
+}
+
 /* Plans the terms that read this micro-batch and are not planned yet; the first comes
  * with what is the same for all: routes, and what detectors read. */
 static il_status plan_pass(il_terms *t, il_worker *worker, il_micro *micro, int kind,
@@ -286,6 +318,7 @@ static il_status plan_pass(il_terms *t, il_worker *worker, il_micro *micro, int 
             IL_TRY(fill_route(t, f->pass, &t->items[i], err));
         }
     }
+    plan_edits(t, f->pass, kind);
     for (size_t i = 0; i < t->count; i++) {
         if (il_term_on(&t->items[i], micro->lot) && !t->items[i].planned[kind]) {
             IL_TRY(plan_term(t, i, worker, micro, &run, f, err));
@@ -303,6 +336,7 @@ il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *const *micros,
     for (size_t m = 0; m < count; m++) {
         il_arena_reset(worker->scratch);
         IL_TRY(il_terms_measure(t, micros[m], worker->scratch, err));
+        IL_TRY(check_edits(t, micros[m], worker, err));
         IL_TRY(plan_pass(t, worker, micros[m], IL_PASS_FIRST, m == 0, err));
         if (t->shadow >= 0) {
             IL_TRY(plan_pass(t, worker, micros[m], IL_PASS_SECOND, m == 0, err));

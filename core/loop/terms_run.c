@@ -6,10 +6,21 @@
 
 /* ---- forward -------------------------------------------------------------------- */
 
+static il_status bind_edits(const il_terms *t, const il_micro *micro,
+                            const il_terms_run *run, il_forward *f, il_error *err)
+{
+    const il_scored_fields names = {.input = il_field_of_role(t->rows, IL_FIELD_INPUT)};
+    il_site_edits edits;
+
+    IL_TRY(il_terms_edits(t, run->kind, run->step, micro->lot, f->arena, &edits, err));
+    return il_edits_bind(&edits, f->pass, micro->batch, &names, f->arena, err);
+}
+
 static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run *run,
                             il_error *err)
 {
     const il_world *w = t->world;
+
     il_pass_sites_clear(pass);
     for (size_t d = 0; d < w->detector_count; d++) {
         bool used = t->planning;
@@ -65,6 +76,7 @@ il_status il__terms_forward(const il_terms *t, const il_micro *micro,
 
     il_pass_begin(f->pass);
     IL_TRY(flag_sites(t, f->pass, run, err));
+    IL_TRY(bind_edits(t, micro, run, f, err));
     f->scores = il_arena_calloc(f->arena, w->detector_count + 1, sizeof *f->scores);
     if (f->scores == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "pass", "out of memory");

@@ -82,8 +82,7 @@ static il_status make_workers(il_trainer *t, il_error *err)
         return il__trainer_no_memory(t, err);
     }
     for (int i = 0; i < t->worker_count; i++) {
-        IL_TRY(il_pass_create(&t->workers[i].pass, w->host.blas, w->model->store->count,
-                              err));
+        IL_TRY(il_pass_create(&t->workers[i].pass, w->host.blas, t->terms->bits, err));
         if (reads_aside(t)) {
             IL_TRY(il_pass_create(&t->workers[i].aside, w->host.blas,
                                   w->model->store->count, err));

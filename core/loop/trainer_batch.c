@@ -130,8 +130,7 @@ static il_status open_micro(il_trainer *t, uint32_t lot, int64_t first, int64_t 
     /* Who cuts lanes into micro-batches wants to save memory: no tape is kept then. */
     return t->stage->train.micro_batch > 0
                ? IL_OK
-               : il_pass_create(&micro->pass, t->world->host.blas,
-                                t->world->model->store->count, err);
+               : il_pass_create(&micro->pass, t->world->host.blas, t->terms->bits, err);
 }
 
 /* A lane's share of `total` examples in groups of `group`. */
@@ -214,6 +213,7 @@ static il_status fetch_episodes(il_trainer *t, size_t i, il_worker *worker,
 {
     il_micro *micro = &t->micros[i];
     il_rollout r = t->rollouts[micro->lot];
+    il_site_edits edits;
 
     il_arena_reset(micro->arena);
     memset(&micro->play, 0, sizeof micro->play);
@@ -224,6 +224,9 @@ static il_status fetch_episodes(il_trainer *t, size_t i, il_worker *worker,
         return IL_OK;
     }
     r.step = (uint64_t)t->step;
+    IL_TRY(il_terms_edits(t->terms, IL_PASS_FIRST, t->step, micro->lot, micro->arena,
+                          &edits, err));
+    r.edits = &edits;
     return il_rollout_fill(&r, micro->first, micro->count, worker->pass,
                            worker->scratch, micro->batch, err);
 }

@@ -278,12 +278,47 @@ static void check_trigger(il__reader *r, const il_signal_spec *s, il_place place
     }
 }
 
+/* An edit has no gradient and no rows of its own: only a detector, where and how. */
+static void check_edit(il__reader *r, const il_signal_spec *s, const il_node *node)
+{
+    static const char *const foreign[] = {"route", "gate", "trigger", "credit"};
+
+    if (s->channel != IL_CHANNEL_EDIT) {
+        if (s->edit.given && s->channel != IL_CHANNEL_MONITOR) {
+            il_problem_add(r->problems, s->edit.place,
+                           "an edit is for channel edit, and this signal is on %s",
+                           il_channel_name(s->channel));
+        }
+        return;
+    }
+    if (!s->edit.given) {
+        il_problem_add(r->problems, s->place,
+                       "signal '%s' on channel edit needs `edit`: what is done at its "
+                       "detector's site",
+                       s->name);
+    }
+    if (s->source.kind != IL_SOURCE_DETECTOR) {
+        il_problem_add(r->problems, s->source.place,
+                       "only a detector can edit: expected one as `source`");
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        if (il_node_get(node, foreign[i]) != NULL) {
+            il_problem_add(r->problems, il__read_place(node, foreign[i]),
+                           "an edit takes no `%s`: it has no gradient of its own, and "
+                           "what is trained under it says itself what it updates",
+                           foreign[i]);
+        }
+    }
+}
+
 static void check_signal(il__reader *r, const il_stage_spec *stage,
                          const il_signal_spec *s, const il_node *node)
 {
     il_place channel = il__read_place(node, "channel");
 
-    if (s->channel != IL_CHANNEL_MONITOR && il_node_get(node, "route") == NULL) {
+    check_edit(r, s, node);
+    if (s->channel != IL_CHANNEL_MONITOR && s->channel != IL_CHANNEL_EDIT &&
+        il_node_get(node, "route") == NULL) {
         il_problem_add(r->problems, node->place,
                        "signal '%s' on channel %s needs `route`: the parameters that "
                        "it may update",
@@ -353,6 +388,10 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->route = read_route(r, il_node_get(node, "route"));
         s->on = il__read_names(r, il_node_get(node, "on"));
         s->credit_sample = il__read_choice(node, "credit", credits, 0) == 1;
+        s->edit = il__read_edit(r, il_node_get(node, "edit"));
+        if (s->channel == IL_CHANNEL_EDIT) {
+            s->route.kind = IL_ROUTE_NONE;
+        }
         choose_rollouts(r, stage, s);
         check_signal(r, stage, s, node);
     }

@@ -1,15 +1,11 @@
 /* The grammar of a pipeline as one table; schema.c is what reads it. From the leaves
  * up. */
-#include "pipeline/schema.h"
-
 #include <math.h>
+#include "pipeline/schema_private.h"
 
-#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+#define COUNT         IL__COUNT
 #define FIELDS(array) .fields = (array), .field_count = COUNT(array)
-#define CASE(name_, array)                                                             \
-    {                                                                                  \
-        (name_), (array), COUNT(array)                                                 \
-    }
+#define CASE          IL__CASE
 
 /* The largest whole number that a double and a reader both take without doubt. */
 #define MANY 1e12
@@ -363,6 +359,8 @@ static const il_schema_field signal_fields[] = {
     {"on", &names, 0, "the rollouts that it reads; own by default"},
     {"credit", &credit, 0,
      "what a reward reinforces: the action, or the sampled site; action by default"},
+    {"edit", &il__schema_edit, IL_FIELD_WHOLE,
+     "on channel edit: what is done at the detector's site"},
 };
 static const il_schema signal_ = {
     .kind = IL_SCHEMA_MAP, .what = "a signal", FIELDS(signal_fields)};
@@ -532,6 +530,8 @@ static const il_schema_field audit_fields[] = {
     {"anchors", &text, 0, "the split that they are fitted on"},
     {"against", &name, 0, "a detector to compare with"},
     {"tokens", &text, 0, "a mask: episodes are judged there by themselves, too"},
+    {"edits", &il__schema_edits, 0,
+     "edits under which all is measured once more, as edit.NAME.METRIC"},
 };
 static const il_schema audit = {
     .kind = IL_SCHEMA_MAP, .what = "an audit", FIELDS(audit_fields)};

@@ -433,6 +433,23 @@ static void put_gate(writer *w, const il_gate_spec *g)
     close_map(w);
 }
 
+static void put_edit(writer *w, const il_edit_spec *e)
+{
+    static const char *const kinds[] = {"", "ablate", "clamp", "steer", "splice"};
+
+    open_map(w, "edit");
+    put_text(w, "kind", kinds[e->kind]);
+    put_real(w, "value", e->value);
+    put_int(w, "classes", e->classes);
+    put_int(w, "keep_error", e->keep_error);
+    open_list(w, "features");
+    for (size_t i = 0; i < e->feature_count; i++) {
+        il_text_addf(&w->out, "%s%d", i > 0 ? "," : "", (int)e->features[i]);
+    }
+    close_list(w);
+    close_map(w);
+}
+
 static void put_signal(writer *w, const il_signal_spec *s)
 {
     static const char *const sources[] = {
@@ -461,6 +478,9 @@ static void put_signal(writer *w, const il_signal_spec *s)
     put_set(w, "on", &s->on);
     if (s->credit_sample) {
         put_int(w, "credit_sample", 1);
+    }
+    if (s->channel == IL_CHANNEL_EDIT) {
+        put_edit(w, &s->edit);
     }
     close_map(w);
 }

@@ -1,0 +1,17 @@
+/* Between the files that hold the grammar's table. */
+#ifndef IL_PIPELINE_SCHEMA_PRIVATE_H
+#define IL_PIPELINE_SCHEMA_PRIVATE_H
+
+#include "pipeline/schema.h"
+
+#define IL__COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define IL__CASE(name_, array)                                                         \
+    {                                                                                  \
+        (name_), (array), IL__COUNT(array)                                             \
+    }
+
+/* A signal's edit; and an audit's, by name. */
+extern const il_schema il__schema_edit;
+extern const il_schema il__schema_edits;
+
+#endif

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Edits in whole runs: what is trained under them, what their certificates say, that they resume to the same
+# bits, and who is refused.
+set -u
+interloop=${INTERLOOP:?}
+pipeline=$IL_ROOT/tests/fixtures/pipelines/small_edit.yaml
+. "$IL_ROOT/tests/checks.sh"
+
+edit() { # verb [OPTION...]: on the stage of the edits
+    local verb=$1
+    shift
+    "$interloop" "$verb" "$pipeline" --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" \
+        --stage edited "$@" >"$folder/out" 2>&1
+}
+shows() { grep -qF -- "$1" "$folder/out"; }
+state() { # variant: its tensors
+    realpath "$folder/${2:-runs}/small_edit/edited/$1/seed-1/state" 2>/dev/null
+}
+same() { cmp "$(state "$1")/state.safetensors" "$(state "$2" "${3:-runs}")/state.safetensors"; }
+differ() { ! same "$@" >/dev/null 2>&1 && [ -f "$(state "$1")/state.safetensors" ]; }
+refuses() { # text, and what to set
+    local text=$1
+    shift
+    edit run --runs "$folder/refused" --no-report "$@"
+    [ $? -eq 2 ] && shows "$text"
+}
+
+if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
+    echo "ok - skipped: no WordNet here"
+    exit 0
+fi
+
+check "every variant runs" edit run --runs "$folder/runs" --no-report
+check "an edit at weight 0 leaves every bit of the training" same twin nothing
+check "an ablation does not" differ twin ablated
+check "a rising one ends elsewhere" differ ablated rising
+check "so does one at every position" differ ablated everywhere
+check "and steering" differ ablated steered
+
+edit run --runs "$folder/workers" --no-report --workers 1 --variant ablated
+check "one worker gives the bits of two" same ablated ablated workers
+
+# Killed once a checkpoint is there.
+often=(--set stages.edited.train.steps=120 --variant rising --no-report)
+edit run --runs "$folder/whole" "${often[@]}"
+edit run --runs "$folder/killed" "${often[@]}" &
+child=$!
+while kill -0 $child 2>/dev/null &&
+    ! compgen -G "$folder/killed/.stages/*/checkpoint.json" >/dev/null; do :; done
+kill -KILL $child 2>/dev/null
+wait $child 2>/dev/null
+check "a run that is killed under an edit goes on" edit run --runs "$folder/killed" "${often[@]}"
+check "to the same bits" cmp "$(state rising whole)/state.safetensors" "$(state rising killed)/state.safetensors"
+
+for variant in frozen shadow; do
+    check "$variant is certified" edit certify --runs "$folder/runs" --seed 1 --variant $variant
+    check "its certificate holds" shows "certificate holds against probe"
+    check "as its verdict says" shows "verdict closed"
+done
+for variant in ablated steered; do
+    check "$variant is certified, and open" edit certify --runs "$folder/runs" --seed 1 --variant $variant
+    check "its certificate names a step and a tensor" shows "certificate fails against probe: step 1, tensor"
+done
+
+check "explain knows the edit" edit explain --variant ablated
+check "and prints it" shows \
+    "edit cut: ablate by probe at blocks.1.hook_resid_post, tokens claims, strength 1.0"
+check "with what it opens" shows "language → edit of probe, differentiated → blocks.1"
+edit explain --variant steered --set stages.edited.firewall=sealed
+check "steering opens credit, and is refused while that is to be closed" [ $? -eq 2 ]
+check "with the path" shows "language → computed under the edit of probe"
+
+check "a site that the model only shows is refused by name" refuses \
+    "blocks.1.attn.hook_pattern: error: this site cannot be edited" --variant ablated \
+    --set detectors.probe.site=blocks.1.attn.hook_pattern
+check "a detector that was never fitted edits nothing" refuses \
+    "detector 'probe' has not been fitted yet" --variant ablated --set stages.fitted.fit=[auditor]
+check "a detector that is no dictionary splices nothing in" refuses \
+    "gives no reconstruction to splice in" --variant ablated --set stages.edited.signals.cut.edit=splice
+check "a mask that the data does not have is refused" refuses \
+    "the data has no field 'claim', did you mean 'claims'?" --variant ablated \
+    --set stages.edited.signals.cut.tokens=claim
+exit $failed
