@@ -165,6 +165,12 @@ typedef struct il_detector_api {
      * direction of what is `linear`, and by `features`, `decode` and `reconstruct`. */
     il_tensor *(*edit)(const void *self, il_pass *pass, il_tensor *x,
                        const il_edit *edit);
+
+    /* [work] After a dictionary's fit, where a label was given: sets the parameters by
+     * which `score` reads the features. f->x are the features of the labelled rows,
+     * (rows,feature_width), and f->values hold what the fit found; otherwise as
+     * `fit`. */
+    il_status (*read_out)(const void *self, const il_fitting *f, il_error *err);
 } il_detector_api;
 
 #ifdef __cplusplus
