@@ -67,14 +67,17 @@ static int take(il_cli *cli, int option, const char *usage)
         return -1;
     case 'n':
     case 'w':
+    case 'J':
         if (!il_parse_uint(optarg, &number) ||
-            (option == 'w' && (number < 1 || number > 256))) {
+            (option != 'n' && (number < 1 || number > 256))) {
             return wrong(usage, "expected a whole number, got ", optarg);
         }
         if (option == 'n') {
             cli->seeds[o->filter.seed_count++] = number;
-        } else {
+        } else if (option == 'w') {
             o->workers = (int)number;
+        } else {
+            o->jobs = (int)number;
         }
         return -1;
     case 'r':
@@ -110,6 +113,7 @@ int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage)
         {"runs", required_argument, NULL, 'r'},
         {"name", required_argument, NULL, 'N'},
         {"workers", required_argument, NULL, 'w'},
+        {"jobs", required_argument, NULL, 'J'},
         {"no-report", no_argument, NULL, 'q'},
         {"recorded", no_argument, NULL, 'R'},
         {"help", no_argument, NULL, 'h'},

@@ -16,6 +16,8 @@ static const char usage[] =
     "  bits. Ends with a table and the path of the report.\n"
     "\n"
     "  --name NAME         the run's folder (the pipeline's name)\n"
+    "  --jobs N            how many stages run at once, each in a process of its own with\n"
+    "                      its share of the processors (1)\n"
     "  --no-report         no table, no report\n";
 
 static il_status report(const char *folder, il_error *err)

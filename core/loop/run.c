@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "interloop/abi.h"
+#include "loop/fleet.h"
 #include "pipeline/plugins.h"
 
 /* ---- the session ---------------------------------------------------------------- */
@@ -22,7 +23,8 @@ il_status il_session_open(il_session *s, const il_run_options *o, il_error *err)
 {
     char own[IL_HASH_HEX];
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int workers = o->workers > 0 ? o->workers : processors > 0 ? (int)processors : 1;
+    int share = o->jobs > 1 ? (int)(processors / o->jobs) : (int)processors;
+    int workers = o->workers > 0 ? o->workers : share > 0 ? share : 1;
     il_text numerics = {0};
     bool portable;
 
@@ -311,8 +313,10 @@ static il_status add_plan(runner *r, il_world *w, const il_job *job,
     return status;
 }
 
+/* Brings a job about and puts what it left into the run's folder. `end` tells what it
+ * took where it was computed already, by a fleet, or is NULL. */
 static il_status run_job(runner *r, const il_job *job, const il_stage_host *host,
-                         il_error *err)
+                         const il_fleet_end *end, il_error *err)
 {
     il_host shared = il_session_host(r->session);
     size_t last = job->chain_count - 1;
@@ -320,8 +324,13 @@ static il_status run_job(runner *r, const il_job *job, const il_stage_host *host
     il_run_job *folder = NULL;
     il_stage_result result = {0};
     double since = seconds();
-    il_status status = il_world_create(&w, &shared, job->pipeline, job->seed,
-                                       &r->session->problems, err);
+    il_status status;
+
+    if (end != NULL) {
+        shared.log = NULL; /* what instances have to say was said where they worked */
+    }
+    status = il_world_create(&w, &shared, job->pipeline, job->seed,
+                             &r->session->problems, err);
 
     if (status == IL_OK) {
         status =
@@ -345,7 +354,8 @@ static il_status run_job(runner *r, const il_job *job, const il_stage_host *host
         il_log_write(r->session->log, IL_LOG_INFO, job->stage,
                      "%s%sseed %llu %s, %.1f s", job->variant,
                      job->variant[0] != '\0' ? " " : "", (unsigned long long)job->seed,
-                     result.cached ? "was there" : "done", seconds() - since);
+                     (end != NULL ? end->cached : result.cached) ? "was there" : "done",
+                     end != NULL ? end->seconds : seconds() - since);
         status = il_stage_require(job->chain[last].spec, result.metrics, err);
     }
     if (folder != NULL) {
@@ -414,6 +424,91 @@ static il_status judge_jobs(runner *r, il_error *err)
     return IL_OK;
 }
 
+/* Notes that a job failed; true when no other is to be begun. */
+static bool note_failure(runner *r, size_t number, il_status status,
+                         const il_error *failure, il_status *first, il_error *err)
+{
+    const il_job *job = &r->session->jobs.items[number];
+
+    r->failed[number] = true;
+    il_log_write(r->session->log, IL_LOG_ERROR, job->stage, "%s%sseed %llu: %s%s%s",
+                 job->variant, job->variant[0] != '\0' ? " " : "",
+                 (unsigned long long)job->seed, failure->where,
+                 failure->where[0] != '\0' ? ": " : "", failure->message);
+    if (*first == IL_OK) {
+        *first = il_error_set(err, status, failure->where, "%s", failure->message);
+    }
+    return status == IL_ERR_INTERRUPTED || status == IL_ERR_MEMORY ||
+           status == IL_ERR_IO;
+}
+
+/* Leaves a job out whose parent failed. */
+static bool leave_out(runner *r, size_t number)
+{
+    const il_job *job = &r->session->jobs.items[number];
+
+    if (!orphaned(r, job)) {
+        return false;
+    }
+    r->failed[number] = true;
+    il_log_write(r->session->log, IL_LOG_WARN, job->stage,
+                 "%s%sseed %llu left out: a stage that it starts from failed",
+                 job->variant, job->variant[0] != '\0' ? " " : "",
+                 (unsigned long long)job->seed);
+    return true;
+}
+
+static il_status run_in_turn(runner *r, const il_stage_host *host, il_error *err)
+{
+    il_status first = IL_OK;
+
+    for (size_t i = 0; i < r->session->jobs.count; i++) {
+        il_error failure = {0};
+        il_status status;
+
+        if (leave_out(r, i)) {
+            continue;
+        }
+        status = run_job(r, &r->session->jobs.items[i], host, NULL, &failure);
+        if (status != IL_OK && note_failure(r, i, status, &failure, &first, err)) {
+            break;
+        }
+    }
+    return first;
+}
+
+static il_status run_at_once(runner *r, const il_stage_host *host, il_error *err)
+{
+    il_status first = IL_OK;
+    il_fleet *fleet = NULL;
+    il_fleet_end end;
+
+    IL_TRY(il_fleet_start(&fleet, r->session, host, r->options->jobs,
+                          il_pool_workers(r->session->pool), err));
+    while (il_fleet_next(fleet, &end)) {
+        il_error failure = end.error;
+        il_status status = end.status;
+
+        if (end.left) {
+            (void)leave_out(r, end.job); /* its parent's failure was noted before */
+            continue;
+        }
+        if (status == IL_OK) {
+            status = run_job(r, &r->session->jobs.items[end.job], host, &end, &failure);
+        }
+        if (status != IL_OK &&
+            note_failure(r, end.job, status, &failure, &first, err)) {
+            break;
+        }
+    }
+    il_fleet_destroy(fleet);
+    if (first == IL_OK && host->stop != NULL && *host->stop) {
+        return il_error_set(err, IL_ERR_INTERRUPTED, il_run_name(r->run),
+                            "told to stop; the same command goes on");
+    }
+    return first;
+}
+
 static il_status run_jobs(runner *r, il_error *err)
 {
     il_stage_host host = {.host = il_session_host(r->session),
@@ -421,39 +516,9 @@ static il_status run_jobs(runner *r, il_error *err)
                           .run_name = il_run_name(r->run),
                           .numerics = r->session->numerics,
                           .stop = r->options->stop};
-    il_status first = IL_OK;
 
-    for (size_t i = 0; i < r->session->jobs.count; i++) {
-        const il_job *job = &r->session->jobs.items[i];
-        il_error failure = {0};
-        il_status status;
-
-        if (orphaned(r, job)) {
-            r->failed[i] = true;
-            il_log_write(r->session->log, IL_LOG_WARN, job->stage,
-                         "%s%sseed %llu left out: a stage that it starts from failed",
-                         job->variant, job->variant[0] != '\0' ? " " : "",
-                         (unsigned long long)job->seed);
-            continue;
-        }
-        status = run_job(r, job, &host, &failure);
-        if (status == IL_OK) {
-            continue;
-        }
-        r->failed[i] = true;
-        il_log_write(r->session->log, IL_LOG_ERROR, job->stage, "%s%sseed %llu: %s%s%s",
-                     job->variant, job->variant[0] != '\0' ? " " : "",
-                     (unsigned long long)job->seed, failure.where,
-                     failure.where[0] != '\0' ? ": " : "", failure.message);
-        if (first == IL_OK) {
-            first = il_error_set(err, status, failure.where, "%s", failure.message);
-        }
-        if (status == IL_ERR_INTERRUPTED || status == IL_ERR_MEMORY ||
-            status == IL_ERR_IO) {
-            break;
-        }
-    }
-    return first;
+    return r->options->jobs > 1 ? run_at_once(r, &host, err)
+                                : run_in_turn(r, &host, err);
 }
 
 il_status il_run_all(il_session *s, const il_run_options *o, char **folder,

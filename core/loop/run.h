@@ -15,7 +15,8 @@ typedef struct il_run_options {
     const char *runs; /* "runs" */
     const char *name; /* NULL: the pipeline's */
     il_jobs_filter filter;
-    int workers; /* 0: as many as there are processors */
+    int workers; /* 0: as many as there are processors for each of `jobs` */
+    int jobs;    /* how many run at once, in processes of their own; 0 counts as 1 */
     const volatile sig_atomic_t *stop;
     il_log *log;
 } il_run_options;

@@ -200,7 +200,7 @@ static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world
         return no_memory(step->stage, err);
     }
     s->label = il_arena_printf(s->arena, "%s%s%s seed %llu", step->stage,
-                               step->variant[0] != '\0' ? "/" : "", step->variant,
+                               step->label[0] != '\0' ? "/" : "", step->label,
                                (unsigned long long)job->seed);
     IL_TRY(il_pressed_create(&s->pressed, w, err));
     IL_TRY(il_stage_address(host, w, job, at, s->address, err));

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Jobs in processes of their own leave the same bits, in the same order, as jobs in turn; a job
+# that fails takes its descendants alone with it; a run that is told to stop goes on.
+set -u
+interloop=${INTERLOOP:?}
+. "$IL_ROOT/tests/checks.sh"
+
+if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
+    echo "ok - skipped: no WordNet here"
+    exit 0
+fi
+
+cat >"$folder/sweep.yaml" <<YAML
+interloop: 1
+name: small
+extends: $IL_ROOT/tests/fixtures/pipelines/small_liar.yaml
+plugins: {path: [$(realpath "$IL_BUILD")/plugins]}
+stages: {loop: {train: {steps: 3}, audit: {every: 3}}, fitted: {audit: {fresh: []}}}
+sweep:
+  seeds: [1, 2]
+  grid: {stages.loop.signals.honesty.weight: [1, 3]}
+YAML
+run() { # run NAME [OPTION...]
+    local runs=$folder/$1
+    shift
+    "$interloop" run "$folder/sweep.yaml" --runs "$runs" --no-report --variant frozen "$@" \
+        >"$folder/out" 2>&1
+}
+same() { cmp "$folder/one/small/$1" "$folder/two/small/$1"; }
+states() { (cd "$folder/$1/.stages" && find . -name state.safetensors -print0 | sort -z |
+    xargs -0 sha256sum); }
+same_states() { [ -n "$(states one)" ] && [ "$(states one)" = "$(states two)" ]; }
+row() { grep -c "\"stage\": \"$2\"" "$folder/$1/small/summary.json"; }
+
+check "jobs in turn succeed" run one
+check "jobs at once succeed" run two --jobs 3
+check "their summaries are the same" same summary.json
+check "so are their plans" same plan.json
+check "so are the states" same_states
+check "a point is a row of its own" [ "$(row two loop)" = 4 ]
+check "what no point reaches is one row a seed" [ "$(row two pretrain)" = 2 ]
+check "a row has its point" grep -qF \
+    '"point": {"stages.loop.signals.honesty.weight": "3"}' "$folder/two/small/summary.json"
+check "a second run computes nothing" run two --jobs 2
+check "and says so" not grep -q " done, " "$folder/out"
+
+check "a job that fails is told" not run bad --jobs 2 --seed 1 \
+    --set stages.fitted.require='{probe.auroc: ">= 2"}'
+check "by its requirement" says "probe.auroc"
+check "those that start from it are left out" says "left out: a stage that it starts from failed"
+check "those that do not are there" [ "$(row bad pretrain)" = 1 ]
+
+# Told to stop while its processes are at work.
+"$interloop" run "$folder/sweep.yaml" --runs "$folder/stopped" --no-report --jobs 2 \
+    --set stages.pretrain.train.steps=4000 >"$folder/out" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    [ -n "$(find "$folder/stopped" -name 'checkpoint.json' 2>/dev/null)" ] && break
+    sleep 0.1
+done
+kill -TERM $pid
+wait $pid
+check "a run that is told to stop exits with 1" [ $? -eq 1 ]
+check "and has kept its checkpoints" [ -n "$(find "$folder/stopped" -name 'checkpoint.json')" ]
+check "and left no process behind" not pgrep -f "runs $folder/stopped"
+exit $failed
