@@ -24,7 +24,7 @@ same() { # same METRIC RUN RUN
 moved() { [ -n "$(value "$2" "$1")" ] && ! same "$@"; }
 threshold() { # of the probe of RUN
     tr -d ' \n' <"$folder/runs/$1/loop/monitor/seed-1/state/state.json" |
-        grep -oP '"contracts":.*"probe":{[^}]*"threshold":\K[^,}]*'
+        grep -oP '"contracts":.*"probe":{([^{}]|{[^{}]*})*"threshold":\K[^,}]*'
 }
 
 if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
@@ -49,10 +49,26 @@ for refit in every online; do
 done
 check "the two are not the same detector" moved probe.positive every online
 
+# Through its fit, which has to end at its optimum.
+exact=(--set detectors.probe.fit.method=irls --set detectors.probe.fit.l2=0.01)
+through=("${exact[@]}" --set 'detectors.probe.refit={through_fit: 2}')
+check "a fit through which no derivative goes is refused" exits 2 run --name refused "${loop[@]}" \
+    --set 'detectors.probe.refit={through_fit: 2}'
+check "it is refused with the fit that can be" says "irls"
+check "with an exact fit it runs" exits 0 run --name exact "${loop[@]}" "${exact[@]}"
+check "with a refit through it" exits 0 run --name through "${loop[@]}" "${through[@]}"
+check "through moves the detector" moved probe.positive through exact
+check "through leaves another detector alone" same auditor.positive through exact
+check "through changes nothing of the model that is not pressed" same lm_hon through exact
+check "through reads the text of then as the detector did then" \
+    same probe.cells.y0w0 through exact
+check "through leaves the threshold of then" \
+    [ -n "$(threshold through)" -a "$(threshold through)" = "$(threshold exact)" ]
+
 leaky=(--stage loop --variant leaky)
 check "under a leak a frozen detector is explained" exits 0 explain "${leaky[@]}"
 check "it does not move" eval '! grep -q "^  reader " "$folder/out"'
-for refit in every online; do
+for refit in every online through; do
     declare -n set=$refit
     check "$refit under a leak is explained" exits 0 explain "${leaky[@]}" "${set[@]}"
     check "$refit opens the channel reader" \
@@ -64,20 +80,24 @@ for refit in every online; do
 done
 
 # Killed once a checkpoint is there.
-long=("${loop[@]}" "${online[@]}" --set stages.loop.train.steps=110
-    --set stages.loop.audit.every=110)
-check "a longer run with a refit on every batch" exits 0 run --name whole "${long[@]}"
-whole=$(sha256sum <"$folder/runs/whole/loop/monitor/seed-1/state/state.safetensors")
-"$interloop" run "$pipeline" --runs "$folder/again" --name killed \
-    --set plugins.path="[$plugins]" "${long[@]}" >"$folder/out" 2>&1 &
-child=$!
-while kill -0 $child 2>/dev/null &&
-    ! compgen -G "$folder/again/.stages/*/checkpoint.json" >/dev/null; do :; done
-kill -KILL $child 2>/dev/null
-wait $child 2>/dev/null
-"$interloop" run "$pipeline" --runs "$folder/again" --name killed \
-    --set plugins.path="[$plugins]" "${long[@]}" >"$folder/out" 2>&1
-check "killed on the way it goes on" says "goes on from step"
-check "to the same model and the same detector" \
-    [ "$(sha256sum <"$folder/again/killed/loop/monitor/seed-1/state/state.safetensors")" = "$whole" ]
+follow=("${exact[@]}" --set 'detectors.probe.refit={through_fit: 7, split: probe_train, rows: 64}')
+for refit in online follow; do
+    declare -n set=$refit
+    long=("${loop[@]}" "${set[@]}" --set stages.loop.train.steps=110
+        --set stages.loop.audit.every=110)
+    check "a longer run, $refit" exits 0 run --name whole "${long[@]}"
+    whole=$(sha256sum <"$folder/runs/whole/loop/monitor/seed-1/state/state.safetensors")
+    "$interloop" run "$pipeline" --runs "$folder/$refit" --name killed \
+        --set plugins.path="[$plugins]" "${long[@]}" >"$folder/out" 2>&1 &
+    child=$!
+    while kill -0 $child 2>/dev/null &&
+        ! compgen -G "$folder/$refit/.stages/*/checkpoint.json" >/dev/null; do :; done
+    kill -KILL $child 2>/dev/null
+    wait $child 2>/dev/null
+    "$interloop" run "$pipeline" --runs "$folder/$refit" --name killed \
+        --set plugins.path="[$plugins]" "${long[@]}" >"$folder/out" 2>&1
+    check "killed on the way it goes on, $refit" says "goes on from step"
+    check "to the same model and the same detector" [ "$whole" = \
+        "$(sha256sum <"$folder/$refit/killed/loop/monitor/seed-1/state/state.safetensors")" ]
+done
 exit $failed

@@ -10,6 +10,7 @@
 #include "detect/linear.h"
 #include "detect/logits_private.h"
 #include "detect/rezero.h"
+#include "detect/through.h"
 
 void il_detector_destroy(il_detector *d)
 {
@@ -42,10 +43,6 @@ static void check_words(const il_detector *d, const il_detector_input *in,
     if (s->calibrate.given) {
         il_problem_add(problems, s->calibrate.place,
                        "'calibrate' is not offered by this version");
-    }
-    if (s->refit.kind == IL_REFIT_THROUGH) {
-        il_problem_add(problems, s->refit.place,
-                       "refit 'through_fit' is not offered by this version");
     }
     if (in->data != NULL && strcmp(s->tokens, "all") != 0 &&
         il_field_find(in->data, s->tokens) == NULL) {
@@ -146,6 +143,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
                        in->spec->fit.method, d->instance->offer->id);
     }
     il_detector_closed_check(d, problems);
+    il_detector_through_check(d, problems);
     IL_TRY(il_problems_status(problems, err));
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->label != NULL ? in->spec->label

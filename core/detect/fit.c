@@ -413,7 +413,6 @@ static il_status check_method(const il_detector *d, const char *method, il_error
 static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
                         const il_fit *fit, il_error *err)
 {
-    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
     const il_fit_spec *spec = &d->spec->fit;
 
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
@@ -421,11 +420,8 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
     }
     if (il_detector_solved(method)) {
         const il_blas *blas = strcmp(method, "lbfgs") == 0 ? fit->blas : NULL;
-        double l2 = spec->given && spec->l2 >= 0 ? spec->l2
-                    : recipe != NULL             ? recipe->l2
-                                                 : 0.0;
 
-        return il_detector_solve(d, acts, blas, l2,
+        return il_detector_solve(d, acts, blas, il_detector_l2(d),
                                  fit->steps > 0 ? fit->steps : spec->steps, err);
     }
     return fit_adam(d, acts, fit, strcmp(method, "adamw") == 0, err);
@@ -467,7 +463,8 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
     if (status == IL_OK) {
         status = fit->start == IL_FIT_FRESH
                      ? start_fresh(d, acts, fit, descends && recipe->standardize, err)
-                     : remember_more(d, acts, err);
+                 : fit->start == IL_FIT_WARM ? remember_more(d, acts, err)
+                                             : IL_OK;
     }
     if (status == IL_OK) {
         status = fit_by(d, method, acts, fit, err);

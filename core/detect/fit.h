@@ -7,7 +7,8 @@
 
 typedef enum il_fit_start {
     IL_FIT_FRESH, /* new parameters from the seed, new scaling */
-    IL_FIT_WARM   /* its last parameters, its scaling kept */
+    IL_FIT_WARM,  /* its last parameters, its scaling kept */
+    IL_FIT_AGAIN  /* the same, on rows whose ids it has already */
 } il_fit_start;
 
 typedef struct il_fit {

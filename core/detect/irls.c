@@ -159,37 +159,103 @@ static il_status descend(newton *n, double *w, const char *where, il_error *err)
     return IL_OK;
 }
 
+static bool newton_open(newton *n, const il_irls *problem)
+{
+    size_t vector;
+
+    n->in = problem;
+    n->dims = problem->width + 1;
+    vector = (size_t)n->dims * sizeof(double);
+    n->slope = malloc(vector);
+    n->curve = malloc(vector * (size_t)n->dims);
+    n->step = malloc(vector);
+    n->trial = malloc(vector);
+    n->row = malloc(vector);
+    if (n->row != NULL) {
+        n->row[problem->width] = 1.0;
+    }
+    return n->slope != NULL && n->curve != NULL && n->step != NULL &&
+           n->trial != NULL && n->row != NULL;
+}
+
+static void newton_close(newton *n)
+{
+    free(n->slope);
+    free(n->curve);
+    free(n->step);
+    free(n->trial);
+    free(n->row);
+}
+
 il_status il_irls_solve(const il_irls *problem, double *w, const char *where,
                         il_error *err)
 {
-    int64_t dims = problem->width + 1;
-    size_t vector = (size_t)dims * sizeof(double);
-    newton n = {.in = problem,
-                .dims = dims,
-                .slope = malloc(vector),
-                .curve = malloc(vector * (size_t)dims),
-                .step = malloc(vector),
-                .trial = malloc(vector),
-                .row = malloc(vector)};
+    size_t vector = (size_t)(problem->width + 1) * sizeof(double);
+    newton n = {.in = NULL};
     double *found = malloc(vector);
     il_status status = IL_OK;
 
-    if (n.slope == NULL || n.curve == NULL || n.step == NULL || n.trial == NULL ||
-        n.row == NULL || found == NULL) {
+    if (!newton_open(&n, problem) || found == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
     } else {
-        n.row[problem->width] = 1.0;
         memcpy(found, w, vector);
         status = descend(&n, found, where, err);
     }
     if (status == IL_OK) {
         memcpy(w, found, vector);
     }
-    free(n.slope);
-    free(n.curve);
-    free(n.step);
-    free(n.trial);
-    free(n.row);
+    newton_close(&n);
     free(found);
+    return status;
+}
+
+/* ---- its derivative ------------------------------------------------------------- */
+
+void il_irls_spread(const il_irls *problem, const double *w, const double *u,
+                    double *dx)
+{
+    int64_t width = problem->width;
+    double share = 1.0 / (double)problem->rows;
+
+    for (int64_t i = 0; i < problem->rows; i++) {
+        const float *x = problem->x + i * width;
+        double z = w[width];
+        double moved = u[width];
+        double p;
+        double off;
+
+        for (int64_t c = 0; c < width; c++) {
+            z += w[c] * x[c];
+            moved += u[c] * x[c];
+        }
+        p = 1.0 / (1.0 + exp(-z));
+        off = share * (p - (problem->labels[i] != 0));
+        moved *= share * p * (1.0 - p);
+        for (int64_t c = 0; c < width; c++) {
+            dx[i * width + c] -= off * u[c] + moved * w[c];
+        }
+    }
+}
+
+il_status il_irls_backward(const il_irls *problem, const double *w, const double *slope,
+                           double *dx, const char *where, il_error *err)
+{
+    newton n = {.in = NULL};
+    il_status status = IL_OK;
+
+    if (!newton_open(&n, problem)) {
+        status = il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+    } else {
+        expand(&n, w);
+        memcpy(n.slope, slope, (size_t)n.dims * sizeof *slope);
+        if (solve(&n)) {
+            il_irls_spread(problem, w, n.step, dx);
+        } else {
+            status = il_error_set(err, IL_ERR_NUMERIC, where,
+                                  "the fit cannot be differentiated: its curvature is "
+                                  "singular; give it more `l2`");
+        }
+    }
+    newton_close(&n);
     return status;
 }

@@ -25,4 +25,18 @@ typedef struct il_irls {
 il_status il_irls_solve(const il_irls *problem, double *w, const char *where,
                         il_error *err);
 
+/* The optimum as a function of the rows, differentiated: w is what il_irls_solve found,
+ * slope (W+1) the derivative of some loss with respect to it, and the derivative of
+ * that loss with respect to the rows is added to dx (N,W). With H the curvature at the
+ * optimum and u = H^-1 slope, since its slope there is zero whatever the rows are,
+ *
+ *     dx_i = -1/N ((p_i - y_i) u_w + p_i (1 - p_i) (u_w . x_i + u_b) w)
+ *
+ * In double, in a fixed order. IL_ERR_NUMERIC where the curvature is singular. */
+il_status il_irls_backward(const il_irls *problem, const double *w, const double *slope,
+                           double *dx, const char *where, il_error *err);
+/* The last step of that, u being given. */
+void il_irls_spread(const il_irls *problem, const double *w, const double *u,
+                    double *dx);
+
 #endif

@@ -230,6 +230,14 @@ static il_status descend(search *s, const char *where, il_error *err)
                               "the rows to fit hold a value that is no number");
 }
 
+static il_status check_penalty(const il_irls *problem, const char *where, il_error *err)
+{
+    return problem->l2 > 0 ? IL_OK
+                           : il_error_set(err, IL_ERR_INPUT, where,
+                                          "fit method 'lbfgs' needs an `l2` above 0; "
+                                          "'irls' does not");
+}
+
 il_status il_lbfgs_solve(const il_irls *problem, const il_blas *blas, double *w,
                          const char *where, il_error *err)
 {
@@ -240,10 +248,8 @@ il_status il_lbfgs_solve(const il_irls *problem, const il_blas *blas, double *w,
     il_status status = IL_OK;
     double **const parts[] = {&s.w, &s.slope, &s.next, &s.next_slope, &s.step};
 
-    if (!(problem->l2 > 0)) {
-        status = il_error_set(err, IL_ERR_INPUT, where,
-                              "fit method 'lbfgs' needs an `l2` above 0; 'irls' does "
-                              "not");
+    status = check_penalty(problem, where, err);
+    if (status != IL_OK) {
         goto out;
     }
     if (block == NULL) {
@@ -269,5 +275,113 @@ il_status il_lbfgs_solve(const il_irls *problem, const il_blas *blas, double *w,
     }
 out:
     free(block);
+    return status;
+}
+
+/* ---- its derivative ------------------------------------------------------------- */
+
+/* out = H v, the curvature of row i being pull[i]. */
+static void bend(const search *s, const double *pull, const double *v, double *out)
+{
+    int64_t width = s->in->width;
+
+    memset(out, 0, (size_t)s->dims * sizeof *out);
+    for (int64_t i = 0; i < s->in->rows; i++) {
+        const float *x = s->in->x + i * width;
+        double along = pull[i] * (il_k_dot_double(v, x, width) + v[width]);
+
+        out[width] += along;
+        il_k_axpy_double(out, along, x, width);
+    }
+    for (int64_t c = 0; c < width; c++) {
+        out[c] += s->in->l2 * v[c];
+    }
+}
+
+/* u = H^-1 slope. s->slope holds what is left of the slope, s->next that in the metric,
+ * s->step the direction and s->next_slope what H makes of it. */
+static bool set_inverse(search *s, const double *pull, const double *slope, double *u)
+{
+    int64_t dims = s->dims;
+    double least = 0;
+    double size;
+
+    memset(u, 0, (size_t)dims * sizeof *u);
+    memcpy(s->slope, slope, (size_t)dims * sizeof *slope);
+    memcpy(s->next, slope, (size_t)dims * sizeof *slope);
+    divide(s, s->next);
+    memcpy(s->step, s->next, (size_t)dims * sizeof *s->step);
+    size = dot(s->slope, s->next, dims);
+    least = 1e-24 * size;
+    for (int64_t i = 0; i < 20 * dims && size > least; i++) {
+        double curve;
+        double share;
+        double before = size;
+
+        bend(s, pull, s->step, s->next_slope);
+        curve = dot(s->step, s->next_slope, dims);
+        if (!(curve > 0)) {
+            return false;
+        }
+        share = size / curve;
+        for (int64_t c = 0; c < dims; c++) {
+            u[c] += share * s->step[c];
+            s->slope[c] -= share * s->next_slope[c];
+        }
+        memcpy(s->next, s->slope, (size_t)dims * sizeof *s->next);
+        divide(s, s->next);
+        size = dot(s->slope, s->next, dims);
+        for (int64_t c = 0; c < dims; c++) {
+            s->step[c] = s->next[c] + size / before * s->step[c];
+        }
+    }
+    return isfinite(size);
+}
+
+il_status il_lbfgs_backward(const il_irls *problem, const il_blas *blas,
+                            const double *w, const double *slope, double *dx,
+                            const char *where, il_error *err)
+{
+    int64_t dims = problem->width + 1;
+    double *block = calloc((6 + (size_t)dims) * (size_t)dims, sizeof *block);
+    double *pull = malloc((size_t)problem->rows * sizeof *pull);
+    search s = {.in = problem, .dims = dims};
+    double *u = block;
+    double **const parts[] = {&s.w, &s.slope, &s.next, &s.next_slope, &s.step};
+    il_status status = check_penalty(problem, where, err);
+
+    if (status != IL_OK) {
+        goto out;
+    }
+    if (block == NULL || pull == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+        goto out;
+    }
+    for (int64_t k = 0; k < 5; k++) {
+        *parts[k] = block + (k + 1) * dims;
+    }
+    s.metric = block + 6 * dims;
+    memcpy(s.w, w, (size_t)dims * sizeof *w);
+    if (!set_metric(&s, blas)) {
+        status = il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+        goto out;
+    }
+    for (int64_t i = 0; i < problem->rows; i++) {
+        double z = il_k_dot_double(w, problem->x + i * problem->width, problem->width) +
+                   w[problem->width];
+        double p = 1.0 / (1.0 + exp(-z));
+
+        pull[i] = p * (1.0 - p) / (double)problem->rows;
+    }
+    if (set_inverse(&s, pull, slope, u)) {
+        il_irls_spread(problem, w, u, dx);
+    } else {
+        status = il_error_set(err, IL_ERR_NUMERIC, where,
+                              "the fit cannot be differentiated: its curvature is "
+                              "singular; give it more `l2`");
+    }
+out:
+    free(block);
+    free(pull);
     return status;
 }

@@ -16,4 +16,10 @@ enum { IL_LBFGS_ITERATIONS = 200 };
 il_status il_lbfgs_solve(const il_irls *problem, const il_blas *blas, double *w,
                          const char *where, il_error *err);
 
+/* What il_irls_backward does, without its matrix: conjugate gradients in the same
+ * metric, one pass over the data an iteration. */
+il_status il_lbfgs_backward(const il_irls *problem, const il_blas *blas,
+                            const double *w, const double *slope, double *dx,
+                            const char *where, il_error *err);
+
 #endif

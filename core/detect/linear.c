@@ -19,6 +19,16 @@ bool il_detector_solved(const char *method)
     return strcmp(method, "irls") == 0 || strcmp(method, "lbfgs") == 0;
 }
 
+double il_detector_l2(const il_detector *d)
+{
+    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
+    const il_fit_spec *spec = &d->spec->fit;
+
+    return spec->given && spec->l2 >= 0 ? spec->l2
+           : recipe != NULL             ? (double)recipe->l2
+                                        : 0.0;
+}
+
 int64_t il_detector_width(const il_detector *d)
 {
     int64_t width = 0;

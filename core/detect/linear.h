@@ -9,6 +9,8 @@
 bool il_detector_linear(const il_detector *d);
 /* Whether a method is one that solves for a linear detector's optimum. */
 bool il_detector_solved(const char *method);
+/* The penalty that its fit puts on the weights: the pipeline's, else the recipe's. */
+double il_detector_l2(const il_detector *d);
 /* Channels of all its inputs: sites, or what its members give. */
 int64_t il_detector_width(const il_detector *d);
 /* Its weights on unscaled channels, sites side by side, and last its bias on them:

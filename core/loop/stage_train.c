@@ -126,9 +126,6 @@ static il_status refit_online(il_stage_work *s, il_trainer *t, il_error *err)
             }
             il_acts_destroy(acts);
             IL_TRY(status);
-        } else if (r->kind == IL_REFIT_THROUGH) {
-            return il_error_set(err, IL_ERR_UNSUPPORTED, det->spec->name,
-                                "refit 'through_fit' is not offered by this version");
         }
     }
     return IL_OK;

@@ -196,8 +196,11 @@ typedef struct il_terms_run {
     double *sums;               /* [term]: its loss, added to */
     double *slopes; /* [term]: derivative of its loss with respect to the offset of its
                        re-zeroed detector, added to; NULL: not wanted */
-    bool watch;     /* also the terms that are only watched */
-    bool prologue;  /* only fill the scrambled gates */
+    double *fits;   /* derivatives with respect to weight and bias of a detector that is
+                       refitted through its fit, added to; NULL: not wanted */
+    const int64_t *fit_at;     /* [term]: where its own stands there, or -1 */
+    bool watch;                /* also the terms that are only watched */
+    bool prologue;             /* only fill the scrambled gates */
     const il_moments *moments; /* of the update's advantages; NULL: they stand raw */
 } il_terms_run;
 

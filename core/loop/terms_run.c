@@ -519,6 +519,30 @@ static double zero_slope(const il_terms *t, const il_term *term, const il_forwar
     return sum;
 }
 
+/* Logits w . x + b: adds the derivative of the term's loss with respect to w and b. */
+static void fit_slopes(const il_terms *t, const il_term *term, const il_forward *f,
+                       const float *seeds, double *out)
+{
+    const il_detector *det = t->world->detectors[term->detector];
+    const il_micro_scores *s = &f->scores[term->detector];
+
+    for (int64_t i = 0; i < s->rows.count; i++) {
+        double g = seeds[i] / (1.0 + exp(-(double)il_f32(s->logits)[i]));
+        double *to = out;
+
+        for (size_t k = 0; k < det->site_count; k++) {
+            const float *x = il_f32(il_pass_site(f->pass, (int32_t)det->sites[k])) +
+                             s->rows.rows[i] * det->widths[k];
+
+            for (int64_t c = 0; c < det->widths[k]; c++) {
+                to[c] += g * x[c];
+            }
+            to += det->widths[k];
+        }
+        *to += g;
+    }
+}
+
 static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
                             const il_terms_run *run, il_forward *f, il_tensor **roots,
                             float **seeds, il_error *err)
@@ -547,6 +571,9 @@ static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
         }
         if (run->slopes != NULL) {
             run->slopes[i] += zero_slope(t, term, f, seeds[i]);
+        }
+        if (run->fits != NULL && run->fit_at[i] >= 0) {
+            fit_slopes(t, term, f, seeds[i], run->fits + run->fit_at[i]);
         }
     }
     return IL_OK;

@@ -21,6 +21,7 @@ void il_trainer_destroy(il_trainer *t)
         return;
     }
     il__trainer_drop_batch(t);
+    il__trainer_fit_close(t);
     for (int k = 0; k < IL_PASS_KINDS; k++) {
         if (t->lanes[k].count > 0) {
             il_lanes_close(&t->lanes[k]);
@@ -125,9 +126,10 @@ static il_status make_blocks(il_trainer *t, il_error *err)
         if (t->stepped[k] == NULL || t->bound[k] == NULL) {
             return il__trainer_no_memory(t, err);
         }
-        /* Losses, and what they would change by with their detectors' zeros. */
+        /* Losses, and what they would change by with their detectors' zeros and
+         * fits. */
         IL_TRY(il_lanes_open(&t->lanes[k], t->lane_count, store->total,
-                             2 * (int64_t)t->terms->count, err));
+                             2 * (int64_t)t->terms->count + t->fit_doubles, err));
         for (size_t p = 0; p < store->count; p++) {
             bool shaded =
                 k == IL_PASS_FIRST && shadow && il_bits_has(t->terms->below, p);
@@ -210,6 +212,7 @@ static il_status make_all(il_trainer *t, il_problems *problems, il_error *err)
     IL_TRY(il__trainer_cut(t, err));
     IL_TRY(plan(t, err));
     IL_TRY(make_scrambles(t, err));
+    IL_TRY(il__trainer_fit_open(t, err));
     IL_TRY(make_blocks(t, err));
     return il__trainer_check_groups(t, err);
 }
@@ -304,17 +307,21 @@ static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_s
     const il_store *store = t->world->model->store;
     il_error *err = &job->errors[lane];
     float **grads = t->workers[worker].grads;
-    il_terms_run run = {.kind = kind,
-                        .step = t->step,
-                        .values = t->bound[kind],
-                        .grads = grads,
-                        .sums = sum != NULL ? sum->sums : NULL,
-                        .slopes = sum != NULL && kind == IL_PASS_FIRST
-                                      ? sum->sums + t->terms->count
-                                      : NULL,
-                        .watch = job->watch && kind == IL_PASS_FIRST,
-                        .prologue = job->prologue,
-                        .moments = t->rollouts != NULL ? &t->moments : NULL};
+    il_terms_run run = {
+        .kind = kind,
+        .step = t->step,
+        .values = t->bound[kind],
+        .grads = grads,
+        .sums = sum != NULL ? sum->sums : NULL,
+        .slopes =
+            sum != NULL && kind == IL_PASS_FIRST ? sum->sums + t->terms->count : NULL,
+        .fits = sum != NULL && kind == IL_PASS_FIRST && t->fit_doubles > 0
+                    ? sum->sums + 2 * t->terms->count
+                    : NULL,
+        .fit_at = t->fit_at,
+        .watch = job->watch && kind == IL_PASS_FIRST,
+        .prologue = job->prologue,
+        .moments = t->rollouts != NULL ? &t->moments : NULL};
 
     for (size_t p = 0; sum != NULL && p < store->count; p++) {
         grads[p] = t->stepped[kind][p] ? sum->grads + store->items[p].offset : NULL;
@@ -436,6 +443,9 @@ static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
 {
     il_status status = t->epoch > 0 ? il__trainer_rezero(t, err) : IL_OK;
 
+    if (status == IL_OK && t->epoch > 0) {
+        status = il__trainer_fit(t, t->step, false, err);
+    }
     if (status == IL_OK) {
         status = run_prologue(t, job, err);
     }
@@ -481,6 +491,9 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
         job->errors[lane].code = IL_OK;
     }
     status = il__trainer_rezero(t, err);
+    if (status == IL_OK) {
+        status = il__trainer_fit(t, t->step, false, err);
+    }
     if (status == IL_OK) {
         il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
         status = first_error(job, err);

@@ -43,10 +43,17 @@ typedef struct il_trainer {
     float *shadow, *shadow_m, *shadow_v; /* NULL without a shadow */
     float *zero_grads; /* what flows through zeros, once needed: the store's layout */
     bool zeroing;      /* of the present step: it holds something */
-    int64_t step;      /* steps of this stage that are done */
-    int64_t before;    /* optimizer steps of earlier stages, when continued */
-    double *values;    /* [term]: its mean loss at the last step, unweighted */
-    double norm;       /* gradient norm before clipping, over all stepped parameters */
+    /* Detectors refitted through their fit: by detector, NULL before their first one.
+     */
+    struct il_anchors **anchors;
+    il_lanes fit_lanes;  /* what flows through them */
+    int64_t fit_doubles; /* room for the terms' derivatives, 0: there are none */
+    int64_t *fit_place;  /* [term]: where its derivative stands in that, or -1 */
+    int64_t *fit_at;     /* the same for those whose fit is of the present step */
+    int64_t step;        /* steps of this stage that are done */
+    int64_t before;      /* optimizer steps of earlier stages, when continued */
+    double *values;      /* [term]: its mean loss at the last step, unweighted */
+    double norm; /* gradient norm before clipping, over all stepped parameters */
 } il_trainer;
 
 /* Makes the trainer and plans its routes. The model's live weights are those it will

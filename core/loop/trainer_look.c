@@ -53,10 +53,18 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
     float **grads = calloc(store->count + 1, sizeof *grads);
     bool(*kept)[IL_PASS_KINDS] = calloc(t->terms->count + 1, sizeof *kept);
     double *slopes = calloc(t->terms->count + 1, sizeof *slopes);
+    double *fits = calloc((size_t)t->fit_doubles + 1, sizeof *fits);
     il_status status = il__trainer_rezero(t, err);
+    bool fitted = false;
 
-    if (block == NULL || grads == NULL || kept == NULL || slopes == NULL) {
+    if (block == NULL || grads == NULL || kept == NULL || slopes == NULL ||
+        fits == NULL) {
         status = il__trainer_no_memory(t, err);
+    }
+    if (status == IL_OK) {
+        /* As in the step just made, then as it was: a look moves no detector. */
+        status = il__trainer_fit(t, t->step - 1, true, err);
+        fitted = status == IL_OK;
     }
     for (size_t i = 0; status == IL_OK && i < t->terms->count; i++) {
         memcpy(kept[i], t->terms->items[i].runs, sizeof kept[i]);
@@ -68,6 +76,7 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
 
         memset(block, 0, (size_t)store->total * sizeof *block);
         memset(slopes, 0, t->terms->count * sizeof *slopes);
+        memset(fits, 0, (size_t)t->fit_doubles * sizeof *fits);
         for (size_t j = 0; j < t->terms->count; j++) {
             for (int k = 0; k < IL_PASS_KINDS; k++) {
                 t->terms->items[j].runs[k] = j == i && kept[j][k];
@@ -79,6 +88,8 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
                                 .values = t->bound[k],
                                 .grads = grads,
                                 .slopes = k == IL_PASS_FIRST ? slopes : NULL,
+                                .fits = k == IL_PASS_FIRST ? fits : NULL,
+                                .fit_at = t->fit_at,
                                 .moments = t->rollouts != NULL ? &t->moments : NULL};
 
             if (!kept[i][k]) {
@@ -95,6 +106,9 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
         if (status == IL_OK) {
             status = il__trainer_through_zero(t, slopes, grads, err);
         }
+        if (status == IL_OK) {
+            status = il__trainer_through_fits(t, fits, block, err);
+        }
         for (size_t p = 0; p < store->count; p++) {
             bool read = d >= 0 && il_bits_has(t->terms->reads[d], p);
 
@@ -108,10 +122,14 @@ il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
          i++) {
         memcpy(t->terms->items[i].runs, kept[i], sizeof kept[i]);
     }
+    if (fitted) {
+        il__trainer_fit_back(t);
+    }
     free(block);
     free(grads);
     free(kept);
     free(slopes);
+    free(fits);
     return status;
 }
 

@@ -34,6 +34,22 @@ il_status il__trainer_through_zero(il_trainer *t, const double *slopes,
                                    float *const *grads, il_error *err);
 /* The same from the lanes' sums into a block that the update adds to theirs. */
 il_status il__trainer_zero_block(il_trainer *t, il_error *err);
+/* Room for the derivatives through fits; the lanes are cut. IL_ERR_UNSUPPORTED where a
+ * signal uses such a detector in a way that is not differentiated. */
+il_status il__trainer_fit_open(il_trainer *t, il_error *err);
+void il__trainer_fit_close(il_trainer *t);
+/* Refits the detectors that are due at `step` at the present weights; with `hold` their
+ * parameters of before are kept for il__trainer_fit_back. */
+il_status il__trainer_fit(il_trainer *t, int64_t step, bool hold, il_error *err);
+void il__trainer_fit_back(il_trainer *t);
+/* Whether a term's gradient flows through a fit of the present step. */
+bool il__trainer_fits(const il_trainer *t);
+/* Adds into block (the store's layout) what flows through these fits; fits[place] are
+ * the derivatives of the terms' losses with respect to weights and bias. The weights
+ * are still those of the fit. */
+il_status il__trainer_through_fits(il_trainer *t, const double *fits, float *block,
+                                   il_error *err);
+
 /* Clips and steps by the lanes' gradients; when they are not finite, nothing is
  * stepped. */
 il_status il__trainer_update(il_trainer *t, il_error *err);

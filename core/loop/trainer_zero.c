@@ -70,7 +70,8 @@ il_status il__trainer_zero_block(il_trainer *t, il_error *err)
     const il_store *store = t->world->model->store;
     const double *slopes = t->lanes[IL_PASS_FIRST].total->sums + t->terms->count;
     float **grads;
-    bool any = false;
+    const double *fits = slopes + t->terms->count;
+    bool any = il__trainer_fits(t);
     il_status status;
 
     t->zeroing = false;
@@ -94,6 +95,9 @@ il_status il__trainer_zero_block(il_trainer *t, il_error *err)
     }
     status = il__trainer_through_zero(t, slopes, grads, err);
     free(grads);
+    if (status == IL_OK) {
+        status = il__trainer_through_fits(t, fits, t->zero_grads, err);
+    }
     t->zeroing = status == IL_OK;
     return status;
 }

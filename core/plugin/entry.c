@@ -209,6 +209,10 @@ static il_status check_detector(const scope *s, const il_detector_api *t)
     if (IL_HAS(t, fit) && t->reads != IL_READS_ROWS) {
         return wrong(s, NULL, "`fit` is for a detector that reads rows");
     }
+    if (IL_HAS(t, fit_backward) && !(IL_HAS(t, fit) && IL_HAS(t, linear))) {
+        return wrong(s, NULL,
+                     "`fit_backward` is of a detector with `fit` and `linear`");
+    }
     if (dictionary && t->reads != IL_READS_ROWS) {
         return wrong(s, NULL,
                      "`features`, `loss` and `reconstruct` are for a detector that "

@@ -171,6 +171,15 @@ typedef struct il_detector_api {
      * (rows,feature_width), and f->values hold what the fit found; otherwise as
      * `fit`. */
     il_status (*read_out)(const void *self, const il_fitting *f, il_error *err);
+
+    /* [work] as `fit`. The fit, differentiated: lets a pipeline refit the detector
+     * `through_fit`, so that a loss on its logits also follows what the rows to fit do
+     * to its parameters. `f` is that of a fit which succeeded, f->values what it found;
+     * slopes[i] is the derivative of some loss with respect to each number of parameter
+     * i, NULL for none. Adds to dx (N,W) the derivative of that loss with respect to
+     * f->x. For components that name `linear`. */
+    il_status (*fit_backward)(const void *self, const il_fitting *f,
+                              const double *const *slopes, double *dx, il_error *err);
 } il_detector_api;
 
 #ifdef __cplusplus

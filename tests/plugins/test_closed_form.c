@@ -268,6 +268,65 @@ START_TEST(gradients_to_the_activations_are_slopes)
 }
 END_TEST
 
+/* <slopes, what the fit finds>. */
+static double fit_loss(scene *s, const double *slopes)
+{
+    double sum = 0.0;
+
+    ck_assert_msg(scene_fit(s) == IL_OK, "%s", s->probe.err.message);
+    for (int c = 0; c <= WIDTH; c++) {
+        sum += slopes[c] * (double)(c < WIDTH ? s->detector.values[0][c]
+                                              : s->detector.values[1][0]);
+    }
+    return sum;
+}
+
+/* The first rows are few, so that the shrinkage has much to do. */
+START_TEST(gradients_through_the_fit_are_slopes)
+{
+    static double dx[ROWS * WIDTH];
+    double slopes[WIDTH + 1];
+    const double *by_parameter[2] = {slopes, slopes + WIDTH};
+    float drawn[WIDTH + 1];
+    double largest = 0.0;
+    double apart = 0.0;
+    scene s;
+
+    scene_open(&s, cases[_i / 2].name, cases[_i / 2].params);
+    s.rows.rows = _i % 2 == 0 ? ROWS : 3 * FEW;
+    noise(drawn, WIDTH + 1, 40, 1.0f);
+    for (int c = 0; c <= WIDTH; c++) {
+        slopes[c] = (double)drawn[c];
+    }
+    (void)fit_loss(&s, slopes);
+    memset(dx, 0, sizeof dx);
+    ck_assert(IL_HAS(api_of(&s), fit_backward));
+    ck_assert_msg(api_of(&s)->fit_backward(s.probe.self, &s.rows, by_parameter, dx,
+                                           &s.probe.err) == IL_OK,
+                  "%s", s.probe.err.message);
+    for (int64_t i = 0; i < s.rows.rows * WIDTH; i++) {
+        float *x = &s.x[i];
+        const float held = *x;
+        double wide;
+        double slope;
+
+        *x = held + 0.02f;
+        wide = (double)*x;
+        slope = fit_loss(&s, slopes);
+        *x = held - 0.02f;
+        wide -= (double)*x;
+        slope = (slope - fit_loss(&s, slopes)) / wide;
+        *x = held;
+        apart = fmax(apart, fabs(slope - dx[i]));
+        largest = fmax(largest, fabs(dx[i]));
+    }
+    ck_assert_double_gt(largest, 1e-3);
+    ck_assert_msg(apart < 2e-3 * largest, "%s, %d: %g of %g", cases[_i / 2].name, _i,
+                  apart, largest);
+    scene_close(&s);
+}
+END_TEST
+
 START_TEST(linear_ones_name_the_weights_that_they_score_with)
 {
     il_param weight = {-1};
@@ -510,6 +569,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, scores_are_scikit_learns, 0, 2 * CASES);
     tcase_add_loop_test(tests, gradients_to_the_activations_are_slopes, 0, SLOPES);
+    tcase_add_loop_test(tests, gradients_through_the_fit_are_slopes, 0, 8);
     tcase_add_loop_test(tests, linear_ones_name_the_weights_that_they_score_with, 0, 2);
     tcase_add_loop_test(tests, a_dead_or_repeated_channel_needs_shrinkage, 0, 6);
     tcase_add_test(tests, equal_class_means_leave_no_direction);

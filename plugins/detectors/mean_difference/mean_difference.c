@@ -58,6 +58,42 @@ out:
     return status;
 }
 
+/* d m1 = dw - m1 db, d m0 = m0 db - dw, and every row moves its mean by one part in the
+ * class's rows. [work] */
+static il_status probe_fit_backward(const void *self, const il_fitting *f,
+                                    const double *const *slopes, double *dx,
+                                    il_error *err)
+{
+    const probe *p = self;
+    const double *weight = slopes[p->weight.id];
+    double bias = slopes[p->bias.id] != NULL ? slopes[p->bias.id][0] : 0;
+    size_t bytes = (size_t)f->width * sizeof(double);
+    double *means[2] = {malloc(bytes + 1), malloc(bytes + 1)};
+    il_status status = IL_OK;
+    int64_t n[2];
+
+    if (means[0] == NULL || means[1] == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, "mean_difference", "out of memory");
+        goto out;
+    }
+    n[0] = moments_mean(means[0], f, MOMENTS_NEGATIVE);
+    n[1] = moments_mean(means[1], f, MOMENTS_POSITIVE);
+    for (int64_t i = 0; i < f->rows; i++) {
+        int k = f->labels[i];
+        double sign = k == 1 ? 1.0 : -1.0;
+
+        for (int64_t c = 0; c < f->width; c++) {
+            dx[i * f->width + c] +=
+                sign * ((weight != NULL ? weight[c] : 0) - bias * means[k][c]) /
+                (double)n[k];
+        }
+    }
+out:
+    free(means[0]);
+    free(means[1]);
+    return status;
+}
+
 /* (N,width_i) of every site -> (N,1) logits. [work] */
 static il_tensor *probe_score(const void *self, il_pass *pass, const il_reading *r)
 {
@@ -80,7 +116,8 @@ static const il_detector_api api = {.struct_size = sizeof(il_detector_api),
                                     .create = probe_create,
                                     .score = probe_score,
                                     .linear = probe_linear,
-                                    .fit = probe_fit};
+                                    .fit = probe_fit,
+                                    .fit_backward = probe_fit_backward};
 
 IL_PLUGIN("interloop", "1.0.0", "MIT", "The Interloop authors",
           "difference of the class means on the activations of one or more sites",

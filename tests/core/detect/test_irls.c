@@ -1,5 +1,6 @@
 /* Logistic regression against cases that can be solved by hand. */
 #include "detect/irls.h"
+#include "detect/lbfgs.h"
 #include "detect/linear.h"
 #include "support.h"
 
@@ -108,6 +109,60 @@ START_TEST(separated_classes_need_a_penalty)
     memset(&err, 0, sizeof err);
     ck_assert_int_eq(il_irls_solve(&problem, solved, "test", &err), IL_OK);
     ck_assert_double_gt(solved[0], 0.1);
+}
+END_TEST
+
+/* <slope, optimum>, from zero. */
+static double at_optimum(const il_irls *problem, const double *slope)
+{
+    double solved[4] = {0, 0, 0, 0};
+    double sum = 0;
+
+    ck_assert_int_eq(il_irls_solve(problem, solved, "test", &err), IL_OK);
+    for (int i = 0; i < 4; i++) {
+        sum += slope[i] * solved[i];
+    }
+    return sum;
+}
+
+START_TEST(the_optimum_moves_with_the_rows_as_its_derivative_says)
+{
+    enum { ROWS = 40 };
+    const double slope[4] = {0.7, -1.1, 0.4, 0.9};
+    double solved[4] = {0, 0, 0, 0};
+    double dx[2][ROWS * 3];
+    float x[ROWS * 3];
+    uint8_t labels[ROWS];
+    il_irls problem = {ROWS, 3, x, labels, 0.02, 0};
+    il_rng r;
+
+    il_rng_open(&r, 3, 0, IL_RNG_PLUGIN, 0, 0);
+    for (int i = 0; i < ROWS; i++) {
+        labels[i] = (uint8_t)(i % 3 == 0);
+        for (int c = 0; c < 3; c++) {
+            x[i * 3 + c] = il_rng_normal(&r) + (c == 1 ? (float)labels[i] : 0.0f);
+        }
+    }
+    memset(dx, 0, sizeof dx);
+    ck_assert_int_eq(il_irls_solve(&problem, solved, "test", &err), IL_OK);
+    ck_assert_int_eq(il_irls_backward(&problem, solved, slope, dx[0], "test", &err),
+                     IL_OK);
+    ck_assert_int_eq(
+        il_lbfgs_backward(&problem, w.blas, solved, slope, dx[1], "test", &err), IL_OK);
+    for (int i = 0; i < ROWS * 3; i++) {
+        const float held = x[i];
+        double wide;
+        double moved;
+
+        x[i] = held + 1e-3f;
+        wide = x[i];
+        moved = at_optimum(&problem, slope);
+        x[i] = held - 1e-3f;
+        moved = (moved - at_optimum(&problem, slope)) / (wide - x[i]);
+        x[i] = held;
+        ck_assert_double_eq_tol(moved, dx[0][i], 1e-5);
+        ck_assert_double_eq_tol(dx[1][i], dx[0][i], 1e-8);
+    }
 }
 END_TEST
 
@@ -234,6 +289,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_table_of_counts_gives_its_log_odds);
     tcase_add_test(tc, half_the_penalty_on_the_squared_weight_is_added);
+    tcase_add_test(tc, the_optimum_moves_with_the_rows_as_its_derivative_says);
     tcase_add_test(tc, the_bias_is_not_penalized);
     tcase_add_test(tc, a_start_far_off_arrives_too);
     tcase_add_test(tc, separated_classes_need_a_penalty);
