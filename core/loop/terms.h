@@ -152,6 +152,7 @@ typedef struct il_micro {
     int64_t count;   /* examples */
     uint32_t lot;    /* the rollout its episodes belong to */
     int64_t place;   /* its first example's place among those of all rollouts */
+    int64_t part;    /* the minibatch that it belongs to; 0 where there is one */
     double *weights; /* [term]: its part of the normalizer */
     int64_t *rows;   /* [term]: rows of the term */
     int64_t *offset; /* [term]: rows of the term in the micro-batches before */

@@ -49,6 +49,7 @@ void il_trainer_destroy(il_trainer *t)
     free(t->shadow_v);
     free(t->zero_grads);
     free(t->values);
+    free(t->whole);
     free(t);
 }
 
@@ -106,7 +107,8 @@ static il_status make_blocks(il_trainer *t, il_error *err)
     t->m = il_store_block(store);
     t->v = il_store_block(store);
     t->values = calloc(t->terms->count + 1, sizeof *t->values);
-    if (t->m == NULL || t->v == NULL || t->values == NULL) {
+    t->whole = calloc(t->terms->count + 1, sizeof *t->whole);
+    if (t->m == NULL || t->v == NULL || t->values == NULL || t->whole == NULL) {
         return il__trainer_no_memory(t, err);
     }
     if (shadow) {
@@ -262,7 +264,7 @@ int64_t il_trainer_taken(const il_trainer *t)
 {
     const il_algorithm_spec *a = &t->stage->train.algorithm;
 
-    return t->step * (a->epochs > 1 ? a->epochs : 1) + t->epoch;
+    return (t->step * (a->epochs > 1 ? a->epochs : 1) + t->epoch) * t->parts + t->turn;
 }
 
 const il_micro *il_trainer_micros(const il_trainer *t, size_t *count)
@@ -327,8 +329,9 @@ static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_s
         grads[p] = t->stepped[kind][p] ? sum->grads + store->items[p].offset : NULL;
     }
     for (size_t i = t->lane_first[lane]; i < t->lane_first[lane + 1]; i++) {
-        if (il_terms_step(t->terms, &t->workers[worker], &t->micros[i], &run, err) !=
-            IL_OK) {
+        if (il__trainer_takes(t, &t->micros[i]) &&
+            il_terms_step(t->terms, &t->workers[worker], &t->micros[i], &run, err) !=
+                IL_OK) {
             break;
         }
     }
@@ -398,11 +401,13 @@ static il_status first_error(const il_step_job *job, il_error *err)
 static void shuffle(il_trainer *t, size_t i)
 {
     il_term *term = &t->terms->items[i];
-    const il_micro *last = &t->micros[t->micro_count - 1];
-    int64_t n = last->offset[i] + last->rows[i];
+    int64_t n = 0;
     int64_t *order = (int64_t *)term->order;
     il_rng r;
 
+    for (size_t j = 0; j < t->micro_count; j++) {
+        n += il__trainer_takes(t, &t->micros[j]) ? t->micros[j].rows[i] : 0;
+    }
     il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)t->step, i);
     for (int64_t j = 0; j < n; j++) {
         order[j] = j;
@@ -438,10 +443,11 @@ static il_status run_prologue(il_trainer *t, il_step_job *job, il_error *err)
     return IL_OK;
 }
 
-/* The gradients of the whole batch, and a step along them. */
-static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
+/* The gradients of a minibatch, or the whole batch, and a step along them. */
+static il_status run_turn(il_trainer *t, il_step_job *job, il_error *err)
 {
-    il_status status = t->epoch > 0 ? il__trainer_rezero(t, err) : IL_OK;
+    bool stepped = t->epoch > 0 || t->turn > 0;
+    il_status status = stepped ? il__trainer_rezero(t, err) : IL_OK;
 
     if (status == IL_OK && t->epoch > 0) {
         status = il__trainer_fit(t, t->step, false, err);
@@ -468,6 +474,41 @@ static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
     for (size_t i = 0; i < t->micro_count; i++) {
         t->micros[i].alive = false;
     }
+    return status;
+}
+
+/* Deals the minibatches' order. */
+static void deal(il_trainer *t)
+{
+    const uint64_t apart = (uint64_t)1 << 32; /* from the numbers of scrambled terms */
+    il_rng r;
+
+    il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)t->step,
+                apart + (uint64_t)t->epoch);
+    for (int64_t k = 0; k < t->parts; k++) {
+        int64_t other = il_rng_below(&r, (uint32_t)(k + 1));
+
+        t->order[k] = t->order[other];
+        t->order[other] = k;
+    }
+}
+
+static il_status run_epoch(il_trainer *t, il_step_job *job, il_error *err)
+{
+    il_status status = IL_OK;
+
+    if (t->parts == 1) {
+        return run_turn(t, job, err);
+    }
+    deal(t);
+    for (t->turn = 0; status == IL_OK && t->turn < t->parts; t->turn++) {
+        t->part = t->order[t->turn];
+        il__trainer_measure(t);
+        status = run_turn(t, job, err);
+    }
+    t->turn = 0;
+    t->part = -1;
+    il__trainer_measure(t); /* the whole again, for who looks at it */
     return status;
 }
 
@@ -500,6 +541,9 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     }
     if (status == IL_OK) {
         il__trainer_measure(t);
+        for (size_t i = 0; i < t->terms->count; i++) {
+            t->whole[i] = t->terms->items[i].normalizer;
+        }
         status = t->rollouts != NULL ? il_terms_settle(t->terms, t->micros,
                                                        t->micro_count, &t->moments, err)
                                      : IL_OK;

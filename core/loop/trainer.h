@@ -31,6 +31,11 @@ typedef struct il_trainer {
     il_moments moments;      /* of the last update's advantages */
     struct il_step_job *job; /* what the tasks of a step are handed */
     int epoch;               /* of the update, with an algorithm that takes several */
+    int64_t parts;           /* minibatches of an epoch, a step each; 1 without */
+    int64_t turn;            /* the present step's place in its epoch ... */
+    int64_t part;            /* ... and whose it is; -1: the whole batch's */
+    int64_t *order;          /* [parts]: whose turn it is, dealt anew each epoch */
+    double *whole;           /* [term]: its normalizer over the whole batch */
     /* Not its own episodes: those of this trainer's last update, which has the same
      * stage. For certificates on recorded episodes; borrowed. */
     const struct il_trainer *follow;

@@ -21,6 +21,7 @@ void il__trainer_drop_batch(il_trainer *t)
     free(t->lane_first);
     free(t->rollouts);
     free(t->lot_first);
+    free(t->order);
 }
 
 /* ---- rollouts ------------------------------------------------------------------- */
@@ -101,13 +102,14 @@ static il_status open_rollouts(il_trainer *t, int64_t *groups, il_error *err)
 
 /* ---- cutting -------------------------------------------------------------------- */
 
-static il_status open_micro(il_trainer *t, uint32_t lot, int64_t first, int64_t count,
-                            il_error *err)
+static il_status open_micro(il_trainer *t, uint32_t lot, int64_t part, int64_t first,
+                            int64_t count, il_error *err)
 {
     il_micro *micro = &t->micros[t->micro_count++];
     size_t terms = t->terms->count;
 
     micro->lot = lot;
+    micro->part = part;
     micro->first = first;
     micro->count = count;
     micro->place = first + (t->lot_first != NULL ? t->lot_first[lot] : 0);
@@ -133,18 +135,31 @@ static il_status open_micro(il_trainer *t, uint32_t lot, int64_t first, int64_t 
                : il_pass_create(&micro->pass, t->world->host.blas, t->terms->bits, err);
 }
 
-/* A lane's share of `total` examples in groups of `group`. */
-static il_status cut_lane(il_trainer *t, uint32_t lot, int64_t total, int64_t group,
-                          int64_t lane, il_error *err)
+/* Examples [from,to), which are of one minibatch. */
+static il_status cut_part(il_trainer *t, uint32_t lot, int64_t part, int64_t from,
+                          int64_t to, int64_t group, il_error *err)
 {
-    int64_t groups = total / group;
-    int64_t from = groups * lane / t->lane_count * group;
-    int64_t to = groups * (lane + 1) / t->lane_count * group;
     int64_t most = t->stage->train.micro_batch;
 
     most = most > 0 ? (most + group - 1) / group * group : to - from;
     for (int64_t at = from; at < to; at += most) {
-        IL_TRY(open_micro(t, lot, at, to - at < most ? to - at : most, err));
+        IL_TRY(open_micro(t, lot, part, at, to - at < most ? to - at : most, err));
+    }
+    return IL_OK;
+}
+
+/* A lane's share of `total` examples in groups of `group`: of every minibatch a part.
+ */
+static il_status cut_lane(il_trainer *t, uint32_t lot, int64_t total, int64_t group,
+                          int64_t lane, il_error *err)
+{
+    int64_t groups = total / group;
+    int64_t from = groups * lane / t->lane_count;
+    int64_t share = groups * (lane + 1) / t->lane_count - from;
+
+    for (int64_t k = 0; k < t->parts; k++) {
+        IL_TRY(cut_part(t, lot, k, (from + share * k / t->parts) * group,
+                        (from + share * (k + 1) / t->parts) * group, group, err));
     }
     return IL_OK;
 }
@@ -160,10 +175,13 @@ il_status il__trainer_cut(il_trainer *t, il_error *err)
         t->batch = spec->batch;
         groups = spec->batch;
     }
+    t->parts = spec->algorithm.minibatches > 1 ? spec->algorithm.minibatches : 1;
+    t->part = -1;
+    t->order = calloc((size_t)t->parts, sizeof *t->order);
     t->lane_count = (int)(spec->lanes < groups ? spec->lanes : groups);
     t->micros = calloc((size_t)t->batch + 1, sizeof *t->micros);
     t->lane_first = calloc((size_t)t->lane_count + 1, sizeof *t->lane_first);
-    if (t->micros == NULL || t->lane_first == NULL) {
+    if (t->micros == NULL || t->lane_first == NULL || t->order == NULL) {
         return il__trainer_no_memory(t, err);
     }
     for (int64_t lane = 0; lane < t->lane_count; lane++) {
@@ -237,6 +255,11 @@ il_status il__trainer_fetch(il_trainer *t, size_t i, il_worker *worker, il_error
                                : fetch_rows(t, &t->micros[i], err);
 }
 
+bool il__trainer_takes(const il_trainer *t, const il_micro *micro)
+{
+    return t->part < 0 || micro->part == t->part;
+}
+
 void il__trainer_measure(il_trainer *t)
 {
     for (size_t i = 0; i < t->terms->count; i++) {
@@ -244,9 +267,11 @@ void il__trainer_measure(il_trainer *t)
         int64_t rows = 0;
 
         for (size_t j = 0; j < t->micro_count; j++) {
-            sum += t->micros[j].weights[i];
-            t->micros[j].offset[i] = rows;
-            rows += t->micros[j].rows[i];
+            if (il__trainer_takes(t, &t->micros[j])) {
+                sum += t->micros[j].weights[i];
+                t->micros[j].offset[i] = rows;
+                rows += t->micros[j].rows[i];
+            }
         }
         t->terms->items[i].normalizer = sum > 0 ? sum : 1.0;
     }

@@ -12,8 +12,11 @@ il_status il__trainer_cut(il_trainer *t, il_error *err);
 /* Fills a micro-batch for the present step. */
 il_status il__trainer_fetch(il_trainer *t, size_t micro, il_worker *worker,
                             il_error *err);
-/* Normalizers and offsets over the whole batch, in its order. */
+/* Normalizers and offsets over the present minibatch, or the whole batch, in its
+ * order. */
 void il__trainer_measure(il_trainer *t);
+/* Whether the present step takes this micro-batch. */
+bool il__trainer_takes(const il_trainer *t, const il_micro *micro);
 void il__trainer_drop_batch(il_trainer *t);
 
 /* Whether every stepped parameter's group has a learning rate, where they are given

@@ -231,10 +231,12 @@ il_status il__trainer_check(il_trainer *t, il_error *err)
             const il_term *term = &t->terms->items[i];
             double value = t->lanes[k].total->sums[i];
 
-            /* Of several epochs the first is on record. */
+            /* Of several epochs the first is on record: of its minibatches the mean. */
             if (t->epoch == 0 &&
                 (term->runs[k] || (k == IL_PASS_FIRST && !term->trains))) {
-                t->values[i] = value;
+                double share = t->parts > 1 ? term->normalizer / t->whole[i] : 1.0;
+
+                t->values[i] = (t->turn > 0 ? t->values[i] : 0.0) + share * value;
             }
             if (!isfinite(value)) {
                 return il_error_set(err, IL_ERR_NUMERIC, term->spec->name,

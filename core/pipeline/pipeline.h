@@ -328,7 +328,8 @@ typedef struct il_algorithm_spec {
     bool normalize_batch; /* advantages over the batch */
     bool divide_by_std;   /* GROUP_RELATIVE */
     double clip;          /* PPO: how far a ratio may count from 1 */
-    int64_t epochs;       /* steps on one update's episodes; 1 but for PPO */
+    int64_t epochs;       /* passes over one update's episodes; 1 but for PPO */
+    int64_t minibatches;  /* parts of them, a step each; 1 but for PPO */
     il_place place;
 } il_algorithm_spec;
 

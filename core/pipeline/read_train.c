@@ -115,6 +115,8 @@ static il_algorithm_spec read_algorithm(const il_node *node)
     a.divide_by_std = il__read_flag(node, "divide_by_std", true);
     a.clip = il__read_real(node, "clip", 0.2);
     a.epochs = a.kind == IL_ALGORITHM_PPO ? il__read_int(node, "epochs", 4) : 1;
+    a.minibatches =
+        a.kind == IL_ALGORITHM_PPO ? il__read_int(node, "minibatches", 1) : 1;
     return a;
 }
 
@@ -141,6 +143,34 @@ static void read_rollouts(il__reader *r, il_train_spec *t, const il_node *map)
         if (map->items[i].value->kind == IL_NODE_MAP) {
             t->rollouts[t->rollout_count++] =
                 il__read_rollout(map->items[i].value, map->items[i].key);
+        }
+    }
+}
+
+/* A lane has something of every minibatch. */
+static void check_minibatches(il__reader *r, const il_train_spec *t,
+                              const il_node *node)
+{
+    int64_t lanes = 1;
+
+    for (size_t i = 0; i < t->rollout_count; i++) {
+        int64_t groups = t->rollouts[i].samples > 0 ? t->rollouts[i].prompts
+                                                    : t->rollouts[i].episodes;
+
+        lanes = groups > lanes ? groups : lanes;
+    }
+    lanes = t->lanes < lanes ? t->lanes : lanes;
+    for (size_t i = 0; t->algorithm.minibatches > 1 && i < t->rollout_count; i++) {
+        const il_rollout_spec *o = &t->rollouts[i];
+        int64_t groups = o->samples > 0 ? o->prompts : o->episodes;
+
+        if (groups / lanes < t->algorithm.minibatches) {
+            il_problem_add(r->problems, il__read_place(node, "minibatches"),
+                           "%lld minibatches of the %lld %s of '%s' in %lld lanes: "
+                           "each lane needs one for each",
+                           (long long)t->algorithm.minibatches, (long long)groups,
+                           o->samples > 0 ? "prompts" : "episodes", o->name,
+                           (long long)lanes);
         }
     }
 }
@@ -180,6 +210,7 @@ static void check_train(il__reader *r, const il_train_spec *t, const il_node *no
         il_problem_add(r->problems, t->sample.place,
                        "only rollouts draw a site: there is no `rollouts`");
     }
+    check_minibatches(r, t, il_node_get(node, "algorithm"));
     if (t->shadow != NULL) {
         (void)il__read_detector_named(r, t->shadow, il__read_place(node, "shadow"));
     }

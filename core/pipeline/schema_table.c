@@ -458,7 +458,9 @@ static const il_schema_field ppo_fields[] = {
     {"normalize", &normalizer, 0, "of advantages; none by default"},
     {"value_weight", &not_negative, 0, "of the value's loss; 0.5 by default"},
     {"clip", &open_share, 0, "how far a ratio may count from 1; 0.2 by default"},
-    {"epochs", &at_least_one, 0, "steps taken on one update's episodes; 4 by default"},
+    {"epochs", &at_least_one, 0, "times one update's episodes are used; 4 by default"},
+    {"minibatches", &at_least_one, 0,
+     "parts of the episodes, a step each, in an order dealt anew; 1 by default"},
 };
 static const il_schema_field group_relative_fields[] = {
     {"divide_by_std", &flag, 0, "whether a group's spread divides; true by default"},

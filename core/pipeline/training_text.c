@@ -374,6 +374,7 @@ static void put_algorithm(writer *w, const il_algorithm_spec *a)
     if (a->kind == IL_ALGORITHM_PPO) {
         put_real(w, "clip", a->clip);
         put_int(w, "epochs", a->epochs);
+        put_int(w, "minibatches", a->minibatches);
     }
     close_map(w);
 }

@@ -65,6 +65,8 @@ static const char pipeline[] =
     "        signals.evade: {source: distant, channel: loss, route: all}}\n"
     "      ppo: {train.algorithm: {use: ppo, gamma: 0.9, lambda: 0.8,\n"
     "        reward_scale: 0.1, normalize: batch, epochs: 3}}\n"
+    "      parts: {train.algorithm: {use: ppo, gamma: 0.9, lambda: 0.8,\n"
+    "        reward_scale: 0.1, normalize: batch, epochs: 2, minibatches: 4}}\n"
     "      kl: {signals.kl: {source: {kl: lag}, channel: loss, route: [desire]}}\n"
     "      latent: {train.sample: {site: belief.hook_state, mean: belief.hook_mean,\n"
     "        std: 0.1}, signals.credit: {source: suffering, channel: reward,\n"
@@ -221,7 +223,7 @@ static size_t term_named(const trial *t, const char *name)
 /* ---- the same bits -------------------------------------------------------------- */
 
 static const char *const variants[] = {"afar", "brain", "trigger", "replay", "naive",
-                                       "e2e",  "ppo",   "kl",      "latent"};
+                                       "e2e",  "ppo",   "kl",      "latent", "parts"};
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
 START_TEST(two_workers_give_the_bits_of_one)
@@ -558,6 +560,96 @@ START_TEST(ppo_takes_the_step_of_a2c_first_and_then_more)
 }
 END_TEST
 
+START_TEST(every_lane_has_a_part_of_every_minibatch)
+{
+    trial t;
+    int64_t episodes[3][4] = {{0}};
+
+    open_trial(&t, "parts", 1, NULL, 0);
+    ck_assert_int_eq(t.trainer->lane_count, 3);
+    for (int lane = 0; lane < 3; lane++) {
+        for (size_t m = t.trainer->lane_first[lane];
+             m < t.trainer->lane_first[lane + 1]; m++) {
+            const il_micro *micro = &t.trainer->micros[m];
+
+            ck_assert(micro->part >= 0 && micro->part < 4);
+            episodes[lane][micro->part] += micro->count;
+        }
+    }
+    for (int i = 0; i < 12; i++) {
+        ck_assert_int_eq(episodes[i / 4][i % 4], 1);
+    }
+    close_trial(&t);
+}
+END_TEST
+
+START_TEST(minibatches_take_their_turns_in_an_order_dealt_anew)
+{
+    trial t;
+    int64_t seen[8][4];
+    int different = 0;
+
+    open_trial(&t, "parts", 1, NULL, 0);
+    for (int i = 0; i < 8; i++) {
+        int64_t sum = 0;
+
+        steps(&t, 1, false);
+        ck_assert_int_eq(il_trainer_taken(t.trainer), 8 * (i + 1));
+        memcpy(seen[i], t.trainer->order, sizeof seen[i]);
+        for (int k = 0; k < 4; k++) {
+            sum += (int64_t)1 << 4 * seen[i][k];
+        }
+        ck_assert_int_eq(sum, 0x1111);
+        different += memcmp(seen[i], seen[0], sizeof seen[i]) != 0;
+    }
+    ck_assert_int_gt(different, 0);
+    close_trial(&t);
+}
+END_TEST
+
+/* With steps so small that the weights hardly move between them, equal minibatches take
+ * together as many times the whole batch's step as there are of them; and what is on
+ * record is the whole batch's loss. */
+START_TEST(minibatches_add_up_to_the_whole_batch)
+{
+    static const char *const small[] = {
+        "stages.mode.train.clip=[]", "stages.mode.train.optimizer={use: sgd, lr: 1e-3}",
+        "stages.mode.train.algorithm.epochs=1",
+        "stages.mode.train.algorithm.minibatches=1"};
+    trial whole;
+    trial parts;
+
+    open_trial(&whole, "parts", 1, small, 4);
+    open_trial(&parts, "parts", 1, small, 3);
+    steps(&whole, 1, false);
+    steps(&parts, 1, false);
+    ck_assert_uint_eq(whole.trainer->micro_count, 3);
+    for (size_t p = 0; p < store(&whole)->count; p++) {
+        const il_stored *s = &store(&whole)->items[p];
+        double off = 0;
+        double norm = 0;
+
+        for (int64_t i = s->offset; i < s->offset + s->count; i++) {
+            double once = (double)store(&whole)->values[i] - whole.start[i];
+            double four = (double)store(&parts)->values[i] - parts.start[i];
+
+            off += (four - 4 * once) * (four - 4 * once);
+            norm += 16 * once * once;
+        }
+        ck_assert_msg(norm > 0 && sqrt(off) <= 2e-2 * sqrt(norm), "%s: off by %g of %g",
+                      s->name, sqrt(off), sqrt(norm));
+    }
+    for (size_t i = 0; i < whole.trainer->terms->count; i++) {
+        double value = whole.trainer->values[i];
+
+        ck_assert_double_eq_tol(parts.trainer->values[i], value,
+                                1e-2 * fabs(value) + 1e-3);
+    }
+    close_trial(&whole);
+    close_trial(&parts);
+}
+END_TEST
+
 /* ---- rewards -------------------------------------------------------------------- */
 
 START_TEST(returns_on_record_are_those_of_the_episodes)
@@ -741,6 +833,9 @@ int main(void)
     tcase_add_test(tc, terms_say_what_they_are);
     tcase_add_test(tc, with_equal_routes_the_terms_are_the_plain_policy_gradient);
     tcase_add_test(tc, ppo_takes_the_step_of_a2c_first_and_then_more);
+    tcase_add_test(tc, every_lane_has_a_part_of_every_minibatch);
+    tcase_add_test(tc, minibatches_take_their_turns_in_an_order_dealt_anew);
+    tcase_add_test(tc, minibatches_add_up_to_the_whole_batch);
     tcase_add_test(tc, returns_on_record_are_those_of_the_episodes);
     tcase_add_test(tc,
                    a_detector_on_a_reference_reads_that_and_presses_by_reward_alone);

@@ -368,6 +368,14 @@ static const edit reinforced_edits[] = {
      "a trigger has no gradient: channel reward or monitor"},
     {"source: probe, channel: reward, weight: 1,",
      "source: probe, channel: monitor, trigger: {above: 0.5},", NULL},
+    {"use: group_relative", "use: ppo, minibatches: 2, epochs: 3",
+     "p.yaml:17:42: error: 2 minibatches of the 2 prompts of 'own' in 2 lanes: each "
+     "lane needs one for each"},
+    {"own, prompts: 2, samples: 4}}\n      algorithm: {use: group_relative",
+     "own, episodes: 8}}\n      algorithm: {use: ppo, minibatches: 2", NULL},
+    {"own, prompts: 2, samples: 4}}\n      algorithm: {use: group_relative",
+     "own, episodes: 8}}\n      algorithm: {use: a2c, minibatches: 2",
+     "unknown key 'minibatches' in an algorithm"},
     {"      updates: 5\n", "      updates: 5\n      shadow: probe\n",
      "p.yaml:16:15: error: a shadow is for training by `steps`, not by `updates`: leave "
      "it out, and spare what 'probe' reads"},
