@@ -36,6 +36,23 @@ const char *il_dictionary_scaling_name(il_dictionary_scaling scaling)
     return names[scaling];
 }
 
+il_status il_dictionary_turn(il_dictionary *d, const char *where, il_error *err)
+{
+    float *out = malloc((size_t)(d->width * d->features) * sizeof *out);
+
+    if (out == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+    }
+    for (int64_t f = 0; f < d->features; f++) {
+        for (int64_t c = 0; c < d->width; c++) {
+            out[f * d->width + c] = d->encoder[c * d->features + f];
+        }
+    }
+    free(d->encoder);
+    d->encoder = out;
+    return IL_OK;
+}
+
 void il_dictionary_norms(const il_dictionary *d, double *norms)
 {
     for (int64_t f = 0; f < d->features; f++) {

@@ -69,6 +69,9 @@ const char *il_dictionary_scaling_name(il_dictionary_scaling scaling);
  * features by the decoder's norms amounts to. A factor of 0 leaves the decoder's row.
  */
 void il_dictionary_scale_features(il_dictionary *d, const double *factor);
+/* The encoder from (W,F), as most formats lay it, into (F,W), in a block of its own;
+ * frees the first. */
+il_status il_dictionary_turn(il_dictionary *d, const char *where, il_error *err);
 /* The norm of each decoder row, (F). */
 void il_dictionary_norms(const il_dictionary *d, double *norms);
 /* Folds in that the SAE was made for rows `scale` times as large as those that it will

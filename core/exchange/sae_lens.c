@@ -191,26 +191,6 @@ static il_status read_facts(const il_config *c, facts *f, il_text *said, il_erro
                           &f->by_norm, err);
 }
 
-/* Turns (W,F) into (F,W), in a block of its own; frees the first. */
-static il_status turn(float **values, int64_t width, int64_t features, const char *path,
-                      il_error *err)
-{
-    const float *in = *values;
-    float *out = malloc((size_t)(width * features) * sizeof *out);
-
-    if (out == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
-    }
-    for (int64_t f = 0; f < features; f++) {
-        for (int64_t c = 0; c < width; c++) {
-            out[f * width + c] = in[c * features + f];
-        }
-    }
-    free(*values);
-    *values = out;
-    return IL_OK;
-}
-
 /* The one threshold of a checkpoint, for each feature. */
 static il_status read_shared_threshold(il_dictionary *d, il_bundle *b, il_error *err)
 {
@@ -234,7 +214,7 @@ static il_status read_tensors(il_dictionary *d, const facts *f, il_bundle *b,
     const int64_t out[] = {f->features, f->width};
 
     IL_TRY(il_bundle_floats(b, "W_enc", 2, in, &d->encoder, err));
-    IL_TRY(turn(&d->encoder, f->width, f->features, il_bundle_path(b), err));
+    IL_TRY(il_dictionary_turn(d, il_bundle_path(b), err));
     IL_TRY(il_bundle_floats(b, "W_dec", 2, out, &d->decoder, err));
     IL_TRY(il_bundle_floats(b, "b_dec", 1, &f->width, &d->decoder_bias, err));
     if (f->form == IL_DICTIONARY_GATED) {
