@@ -25,6 +25,7 @@ is() { # is STAGE METRIC TEST
 same() { [ -n "$(value "$1" "$2")" ] && [ "$(value "$1" "$2")" = "$(value "$3" "$4")" ]; }
 differ() { [ -n "$(value "$1" "$2")" ] && ! same "$@"; }
 equal() { cmp -s "$1" "$2"; }
+differs() { [ -s "$1" ] && [ -s "$2" ] && ! equal "$1" "$2"; }
 holds() { tr -d ' \n' <"$1" | grep -qF -- "$2"; }
 lacks() { ! holds "$1" "$2"; }
 # A number of the state's counters, such as a threshold.
@@ -79,6 +80,15 @@ check "killed, it goes on" exits 0 once run "${long[@]}"
 check "from its checkpoint" says "goes on from step"
 check "to the same audit, its first one with it" equal "$(job mode/refit whole)/audit.json" "$(job mode/refit once)/audit.json"
 check "to the same detector" equal "$(job mode/refit whole)/state/state.safetensors" "$(job mode/refit once)/state/state.safetensors"
+
+# Rates of 0 leave the weights, so that only how episodes are played could tell the two apart.
+still=(--no-report --variant brain --stage mode --set stages.mode.train.optimizer='{use: adam, lr: 0.0}')
+check "training at a rate of nothing succeeds" exits 0 mean run "${still[@]}"
+check "with a sampled belief, too" exits 0 drawn run "${still[@]}" \
+    --set stages.mode.train.sample='{site: belief.hook_state, mean: belief.hook_mean, std: 0.5}'
+check "training plays by what is drawn" differs "$(job mode/brain mean)/metrics.jsonl" "$(job mode/brain drawn)/metrics.jsonl"
+check "and an audit does not: it plays the mean" \
+    equal "$(job mode/brain mean)/audit.json" "$(job mode/brain drawn)/audit.json"
 
 check "an unknown policy is refused" exits 2 no run --stage fitted \
     --set detectors.suffering.fit.rollouts='{policy: explorative, episodes: 3}'
