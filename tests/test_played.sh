@@ -53,6 +53,19 @@ for set in own ref; do
     check "open ears are judged by themselves on $set" \
         differ fitted suffering.$set.open_ears.auroc fitted suffering.$set.auroc
 done
+for floor in random shuffled; do
+    check "a floor of $floor stands beside the fresh reader" \
+        is fitted floor.$floor.linear.own.auroc "x >= 0 && x <= 1"
+    check "and under the plain name" same fitted floor.$floor.linear.auroc fitted floor.$floor.linear.own.auroc
+    check "another for the reference" differ fitted floor.$floor.linear.ref.auroc fitted floor.$floor.linear.own.auroc
+    check "the figures have that of $floor" \
+        holds "$(job fitted)/audit.json" "\"$floor\":{\"linear\":$(value fitted floor.$floor.linear.auroc)}"
+done
+check "labels dealt anew teach less than the true ones" \
+    is fitted floor.shuffled.linear.ref.auroc "x < $(value fitted fresh.linear.ref.auroc) - 0.2"
+check "random weights are the same in every audit of a seed" \
+    same fitted floor.random.linear.ref.auroc mode/brain floor.random.linear.ref.auroc
+check "only a stage's end has floors" [ "$(grep -c floor "$(job mode/brain)/metrics.jsonl")" -le 1 ]
 check "the first set has the plain names, too" same fitted suffering.auroc fitted suffering.own.auroc
 check "few of the reference's negatives lie above the threshold" is fitted suffering.ref.fpr "x < 0.06"
 check "the environment's metrics are there" is fitted harm "x >= 0 && x < 1"

@@ -99,6 +99,20 @@ il_status il__audit_put_measure(il_audit_work *w, const char *reader,
         which, err);
 }
 
+void il__audit_set_floor(il_audit_work *w, const char *which, const char *kind,
+                         double value)
+{
+    json_t *floor = json_object_get(w->floors, which);
+
+    if (floor == NULL) {
+        floor = json_object();
+        json_object_set_new(w->floors, which, floor);
+    }
+    if (json_object_get(floor, kind) == NULL) {
+        il__audit_set(floor, kind, value);
+    }
+}
+
 il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err)
 {
     IL_TRY(t->failed);

@@ -63,6 +63,13 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
 /* Readers fitted anew on the rows that `like` reads, judged on `split`. */
 il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char *split,
                           il_error *err);
+/* Random weights of the model's shapes, the same for a seed, in the arena. */
+il_status il__audit_random_values(const il_audit_work *w, const float ***out,
+                                  il_error *err);
+/* Notes a reader's floor ("random", "shuffled") for the figures, unless one stands
+ * there. */
+void il__audit_set_floor(il_audit_work *w, const char *which, const char *kind,
+                         double value);
 /* Whether a fresh reader of that name is offered. */
 bool il__audit_offers(const char *reader);
 /* What is to become of a fresh reader whose fit gave `why`. Rows that determine no fit

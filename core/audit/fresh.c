@@ -210,9 +210,8 @@ static bool wanted(const il_audit_work *w, int kind)
     return false;
 }
 
-/* Random weights of the same shapes, in the arena. */
-static il_status random_values(const il_audit_work *w, const float ***out,
-                               il_error *err)
+il_status il__audit_random_values(const il_audit_work *w, const float ***out,
+                                  il_error *err)
 {
     const il_store *store = w->in->model->store;
     il_store *other = NULL;
@@ -258,21 +257,16 @@ static il_status put_fresh(il_audit_work *w, const fresh_task *t, reading which,
                            il_error *err)
 {
     const char *kind = il__audit_readers[t->kind].name;
-    json_t *floor;
+    double value = t->measured.value[IL_MEASURE_AUROC];
 
     if (which == FRESH) {
         return il__audit_put_measure(w, t->spec.name, &t->measured, IL_MEASURE_AUROC,
                                      err);
     }
-    floor = json_object_get(w->floors, floors[which]);
-    if (floor == NULL) {
-        floor = json_object();
-        json_object_set_new(w->floors, floors[which], floor);
-    }
-    il__audit_set(floor, kind, t->measured.value[IL_MEASURE_AUROC]);
+    il__audit_set_floor(w, floors[which], kind, value);
     return il__audit_put(
         w, il_arena_printf(w->out->arena, "floor.%s.%s.auroc", floors[which], kind),
-        t->measured.value[IL_MEASURE_AUROC], NULL, err);
+        value, NULL, err);
 }
 
 /* ---- places --------------------------------------------------------------------- */
@@ -369,7 +363,7 @@ static il_status harvest_reading(il_audit_work *w, zoo *z, const il_detector *li
         return IL_OK;
     }
     if (r == RANDOM) {
-        IL_TRY(random_values(w, &random, err));
+        IL_TRY(il__audit_random_values(w, &random, err));
         values = random;
     }
     IL_TRY(harvest_for(w, like, &z->at, r == RANDOM, values, anchors, z->fit[r], err));

@@ -1,5 +1,6 @@
 /* Fresh readers of played episodes: fitted on the first half of a set's episodes,
- * judged on the second, with the detector's own score there beside them. */
+ * judged on the second, with the detector's own score there beside them, and two
+ * floors: the same on random weights, and on labels dealt anew over the episodes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,118 @@ out:
     return status;
 }
 
+/* ---- floors --------------------------------------------------------------------- */
+
+typedef enum floor_of { FLOOR_RANDOM, FLOOR_SHUFFLED, FLOORS } floor_of;
+
+static const char *const floor_names[FLOORS] = {"random", "shuffled"};
+
+/* Labels of whole episodes dealt anew among those that have rows: row by row the other
+ * episode's, from its first again where that has fewer. */
+static il_status deal_labels(const il_audit_work *w, part *p, il_error *err)
+{
+    il_arena *arena = w->out->arena;
+    const il_scored *rows = &p->acts.rows;
+    size_t n = (size_t)rows->count;
+    int64_t *first = il_arena_calloc(arena, n + 1, sizeof *first); /* by episode */
+    int64_t *donor = il_arena_calloc(arena, n + 1, sizeof *donor);
+    uint8_t *labels = il_arena_calloc(arena, n + 1, 1);
+    int64_t count = 0;
+    il_rng r;
+
+    if (first == NULL || donor == NULL || labels == NULL) {
+        return il__audit_no_memory(err);
+    }
+    for (int64_t i = 0; i < rows->count; i++) {
+        if (i == 0 ||
+            rows->rows[i] / rows->length != rows->rows[i - 1] / rows->length) {
+            first[count++] = i;
+        }
+    }
+    first[count] = rows->count;
+    il_rng_open(&r, w->in->seed, w->in->depth, IL_RNG_SCRAMBLE, 1, UINT64_MAX);
+    for (int64_t k = 0; k < count; k++) {
+        int64_t other = il_rng_below(&r, (uint32_t)(k + 1));
+
+        donor[k] = donor[other];
+        donor[other] = k;
+    }
+    for (int64_t k = 0; k < count; k++) {
+        int64_t from = first[donor[k]];
+        int64_t there = first[donor[k] + 1] - from;
+
+        for (int64_t i = first[k]; i < first[k + 1]; i++) {
+            labels[i] = rows->labels[from + (i - first[k]) % there];
+        }
+    }
+    p->acts.rows.labels = labels;
+    return IL_OK;
+}
+
+/* One reader's floor. `acts` are the detector's, in the form that the reader takes. */
+static il_status judge_floor(il_audit_work *w, const il_played *set,
+                             il_detector *reader, const char *kind, const il_acts *acts,
+                             floor_of which, il_error *err)
+{
+    il_fit fit = {.blas = w->in->blas, .start = IL_FIT_FRESH, .seed = w->in->seed};
+    const char *name =
+        il_arena_printf(w->out->arena, "floor.%s.%s", floor_names[which], kind);
+    il_error why = {.code = IL_OK};
+    part halves[2];
+    il_measured m;
+    int64_t half = middle(acts);
+
+    cut(&halves[0], acts, 0, half);
+    cut(&halves[1], acts, half, acts->rows.count - half);
+    if (!halves[0].both || !halves[1].both) {
+        return IL_OK;
+    }
+    if (which == FLOOR_SHUFFLED) {
+        IL_TRY(deal_labels(w, &halves[0], err));
+    }
+    if (il_detector_fit(reader, &halves[0].acts, &fit, &why) != IL_OK) {
+        return il__audit_unread(
+            w, il_arena_printf(w->out->arena, "%s.%s", name, set->name), reader, &why,
+            err);
+    }
+    IL_TRY(measure_part(w, reader, &halves[1], &m, err));
+    if (set->primary) {
+        il__audit_set_floor(w, floor_names[which], kind, m.value[IL_MEASURE_AUROC]);
+    }
+    return il__played_put(w, set, name, "auroc", m.value[IL_MEASURE_AUROC], NULL, err);
+}
+
+static il_status read_floor(il_audit_work *w, const il_played *set,
+                            const il_detector *d, const il_verdicts *v,
+                            const il_audit_reader *kind, floor_of which, il_error *err)
+{
+    const float *const *values = w->in->values;
+    il_verdicts other = {NULL, NULL, {0}};
+    il_detector *reader = NULL;
+    const float **random = NULL;
+    il_status status = make_reader(&reader, w, d, kind, err);
+
+    if (status == IL_OK && which == FLOOR_RANDOM) {
+        status = il__audit_random_values(w, &random, err);
+        values = random;
+    }
+    if (status == IL_OK && (which == FLOOR_RANDOM ||
+                            il_detector_reads_rows(reader) != v->acts->gathered)) {
+        reader->fields = d->fields;
+        status = il__played_read(&other, w, set->episodes, reader, values, NULL,
+                                 d->fields.label, err);
+    }
+    if (status == IL_OK && v->acts->site_count <= 64) {
+        status = judge_floor(w, set, reader, kind->name,
+                             other.acts != NULL ? other.acts : v->acts, which, err);
+    }
+    il__played_close(&other);
+    il_detector_destroy(reader);
+    return status;
+}
+
+/* ---- all of them ---------------------------------------------------------------- */
+
 il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_detector *d,
                            const il_verdicts *v, bool first, il_error *err)
 {
@@ -188,9 +301,14 @@ il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_dete
     for (size_t i = 0; i < wanted->count; i++) {
         for (int k = 0; k < IL_AUDIT_READERS; k++) {
             /* Beside further detectors a linear reader is enough: for their gaps. */
-            if (strcmp(wanted->items[i], il__audit_readers[k].name) == 0 &&
-                (first || k == 0)) {
-                IL_TRY(read_one(w, set, d, v, &il__audit_readers[k], first, err));
+            const il_audit_reader *kind = &il__audit_readers[k];
+
+            if (strcmp(wanted->items[i], kind->name) != 0 || (!first && k > 0)) {
+                continue;
+            }
+            IL_TRY(read_one(w, set, d, v, kind, first, err));
+            for (int f = 0; first && w->in->whole && f < FLOORS; f++) {
+                IL_TRY(read_floor(w, set, d, v, kind, (floor_of)f, err));
             }
         }
     }

@@ -46,7 +46,8 @@ bool il__played_judges(const il_audit_work *w, const il_detector *d,
                        const char **label);
 
 /* Readers fitted anew on half of the set and judged on the other half, with the gap to
- * the detector beside them; `first`: they also stand under their own names. */
+ * the detector beside them; `first`: they also stand under their own names, in a whole
+ * audit with their floors. */
 il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_detector *d,
                            const il_verdicts *v, bool first, il_error *err);
 
