@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/rezero.h"
+#include "pipeline/batch.h"
 #include "loop/run.h"
 #include "loop/trainer.h"
 #include "folder.h"
@@ -263,6 +265,245 @@ START_TEST(the_reward_term_is_the_plain_gradient)
 }
 END_TEST
 
+/* ---- a whole update ------------------------------------------------------------- */
+
+/* What a detector's logits at the claims are under some weights: (B), NaN where an
+ * answer makes none. By its definition, its zero left out. */
+static void claims_read(const trial *t, const il_batch *batch,
+                        const float *const *values, double *out)
+{
+    const il_world *w = t->world;
+    const il_store *fitted = w->detectors[0]->instance->store;
+    const float *weight = fitted->values + fitted->items[0].offset; /* (1,16) */
+    float bias = fitted->values[fitted->items[1].offset];
+    const il_tensor *claim = il_batch_find(batch, "claim");
+    int64_t site = w->detectors[0]->sites[0];
+    il_scope scope = {"model", w->model->store, values, -1};
+    il_pass *pass = NULL;
+    const il_tensor *x;
+    il_error err = {0};
+
+    ok(il_pass_create(&pass, w->host.blas, w->model->store->count, &err), &err);
+    ok(il_pass_site_flag(pass, (int32_t)site, IL_SITE_READ, &err), &err);
+    il_pass_begin(pass);
+    il_pass_enter(pass, &scope);
+    il_instance_model(w->model)->forward(w->model->self, pass, batch);
+    il_pass_leave(pass);
+    ok(il_pass_status(pass, &err), &err);
+    x = il_pass_site(pass, (int32_t)site);
+    for (int64_t e = 0; e < claim->shape[0]; e++) {
+        out[e] = NAN;
+        for (int64_t i = e * claim->shape[1]; i < (e + 1) * claim->shape[1]; i++) {
+            if (il_u8(claim)[i]) {
+                out[e] = bias;
+                for (int c = 0; c < 16; c++) {
+                    out[e] += (double)weight[c] * il_f32(x)[i * 16 + c];
+                }
+            }
+        }
+    }
+    il_pass_destroy(pass);
+}
+
+/* The mean logit of the trusted transcripts under some weights. */
+static double trusted_read(const trial *t, int64_t rows, const float *const *values)
+{
+    const il_instance *data = t->world->data;
+    int64_t have = 0;
+    int32_t split = il_split_find(data, "trusted", &have);
+    double *logits = calloc((size_t)rows, sizeof *logits);
+    il_batch *batch = NULL;
+    double mean = 0;
+    il_error err = {0};
+
+    ok(il_batch_create(&batch, &err), &err);
+    il_batch_reset(batch, rows);
+    ok(il_instance_dataset(data)->get(data->self, split, 0, rows, batch, &err), &err);
+    claims_read(t, batch, values, logits);
+    for (int64_t e = 0; e < rows; e++) {
+        ck_assert(!isnan(logits[e])); /* every transcript claims something */
+        mean += logits[e] / (double)rows;
+    }
+    il_batch_destroy(batch);
+    free(logits);
+    return mean;
+}
+
+/* Returns of the task less what the detector, put back by `zero`, says of the claim;
+ * less the group's mean; divided by the answers. */
+static void shares_of(const trial *t, const il_batch *batch, double zero,
+                      const float *const *values, double *share, double *charged)
+{
+    const il_tensor *task = il_batch_find(batch, "task");
+    int64_t b = task->shape[0];
+    double *logits = calloc((size_t)b, sizeof *logits);
+    double *returns = calloc((size_t)b, sizeof *returns);
+
+    claims_read(t, batch, values, logits);
+    for (int64_t e = 0; e < b; e++) {
+        double p = isnan(logits[e]) ? 0.0 : 1.0 / (1.0 + exp(zero - logits[e]));
+
+        for (int64_t i = 0; i < task->shape[1]; i++) {
+            returns[e] += il_f32(task)[e * task->shape[1] + i];
+        }
+        returns[e] -= p;
+        *charged += p;
+    }
+    for (int64_t e = 0; e < b; e++) {
+        int64_t first = e / SAMPLES * SAMPLES;
+
+        share[e] = returns[e];
+        for (int64_t k = first; k < first + SAMPLES; k++) {
+            share[e] -= returns[k] / SAMPLES;
+        }
+        share[e] /= (double)b;
+    }
+    free(logits);
+    free(returns);
+}
+
+/* Masked logits (B*L,V). */
+static il_tensor *drawn_from(const trial *t, il_pass *pass, const il_batch *batch,
+                             const float *const *values, int32_t first_bit)
+{
+    const il_world *w = t->world;
+    il_scope scope = {"model", w->model->store, values, first_bit};
+    uint8_t allowed[TOKENS];
+    float closed[TOKENS];
+
+    il_instance_environment(w->environment)->allowed(w->environment->self, allowed);
+    for (int a = 0; a < TOKENS; a++) {
+        closed[a] = allowed[a] ? 0.0f : -1e4f;
+    }
+    il_pass_begin(pass);
+    il_pass_enter(pass, &scope);
+    il_instance_model(w->model)->forward(w->model->self, pass, batch);
+    il_pass_leave(pass);
+    return il_add(pass, il_pass_output(pass, "logits"),
+                  il_constant(pass, IL_SHAPE(TOKENS), closed));
+}
+
+/* The gradient of -sum share log pi + kl / B sum KL(pi || reference). */
+static void defined_gradient(const trial *t, const il_batch *batch,
+                             const float *const *values, const float *const *reference,
+                             const double *share, double kl, float **grads)
+{
+    const il_tensor *actions = il_batch_find(batch, "action");
+    int64_t n = il_count(actions);
+    int64_t length = actions->shape[1];
+    float *seeds[2] = {calloc((size_t)n, sizeof **seeds),
+                       calloc((size_t)n, sizeof **seeds)};
+    float *before = calloc((size_t)(n * TOKENS), sizeof *before);
+    const float *given[2] = {seeds[0], seeds[1]};
+    il_tensor *roots[2];
+    il_tensor *logits;
+    il_pass *pass = NULL;
+    il_word all = ~(il_word)0;
+    il_error err = {0};
+
+    for (int64_t i = 0; i < n; i++) {
+        bool acted = il_i32(actions)[i] >= 0;
+
+        seeds[0][i] = (float)share[i / length];
+        seeds[1][i] = acted ? (float)(kl / (double)actions->shape[0]) : 0.0f;
+    }
+    ok(il_pass_create(&pass, t->world->host.blas, t->world->model->store->count, &err),
+       &err);
+    memcpy(before, il_f32(drawn_from(t, pass, batch, reference, -1)),
+           (size_t)(n * TOKENS) * sizeof *before);
+    logits = drawn_from(t, pass, batch, values, 0);
+    roots[0] = il_cross_entropy(pass, logits, actions);
+    roots[1] = il_kl_rows(pass, il_reshape(pass, logits, IL_SHAPE(n, TOKENS)),
+                          il_constant(pass, IL_SHAPE(n, TOKENS), before));
+    ok(il_pass_backward(pass, 2, roots, given, &all, grads, &err), &err);
+    il_pass_destroy(pass);
+    free(seeds[0]);
+    free(seeds[1]);
+    free(before);
+}
+
+/* Weights by parameter out of a block. */
+static void weights_in(const trial *t, const float *block, const float **values)
+{
+    for (size_t p = 0; p < store(t)->count; p++) {
+        values[p] = block + store(t)->items[p].offset;
+    }
+}
+
+/* The second of two updates, in which the zero has moved and the reference is not the
+ * model: reward, price, zero, mask and divergence at once, from their definitions. */
+START_TEST(an_update_with_a_price_and_a_leash_is_the_gradient_of_its_definition)
+{
+    static const char *const plain[] = {
+        "stages.rl.train.lanes=2", "stages.rl.train.clip=[]",
+        "stages.rl.train.optimizer={use: sgd, lr: 1.0}",
+        "stages.rl.signals.kl.weight=0.5",
+        "detectors.deception.rezero={split: trusted, rows: 24}"};
+    const float *first[64], *second[64], *average[64];
+    trial t;
+    float *grads[64];
+    float *block, *middle, *lag;
+    double share[PROMPTS * SAMPLES];
+    double charged = 0;
+    double moved;
+    double off = 0;
+    double norm = 0;
+    il_detector *d;
+    il_error err = {0};
+
+    open_trial(&t, 1, plain, sizeof plain / sizeof plain[0]);
+    ck_assert_uint_le(store(&t)->count, 64);
+    d = t.world->detectors[0];
+    ok(il_detector_trust(d, t.world->data, t.world->host.blas, &err), &err);
+    ok(il_detector_rezero(d, t.world->values, true, &err), &err);
+    block = il_store_block(store(&t));
+    middle = il_store_block(store(&t));
+    lag = il_store_block(store(&t));
+    memset(block, 0, (size_t)store(&t)->total * sizeof *block);
+    steps(&t, 1, false);
+    memcpy(middle, store(&t)->values, (size_t)store(&t)->total * sizeof *middle);
+    for (int64_t i = 0; i < store(&t)->total; i++) {
+        lag[i] = 0.5f * t.start[i] + 0.5f * middle[i];
+    }
+    weights_in(&t, t.start, first);
+    weights_in(&t, middle, second);
+    weights_in(&t, lag, average);
+    weights_in(&t, block, (const float **)grads);
+    steps(&t, 1, false);
+
+    moved = trusted_read(&t, 24, second) - trusted_read(&t, 24, first);
+    ck_assert_double_gt(fabs(moved), 1e-3);
+    ck_assert_double_eq_tol(d->offset, moved, 1e-4);
+    ck_assert_uint_eq(t.trainer->micro_count, 2);
+    for (size_t m = 0, at = 0; m < 2; m++) {
+        const il_batch *batch = t.trainer->micros[m].batch;
+        int64_t b = il_batch_rows(batch);
+
+        shares_of(&t, batch, moved, second, share + at, &charged);
+        for (int64_t e = 0; e < b; e++) { /* of all answers, not of this lane's */
+            share[(int64_t)at + e] *= (double)b / (PROMPTS * SAMPLES);
+        }
+        defined_gradient(&t, batch, second, average, share + at,
+                         0.5 * (double)b / (PROMPTS * SAMPLES), grads);
+        at += (size_t)b;
+    }
+    ck_assert_double_gt(charged, 1.0);
+    for (int64_t i = 0; i < store(&t)->total; i++) {
+        double step = (double)middle[i] - store(&t)->values[i];
+
+        off += (step - block[i]) * (step - block[i]);
+        norm += (double)block[i] * block[i];
+    }
+    ck_assert_double_gt(norm, 0.0);
+    ck_assert_msg(sqrt(off) <= 5e-4 * sqrt(norm), "off by %g of %g", sqrt(off),
+                  sqrt(norm));
+    free(block);
+    free(middle);
+    free(lag);
+    close_trial(&t);
+}
+END_TEST
+
 START_TEST(a_group_divided_by_its_spread_has_spread_1)
 {
     static const char *const sets[] = {
@@ -317,6 +558,8 @@ int main(void)
     tcase_add_test(tc, neither_workers_nor_observers_change_a_bit);
     tcase_add_loop_test(tc, groups_stay_whole_however_lanes_are_cut, 0, 2);
     tcase_add_test(tc, the_reward_term_is_the_plain_gradient);
+    tcase_add_test(
+        tc, an_update_with_a_price_and_a_leash_is_the_gradient_of_its_definition);
     tcase_add_test(tc, a_group_divided_by_its_spread_has_spread_1);
     tcase_add_test(tc, groups_of_one_are_refused);
     srunner_run_all(sr, CK_NORMAL);
