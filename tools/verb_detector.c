@@ -17,6 +17,8 @@ static const struct {
 } words[] = {
     {"fit", il_detector_fit_verb, "fits a detector and saves it in a file"},
     {"eval", il_detector_eval_verb, "judges a detector on labelled rows"},
+    {"import", il_detector_import_verb, "takes a detector from another program's file"},
+    {"export", il_detector_export_verb, "writes a detector for another program"},
 };
 enum { WORDS = sizeof words / sizeof words[0] };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "base/files.h"
 #include "exchange/bundle.h"
-#include "exchange/config.h"
+#include "exchange/settings.h"
 
 /* All that cfg.json says of what is computed. */
 typedef struct facts {
@@ -51,24 +51,24 @@ enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 /* Version 6 says its version, at the top or among the metadata; without one, or with
  * one below 6, SAELens reads the flat form. */
-static bool is_flat(const il_config *c)
+static bool is_flat(const il_settings *c)
 {
-    const json_t *version = il_config_get(c, "sae_lens_version");
+    const json_t *version = il_settings_get(c, "sae_lens_version");
 
     if (!json_is_string(version)) {
-        version = json_object_get(il_config_get(c, "metadata"), "sae_lens_version");
+        version = json_object_get(il_settings_get(c, "metadata"), "sae_lens_version");
     }
     return !json_is_string(version) || strtol(json_string_value(version), NULL, 10) < 6;
 }
 
-static il_status read_architecture(const il_config *c, bool flat, facts *f,
+static il_status read_architecture(const il_settings *c, bool flat, facts *f,
                                    il_error *err)
 {
     const char *names[ARCHITECTURES];
     const char *near;
 
-    IL_TRY(il_config_text(c, "architecture", flat ? "standard" : NULL, &f->architecture,
-                          err));
+    IL_TRY(il_settings_text(c, "architecture", flat ? "standard" : NULL,
+                            &f->architecture, err));
     if (f->architecture == NULL) {
         return il_error_set(err, IL_ERR_INPUT, c->path, "architecture: missing");
     }
@@ -98,16 +98,16 @@ static il_status read_architecture(const il_config *c, bool flat, facts *f,
 
 /* The flat form gave the k largest as an activation function of the standard
  * architecture. */
-static il_status read_activation(const il_config *c, facts *f, il_error *err)
+static il_status read_activation(const il_settings *c, facts *f, il_error *err)
 {
-    const char *key = il_config_get(c, "activation_fn_str") != NULL
+    const char *key = il_settings_get(c, "activation_fn_str") != NULL
                           ? "activation_fn_str"
                           : "activation_fn";
-    const json_t *kwargs = il_config_get(c, "activation_fn_kwargs");
+    const json_t *kwargs = il_settings_get(c, "activation_fn_kwargs");
     const json_t *k = json_object_get(kwargs, "k");
     const char *name;
 
-    IL_TRY(il_config_text(c, key, "relu", &name, err));
+    IL_TRY(il_settings_text(c, key, "relu", &name, err));
     if (strcmp(name, "topk") == 0 && json_is_integer(k)) {
         if (json_is_true(json_object_get(kwargs, "signed"))) {
             return il_error_set(err, IL_ERR_INPUT, c->path,
@@ -127,10 +127,10 @@ static il_status read_activation(const il_config *c, facts *f, il_error *err)
     return IL_OK;
 }
 
-static il_status read_scaling(const il_config *c, facts *f, il_text *said,
+static il_status read_scaling(const il_settings *c, facts *f, il_text *said,
                               il_error *err)
 {
-    const json_t *value = il_config_get(c, "normalize_activations");
+    const json_t *value = il_settings_get(c, "normalize_activations");
     const char *name = json_string_value(value);
 
     if (json_is_boolean(value)) { /* the first form of the key */
@@ -156,30 +156,31 @@ static il_status read_scaling(const il_config *c, facts *f, il_text *said,
                             "normalize_activations: expected none, "
                             "expected_average_only_in, constant_norm_rescale or "
                             "layer_norm, got %s",
-                            il_config_show(value, shown));
+                            il_settings_show(value, shown));
     }
     il_text_addf(said, "activations are scaled row by row: %s\n", name);
     return IL_OK;
 }
 
-static il_status read_facts(const il_config *c, facts *f, il_text *said, il_error *err)
+static il_status read_facts(const il_settings *c, facts *f, il_text *said,
+                            il_error *err)
 {
     bool flat = is_flat(c);
 
     IL_TRY(read_architecture(c, flat, f, err));
-    IL_TRY(il_config_whole(c, "d_in", 1, -1, &f->width, err));
-    IL_TRY(il_config_whole(c, "d_sae", 1, -1, &f->features, err));
-    IL_TRY(il_config_flag(c, "apply_b_dec_to_input", true, &f->centred, err));
-    IL_TRY(read_scaling(c, f, said, err));
+    IL_TRY(il_settings_whole(c, "d_in", 1, -1, &f->width, err));
+    IL_TRY(il_settings_whole(c, "d_sae", 1, -1, &f->features, err));
+    IL_TRY(il_settings_flag(c, "apply_b_dec_to_input", true, &f->centred, err));
     il_text_addf(said,
                  "SAELens folder, %s configuration: %s, %" PRId64 " channels, %" PRId64
                  " features\n",
                  flat ? "the flat" : "version 6's", f->architecture, f->width,
                  f->features);
+    IL_TRY(read_scaling(c, f, said, err));
     if (flat && f->form == IL_DICTIONARY_STANDARD) {
         IL_TRY(read_activation(c, f, err));
     } else if (f->form == IL_DICTIONARY_TOPK) {
-        IL_TRY(il_config_whole(c, "k", 1, -1, &f->k, err));
+        IL_TRY(il_settings_whole(c, "k", 1, -1, &f->k, err));
     }
     if (f->form == IL_DICTIONARY_TOPK && (f->k < 1 || f->k > f->features)) {
         return il_error_set(err, IL_ERR_INPUT, c->path,
@@ -187,8 +188,8 @@ static il_status read_facts(const il_config *c, facts *f, il_text *said, il_erro
                             f->features, f->k);
     }
     /* Checkpoints of a training weigh by default, saved SAEs do not. */
-    return il_config_flag(c, "rescale_acts_by_decoder_norm", f->in_training,
-                          &f->by_norm, err);
+    return il_settings_flag(c, "rescale_acts_by_decoder_norm", f->in_training,
+                            &f->by_norm, err);
 }
 
 /* The one threshold of a checkpoint, for each feature. */
@@ -283,7 +284,7 @@ static il_status fold_scale(il_dictionary *d, const char *folder, il_text *said,
                             il_error *err)
 {
     char *path = il_path_join(folder, "activation_scaler.json");
-    il_config c = {NULL, NULL};
+    il_settings c = {NULL, NULL};
     il_status status = IL_OK;
     double scale;
 
@@ -296,8 +297,8 @@ static il_status fold_scale(il_dictionary *d, const char *folder, il_text *said,
         free(path);
         return IL_OK;
     }
-    status = il_config_open(&c, path, err);
-    scale = json_number_value(il_config_get(&c, "scaling_factor"));
+    status = il_settings_open(&c, path, err);
+    scale = json_number_value(il_settings_get(&c, "scaling_factor"));
     if (status == IL_OK && scale > 0) {
         il_dictionary_scale_input(d, scale);
         il_text_addf(said, "the activations' factor %g is folded into the weights\n",
@@ -306,7 +307,7 @@ static il_status fold_scale(il_dictionary *d, const char *folder, il_text *said,
         status = il_error_set(err, IL_ERR_INPUT, path,
                               "scaling_factor: expected a number above 0");
     }
-    il_config_close(&c);
+    il_settings_close(&c);
     free(path);
     return status;
 }
@@ -317,9 +318,9 @@ static char *copied(const char *text)
 }
 
 /* Where it reads and what else is known of its making. */
-static void read_about(il_dictionary *d, const il_config *c, il_text *said)
+static void read_about(il_dictionary *d, const il_settings *c, il_text *said)
 {
-    const json_t *about = il_config_get(c, "metadata");
+    const json_t *about = il_settings_get(c, "metadata");
     const json_t *site;
 
     if (!json_is_object(about)) {
@@ -377,7 +378,7 @@ il_status il_sae_lens_read(il_dictionary *out, const char *folder, il_text *said
 {
     char *config = il_path_join(folder, "cfg.json");
     char *weights = il_path_join(folder, "sae_weights.safetensors");
-    il_config c = {NULL, NULL};
+    il_settings c = {NULL, NULL};
     il_dictionary d = {.site = NULL};
     facts f = {.k = 0};
     il_status status = IL_OK;
@@ -386,7 +387,7 @@ il_status il_sae_lens_read(il_dictionary *out, const char *folder, il_text *said
         status = il_error_set(err, IL_ERR_MEMORY, folder, "out of memory");
         goto out;
     }
-    status = il_config_open(&c, config, err);
+    status = il_settings_open(&c, config, err);
     if (status == IL_OK) {
         status = read_facts(&c, &f, said, err);
     }
@@ -400,7 +401,7 @@ il_status il_sae_lens_read(il_dictionary *out, const char *folder, il_text *said
     }
 out:
     il_dictionary_clear(&d);
-    il_config_close(&c);
+    il_settings_close(&c);
     free(weights);
     free(config);
     return status;

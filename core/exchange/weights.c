@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/files.h"
 #include "exchange/bundle.h"
-#include "exchange/config.h"
+#include "exchange/settings.h"
 #include "formats/npz.h"
 
 static il_status no_memory(const char *where, il_error *err)
@@ -16,7 +16,7 @@ static il_status no_memory(const char *where, il_error *err)
 /* ---- sparsify ------------------------------------------------------------------- */
 
 /* Options that make another thing of it. */
-static il_status refuse_options(const il_config *c, il_error *err)
+static il_status refuse_options(const il_settings *c, il_error *err)
 {
     static const struct {
         const char *key, *why;
@@ -30,14 +30,14 @@ static il_status refuse_options(const il_config *c, il_error *err)
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         bool on = false;
 
-        IL_TRY(il_config_flag(c, options[i].key, false, &on, err));
+        IL_TRY(il_settings_flag(c, options[i].key, false, &on, err));
         if (on) {
             return il_error_set(err, IL_ERR_INPUT, c->path,
                                 "%s: no sparse autoencoder on one site: %s",
                                 options[i].key, options[i].why);
         }
     }
-    IL_TRY(il_config_text(c, "activation", "topk", &activation, err));
+    IL_TRY(il_settings_text(c, "activation", "topk", &activation, err));
     if (strcmp(activation, "topk") != 0) {
         return il_error_set(err, IL_ERR_INPUT, c->path,
                             "activation: expected topk, got '%.64s'", activation);
@@ -45,17 +45,17 @@ static il_status refuse_options(const il_config *c, il_error *err)
     return IL_OK;
 }
 
-static il_status read_sizes(const il_config *c, il_dictionary *d, il_error *err)
+static il_status read_sizes(const il_settings *c, il_dictionary *d, il_error *err)
 {
     int64_t factor = 0;
 
-    IL_TRY(il_config_whole(c, "d_in", 1, -1, &d->width, err));
-    IL_TRY(il_config_whole(c, "num_latents", 0, 0, &d->features, err));
+    IL_TRY(il_settings_whole(c, "d_in", 1, -1, &d->width, err));
+    IL_TRY(il_settings_whole(c, "num_latents", 0, 0, &d->features, err));
     if (d->features == 0) { /* then the factor says how many */
-        IL_TRY(il_config_whole(c, "expansion_factor", 1, -1, &factor, err));
+        IL_TRY(il_settings_whole(c, "expansion_factor", 1, -1, &factor, err));
         d->features = d->width * factor;
     }
-    IL_TRY(il_config_whole(c, "k", 1, -1, &d->k, err));
+    IL_TRY(il_settings_whole(c, "k", 1, -1, &d->k, err));
     if (d->k > d->features) {
         return il_error_set(err, IL_ERR_INPUT, c->path,
                             "k: expected 1 to %" PRId64 ", the latents, got %" PRId64,
@@ -125,13 +125,13 @@ il_status il_sparsify_read(il_dictionary *out, const char *folder, il_text *said
 {
     char *config = il_path_join(folder, "cfg.json");
     char *weights = il_path_join(folder, "sae.safetensors");
-    il_config c = {NULL, NULL};
+    il_settings c = {NULL, NULL};
     il_dictionary d = {.form = IL_DICTIONARY_TOPK, .centred = true};
     il_status status =
         config != NULL && weights != NULL ? IL_OK : no_memory(folder, err);
 
     if (status == IL_OK) {
-        status = il_config_open(&c, config, err);
+        status = il_settings_open(&c, config, err);
     }
     if (status == IL_OK) {
         status = read_sizes(&c, &d, err);
@@ -153,7 +153,7 @@ il_status il_sparsify_read(il_dictionary *out, const char *folder, il_text *said
         memset(&d, 0, sizeof d);
     }
     il_dictionary_clear(&d);
-    il_config_close(&c);
+    il_settings_close(&c);
     free(weights);
     free(config);
     return status;

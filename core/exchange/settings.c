@@ -1,4 +1,4 @@
-#include "exchange/config.h"
+#include "exchange/settings.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 enum { CONFIG_MAX = 4 << 20 };
 
-il_status il_config_open(il_config *out, const char *path, il_error *err)
+il_status il_settings_open(il_settings *out, const char *path, il_error *err)
 {
     char *text = NULL;
     size_t size = 0;
@@ -33,21 +33,21 @@ il_status il_config_open(il_config *out, const char *path, il_error *err)
     return IL_OK;
 }
 
-void il_config_close(il_config *c)
+void il_settings_close(il_settings *c)
 {
     json_decref(c->json);
     free(c->path);
     memset(c, 0, sizeof *c);
 }
 
-const json_t *il_config_get(const il_config *c, const char *key)
+const json_t *il_settings_get(const il_settings *c, const char *key)
 {
     const json_t *value = json_object_get(c->json, key);
 
     return json_is_null(value) ? NULL : value;
 }
 
-const char *il_config_show(const json_t *value, char out[64])
+const char *il_settings_show(const json_t *value, char out[64])
 {
     char *text =
         value != NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
@@ -57,19 +57,19 @@ const char *il_config_show(const json_t *value, char out[64])
     return out;
 }
 
-static il_status refuse(const il_config *c, const char *key, const char *expected,
+static il_status refuse(const il_settings *c, const char *key, const char *expected,
                         il_error *err)
 {
     char shown[64];
 
     return il_error_set(err, IL_ERR_INPUT, c->path, "%s: expected %s, got %s", key,
-                        expected, il_config_show(il_config_get(c, key), shown));
+                        expected, il_settings_show(il_settings_get(c, key), shown));
 }
 
-il_status il_config_text(const il_config *c, const char *key, const char *fallback,
-                         const char **out, il_error *err)
+il_status il_settings_text(const il_settings *c, const char *key, const char *fallback,
+                           const char **out, il_error *err)
 {
-    const json_t *value = il_config_get(c, key);
+    const json_t *value = il_settings_get(c, key);
 
     if (value != NULL && !json_is_string(value)) {
         return refuse(c, key, "text", err);
@@ -78,10 +78,10 @@ il_status il_config_text(const il_config *c, const char *key, const char *fallba
     return IL_OK;
 }
 
-il_status il_config_flag(const il_config *c, const char *key, bool fallback, bool *out,
-                         il_error *err)
+il_status il_settings_flag(const il_settings *c, const char *key, bool fallback,
+                           bool *out, il_error *err)
 {
-    const json_t *value = il_config_get(c, key);
+    const json_t *value = il_settings_get(c, key);
 
     if (value != NULL && !json_is_boolean(value)) {
         return refuse(c, key, "true or false", err);
@@ -90,10 +90,10 @@ il_status il_config_flag(const il_config *c, const char *key, bool fallback, boo
     return IL_OK;
 }
 
-il_status il_config_whole(const il_config *c, const char *key, int64_t least,
-                          int64_t fallback, int64_t *out, il_error *err)
+il_status il_settings_whole(const il_settings *c, const char *key, int64_t least,
+                            int64_t fallback, int64_t *out, il_error *err)
 {
-    const json_t *value = il_config_get(c, key);
+    const json_t *value = il_settings_get(c, key);
     json_int_t got = json_integer_value(value);
 
     if (value == NULL && fallback >= 0) {
