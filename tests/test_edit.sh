@@ -37,13 +37,34 @@ check "a rising one ends elsewhere" differ ablated rising
 check "so does one at every position" differ ablated everywhere
 check "and steering" differ ablated steered
 
+# The value of a metric in a variant's audit; METRIC of one is METRIC of another.
+value() {
+    tr -d ' \n' <"$folder/${3:-runs}/small_edit/edited/$1/seed-1/audit.json" |
+        grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+equal() { [ -n "$(value "$1" "$2")" ] && [ "$(value "$1" "$2")" = "$(value "$1" "$3")" ]; }
+unequal() { [ -n "$(value "$1" "$2")" ] && [ -n "$(value "$1" "$3")" ] && ! equal "$@"; }
+
+for metric in lie acc_hon lm_hon probe.auroc probe.mean probe.flag_now; do
+    check "an audit under an edit at weight 0 measures $metric as without" \
+        equal twin $metric edit.none.$metric
+done
+for metric in lm_hon probe.mean; do
+    check "one under an ablation does not ($metric)" unequal twin $metric edit.gone.$metric
+    check "nor one under steering ($metric)" unequal twin $metric edit.pushed.$metric
+done
+check "a detector upstream of the site reads what it read" equal twin auditor.auroc edit.pushed.auditor.auroc
+check "ablating what a fresh reader found changes what is done" unequal twin lm_hon fresh.linear.ablated.lm_hon
+check "and so does ablating anything" unequal twin lm_hon floor.ablated.lm_hon
+
 edit run --runs "$folder/workers" --no-report --workers 1 --variant ablated
 check "one worker gives the bits of two" same ablated ablated workers
 
 # Killed once a checkpoint is there.
 often=(--set stages.edited.train.steps=120 --variant rising --no-report)
 edit run --runs "$folder/whole" "${often[@]}"
-edit run --runs "$folder/killed" "${often[@]}" &
+"$interloop" run "$pipeline" --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --stage edited \
+    --runs "$folder/killed" "${often[@]}" >"$folder/out" 2>&1 &
 child=$!
 while kill -0 $child 2>/dev/null &&
     ! compgen -G "$folder/killed/.stages/*/checkpoint.json" >/dev/null; do :; done
@@ -77,6 +98,8 @@ check "a detector that was never fitted edits nothing" refuses \
     "detector 'probe' has not been fitted yet" --variant ablated --set stages.fitted.fit=[auditor]
 check "a detector that is no dictionary splices nothing in" refuses \
     "gives no reconstruction to splice in" --variant ablated --set stages.edited.signals.cut.edit=splice
+check "so does an audit" refuses "there is no mask 'claim' in what the audit reads" --variant ablated \
+    --set stages.edited.audit.edits.gone.tokens=claim
 check "a mask that the data does not have is refused" refuses \
     "the data has no field 'claim', did you mean 'claims'?" --variant ablated \
     --set stages.edited.signals.cut.tokens=claim

@@ -26,6 +26,7 @@ static il_status play(il_recorded **out, const il_audit_work *w, int32_t kind,
     il_rollout key = {.environment = w->in->environment,
                       .model = w->in->model,
                       .values = values,
+                      .edits = values == w->in->values ? w->in->edits : NULL,
                       .prompt = kind,
                       .seed = w->in->seed,
                       .draw = IL_DRAW_JUDGE};

@@ -19,7 +19,8 @@ il_harvest il__audit_harvest(const il_audit_work *w, const float *const *values)
                     .values = values,
                     .data = w->in->data,
                     .blas = w->in->blas,
-                    .pool = w->in->pool};
+                    .pool = w->in->pool,
+                    .edits = values == w->in->values ? w->in->edits : NULL};
 
     return h;
 }
@@ -195,6 +196,7 @@ static il_status run(il_audit_work *w, il_error *err)
     }
     IL_TRY(il__audit_played(w, err));
     IL_TRY(il__audit_answers(w, err));
+    IL_TRY(il__audit_edited(w, err));
     return w->in->data != NULL ? il__audit_cells(w, err) : IL_OK;
 }
 

@@ -38,6 +38,8 @@ typedef struct il_audit_input {
                        floors (a random model, shuffled labels), readers at further
                        sites, the text of then */
     int64_t looks;  /* at vault detectors before this one */
+    /* What is done to the model of now while it is measured; NULL: nothing. */
+    const il_site_edits *edits;
 } il_audit_input;
 
 typedef struct il_audit_metric {
@@ -47,7 +49,8 @@ typedef struct il_audit_metric {
 
 typedef struct il_audit {
     il_audit_metric *metrics; /* the first split's under their plain names:
-                                 "probe.auroc", "fresh.mlp.auroc", "lie" */
+                                 "probe.auroc", "fresh.mlp.auroc", "lie"; under an edit
+                                 "edit.NAME.lie" */
     size_t count;
     json_t *json;        /* what audit.json holds */
     const char *outcome; /* static; NULL where there is none to tell */

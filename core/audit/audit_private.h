@@ -84,6 +84,14 @@ il_status il__audit_cells(il_audit_work *w, il_error *err);
 il_status il__audit_played(il_audit_work *w, il_error *err);
 /* What the model answers where an environment of text asks, and the outcome. */
 il_status il__audit_answers(il_audit_work *w, il_error *err);
+/* All of it once more under each edit that the audit names: edit.NAME.METRIC. */
+il_status il__audit_edited(il_audit_work *w, il_error *err);
+/* What the model does with a linear reader's direction ablated to the middle of the
+ * classes at its site, at every position, as fresh.linear.ablated.METRIC, and with a
+ * random one, as floor.ablated.METRIC: in a whole audit. `acts` are what the reader was
+ * fitted on. */
+il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
+                           const il_acts *acts, il_error *err);
 /* Keeps what the data measured. */
 il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err);
 

@@ -402,6 +402,19 @@ static il_status fit_all(il_audit_work *w, zoo *z, il_error *err)
     return IL_OK;
 }
 
+/* Whether the model uses what the first linear reader finds. */
+static il_status try_use(il_audit_work *w, const zoo *z, il_error *err)
+{
+    for (int i = 0; i < z->count; i++) {
+        const fresh_task *t = &z->tasks[i];
+
+        if (t->kind == 0 && z->of[i] == FRESH && t->err.code == IL_OK) {
+            return il__audit_causal(w, t->detector, t->anchors, err);
+        }
+    }
+    return IL_OK;
+}
+
 static void zoo_close(zoo *z)
 {
     for (int i = 0; z->tasks != NULL && i < z->count; i++) {
@@ -447,6 +460,9 @@ il_status il__audit_fresh(il_audit_work *w, const il_detector *like, const char 
     }
     if (status == IL_OK) {
         status = fit_all(w, &z, err);
+    }
+    if (status == IL_OK) {
+        status = try_use(w, &z, err);
     }
     zoo_close(&z);
     return status;

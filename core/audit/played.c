@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/played_private.h"
+#include "detect/edit.h"
 #include "interloop/abi.h"
 
 enum { DRAWS = 200, ECE_BINS = 10 };
@@ -269,12 +270,16 @@ static il_status add_losses(const il_audit_work *w, il_pass *pass, il_batch *bat
                             double *sums, double *weights, il_error *err)
 {
     const il_instance *model = w->in->model;
+    const il_scored_fields names = {
+        .input = il_field_of_role(w->in->environment, IL_FIELD_INPUT)};
     il_scope scope = {.label = model->label,
                       .store = model->store,
                       .values = w->in->values,
                       .first_bit = -1};
 
     il_pass_begin(pass);
+    il_pass_edits_clear(pass);
+    IL_TRY(il_edits_bind(w->in->edits, pass, batch, &names, w->out->arena, err));
     il_pass_enter(pass, &scope);
     il_instance_model(model)->forward(model->self, pass, batch);
     il_pass_leave(pass);
@@ -356,6 +361,7 @@ il_status il__audit_played(il_audit_work *w, il_error *err)
         il_rollout key = {.environment = w->in->environment,
                           .model = w->in->model,
                           .values = w->in->values,
+                          .edits = w->in->edits,
                           .seed = w->in->seed,
                           .draw = i == 0 ? IL_DRAW_JUDGE : IL_DRAW_REFERENCE};
         il_played set = {.primary = i == 0, .json = json_object()};

@@ -156,6 +156,8 @@ il_status il__run_step(il__run *r, const il_batch *batch, int64_t at, int64_t le
 
 /* Tests that have a file of their own. */
 il_status il__steps_like_forward(il__trial *t, il_error *err);
+/* And with what passes any one of its sites edited. */
+il_status il__steps_like_forward_edited(il__trial *t, il_error *err);
 il_status il__linear_as_said(il__trial *t, il_error *err);
 il_status il__dataset_text(il__trial *t, il_error *err);
 il_status il__dataset_prompts(il__trial *t, il_error *err);

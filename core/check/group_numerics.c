@@ -332,6 +332,7 @@ static const il__row rows[] = {
     {"gradients agree with finite differences", MODEL | DETECTOR, has_derivatives},
     {"acting step by step gives what the forward pass gives", MODEL,
      il__steps_like_forward},
+    {"it does so with any site edited", MODEL, il__steps_like_forward_edited},
     {"a detector that says it is linear is", DETECTOR, il__linear_as_said},
 };
 

@@ -108,46 +108,107 @@ static il_status step_once(il__trial *t, const il_instance *i, il__run *r,
     return IL_OK;
 }
 
-il_status il__steps_like_forward(il__trial *t, il_error *err)
+/* Steps through the positions and holds each against the forward pass, with whatever is
+ * bound to the pass. `memory` is of the carry, which begins with zeros. */
+static il_status hold(il__trial *t, const il_instance *i, il__run *r, float *carry,
+                      size_t bytes, il_error *err)
 {
-    const il__act act = {.rows = IL__CHECK_ROWS, .length = IL__CHECK_LENGTH};
-    const il_model_api *api;
-    il_instance *i = NULL;
     il_text outputs = {0};
-    float *carry;
-    size_t bytes;
-    il__run r;
 
-    IL_TRY(il__subject_plain(t, &i, err));
-    if (i == NULL) {
-        return IL_OK;
-    }
-    api = il_instance_model(i);
-    if (!IL_HAS(api, step) || !IL_HAS(api, carry_width)) {
-        return il__skip(t, "it does not act step by step");
-    }
-    IL_TRY(il__run_open(&r, t, i, &act, err));
-    IL_TRY(il__run_forward(&r, false, err));
+    IL_TRY(il__run_forward(r, false, err));
     for (size_t k = 0; k < i->output_count; k++) {
-        const il_tensor *x = il_pass_output(r.pass, i->outputs[k].name);
+        const il_tensor *x = il_pass_output(r->pass, i->outputs[k].name);
 
         il_text_add_bytes(&outputs, (const char *)il_f32(x),
                           (size_t)il_count(x) * sizeof(float));
     }
-    bytes = IL__CHECK_ROWS * (size_t)api->carry_width(i->self, IL__CHECK_LENGTH) *
-            sizeof *carry;
-    carry = il_guard_alloc(bytes, sizeof *carry);
-    if (carry == NULL || outputs.failed) {
+    if (outputs.failed) {
         return il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
     }
+    memset(carry, 0, bytes);
     /* A text begins with a prompt of some tokens; an episode with one look. */
     for (int64_t at = 0; at < IL__CHECK_LENGTH;) {
         int64_t count = at == 0 && t->world == IL__WORLD_TEXT ? 3 : 1;
 
-        IL_TRY(step_once(t, i, &r, &outputs, carry, at, count, err));
+        IL_TRY(step_once(t, i, r, &outputs, carry, at, count, err));
         at += count;
     }
+    il_text_free(&outputs);
     return il_guard_holds(carry, bytes, sizeof *carry)
                ? IL_OK
                : il__found(err, "its step writes past the edge of the carry");
+}
+
+/* An instance that acts, its run and its carry; *i is NULL where there is nothing to
+ * try. */
+static il_status open_steps(il__trial *t, il_instance **i, il__run *r, float **carry,
+                            size_t *bytes, il_error *err)
+{
+    const il__act act = {.rows = IL__CHECK_ROWS, .length = IL__CHECK_LENGTH};
+    const il_model_api *api;
+
+    IL_TRY(il__subject_plain(t, i, err));
+    if (*i == NULL) {
+        return IL_OK;
+    }
+    api = il_instance_model(*i);
+    if (!IL_HAS(api, step) || !IL_HAS(api, carry_width)) {
+        *i = NULL;
+        return il__skip(t, "it does not act step by step");
+    }
+    IL_TRY(il__run_open(r, t, *i, &act, err));
+    *bytes = IL__CHECK_ROWS * (size_t)api->carry_width((*i)->self, IL__CHECK_LENGTH) *
+             sizeof **carry;
+    *carry = il_guard_alloc(*bytes, sizeof **carry);
+    return *carry != NULL ? IL_OK
+                          : il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
+}
+
+il_status il__steps_like_forward(il__trial *t, il_error *err)
+{
+    il_instance *i = NULL;
+    float *carry = NULL;
+    size_t bytes = 0;
+    il__run r;
+
+    IL_TRY(open_steps(t, &i, &r, &carry, &bytes, err));
+    return i != NULL ? hold(t, i, &r, carry, bytes, err) : IL_OK;
+}
+
+/* Halves what passes and moves it: no site is at rest under that. */
+static il_tensor *disturb(const void *user, il_pass *pass, il_tensor *x,
+                          const il_edit_at *at)
+{
+    (void)user;
+    (void)at;
+    return il_affine(pass, x, 0.5f, 0.25f);
+}
+
+il_status il__steps_like_forward_edited(il__trial *t, il_error *err)
+{
+    il_site_edit edit = {.tokens = "all", .marker = -1, .apply = disturb};
+    const il_edit_at at = {.strength = 1.0f};
+    il_instance *i = NULL;
+    float *carry = NULL;
+    size_t bytes = 0;
+    il__run r;
+
+    IL_TRY(open_steps(t, &i, &r, &carry, &bytes, err));
+    for (size_t k = 0; i != NULL && k < i->site_count; k++) {
+        il_status status;
+
+        edit.site = (int32_t)k;
+        il_pass_edits_clear(r.pass);
+        IL_TRY(il_pass_edit(r.pass, &edit, &at, err));
+        status = hold(t, i, &r, carry, bytes, err);
+        if (status != IL_OK) {
+            il_error inner = *err;
+
+            err->code = IL_OK;
+            return il_error_set(err, inner.code, inner.where,
+                                "with what passes the site '%s' edited, %s",
+                                i->sites[k].name, inner.message);
+        }
+    }
+    return IL_OK;
 }

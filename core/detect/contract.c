@@ -107,6 +107,7 @@ json_t *il_detector_contract(const il_detector *d)
     }
     if (json != NULL && d->apart != 0) {
         json_object_set_new(json, "apart", json_real(d->apart));
+        json_object_set_new(json, "middle", json_real(d->middle));
     }
     if (json != NULL && s->rezero.split != NULL) {
         json_object_set_new(json, "zero", json_real(d->zero));

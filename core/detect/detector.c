@@ -404,6 +404,7 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->threshold = d->threshold;
     copy->rate = d->rate;
     copy->apart = d->apart;
+    copy->middle = d->middle;
     copy->zero = d->zero;
     copy->offset = d->offset;
     copy->negatives = d->negatives;

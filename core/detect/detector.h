@@ -49,8 +49,8 @@ typedef struct il_detector {
     double threshold; /* of the logit; t0's, whatever refits follow */
     double rate; /* the false-positive rate it was set for; NaN: given as a logit */
     /* Of a linear one: how far apart the class means of its fitting rows lie along its
-     * direction, in the site's units; 0: not known. */
-    double apart;
+     * direction, in the site's units, and what is half way; 0: not known. */
+    double apart, middle;
     int64_t negatives;    /* units behind it */
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;

@@ -94,7 +94,9 @@ static il_tensor *turn(const il_editor *e, il_pass *pass, il_tensor *x,
     }
     *t = (turning){.u = u,
                    .sets = spec->kind != IL_EDIT_STEER,
-                   .value = spec->kind == IL_EDIT_ABLATE ? 0.0 : spec->value,
+                   .value = spec->kind != IL_EDIT_ABLATE ? spec->value
+                            : spec->to_middle            ? e->detector->middle
+                                                         : 0.0,
                    .strength = at->strength,
                    .count = at->rows != NULL ? at->count : il_rows(x),
                    .rows = at->rows};
@@ -406,6 +408,12 @@ void il_editor_check(const il_detector *d, const il_edit_spec *spec,
                        "reads one",
                        name, d->site_count);
         return;
+    }
+    if ((spec->to_middle || spec->classes) && !il_detector_linear(d)) {
+        il_problem_add(problems, spec->place,
+                       "detector '%s' has no direction along which classes lie: `to: "
+                       "middle` and `unit: classes` are for linear ones",
+                       name);
     }
     if (has_own(d)) {
         return;

@@ -3,8 +3,9 @@
  * What is linear is edited along its direction u, of norm 1, in the site's own units (a
  * scaling of its activations is part of it): the coordinate of x is c = u . x, and
  *
- *     ablate  c becomes 0          steer  c grows by the amount, or by so many
- *     clamp   c becomes `value`           distances between the class means
+ *     ablate  c becomes 0, or what is half way between the class means
+ *     clamp   c becomes `value`
+ *     steer   c grows by the amount, or by so many distances between the class means
  *
  * A dictionary is edited in named features: x + decode(edited) - decode(features), so
  * that what it leaves out of x stays; or its reconstruction is spliced in. A component

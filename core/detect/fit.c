@@ -470,7 +470,7 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
         status = fit_by(d, method, acts, fit, err);
     }
     if (status == IL_OK && il_detector_linear(d)) {
-        status = il_detector_apart(d, acts, &d->apart, err);
+        status = il_detector_spread(d, acts, err);
     }
     before_close(&b, d, status != IL_OK);
     if (status == IL_OK) {

@@ -112,8 +112,7 @@ double il_detector_cosine(const il_detector *a, const il_detector *b)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : NAN;
 }
 
-il_status il_detector_apart(const il_detector *d, const il_acts *acts, double *out,
-                            il_error *err)
+il_status il_detector_spread(il_detector *d, const il_acts *acts, il_error *err)
 {
     int64_t width = il_detector_width(d);
     double *w = calloc((size_t)width + 1, sizeof *w);
@@ -139,10 +138,12 @@ il_status il_detector_apart(const il_detector *d, const il_acts *acts, double *o
         }
         rows[of]++;
     }
-    *out = norm > 0 && rows[0] > 0 && rows[1] > 0
-               ? (sums[1] / rows[1] - sums[0] / rows[0]) / sqrt(norm)
-               : 0.0;
-    *out = isfinite(*out) ? *out : 0.0;
+    for (int i = 0; i < 2; i++) {
+        sums[i] = norm > 0 && rows[i] > 0 ? sums[i] / (rows[i] * sqrt(norm)) : 0.0;
+        sums[i] = isfinite(sums[i]) ? sums[i] : 0.0;
+    }
+    d->apart = sums[1] - sums[0];
+    d->middle = 0.5 * (sums[0] + sums[1]);
     free(w);
     free(x);
     return IL_OK;

@@ -20,10 +20,10 @@ void il_detector_direction(const il_detector *d, double *out);
  * NaN when one has none. */
 double il_detector_cosine(const il_detector *a, const il_detector *b);
 
-/* How far apart the class means of labelled rows lie along its direction, in the sites'
- * own units; 0 where that is none. Linear detectors alone. */
-il_status il_detector_apart(const il_detector *d, const il_acts *acts, double *out,
-                            il_error *err);
+/* Where the class means of labelled rows lie along its direction, in the sites' own
+ * units: `apart` and `middle` of the detector; 0 where that has no direction. Linear
+ * detectors alone. */
+il_status il_detector_spread(il_detector *d, const il_acts *acts, il_error *err);
 
 /* Solves for weight and bias on the scored rows as they are, unscaled, from the values
  * it has: by il_lbfgs_solve with `blas`, by il_irls_solve without (NULL). Its scaling

@@ -217,6 +217,7 @@ static void take_words(il_detector *d, const json_t *contract)
     d->rate = json_is_number(rate) ? json_number_value(rate) : NAN;
     d->negatives = json_integer_value(json_object_get(contract, "negatives"));
     d->apart = json_number_value(json_object_get(contract, "apart"));
+    d->middle = json_number_value(json_object_get(contract, "middle"));
     d->zero = json_number_value(json_object_get(contract, "zero"));
     d->offset = 0; /* until the trusted rows are read again */
     (void)snprintf(d->model_hash, sizeof d->model_hash, "%s",

@@ -77,6 +77,9 @@ static const char *what_edit(il_arena *arena, const il_edit_spec *e)
         il_format_real(e->value, value);
         il_text_addf(&text, "%s%s", value, e->classes ? " class distances" : "");
     }
+    if (e->to_middle) {
+        il_text_add(&text, " to the middle");
+    }
     if (e->keep_error) {
         il_text_add(&text, ", its error kept");
     }

@@ -159,7 +159,8 @@ static void log_audit(const il_stage_work *s, int64_t step)
         const char *name = s->metrics[i].name;
         const char *dot = strrchr(name, '.');
 
-        if ((dot == NULL || strcmp(dot, ".auroc") == 0 || strcmp(dot, ".tpr") == 0) &&
+        if (strncmp(name, "edit.", 5) != 0 &&
+            (dot == NULL || strcmp(dot, ".auroc") == 0 || strcmp(dot, ".tpr") == 0) &&
             isfinite(s->metrics[i].value)) {
             il_text_addf(&line, "  %s %.3f", name, s->metrics[i].value);
         }

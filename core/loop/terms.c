@@ -255,7 +255,8 @@ static void check_channel(const il_terms *t, const il_term *term, il_problems *p
                        rollouts ? "reinforcement" : "supervised training",
                        rollouts ? ", reward" : "");
     }
-    if (spec->tokens != NULL &&
+    /* Of a signal that edits elsewhere, and is watched here, they are the edit's. */
+    if (spec->tokens != NULL && !spec->edit.given &&
         (term->detector < 0 ||
          strcmp(spec->tokens, t->world->detectors[term->detector]->spec->tokens) !=
              0)) {

@@ -2,6 +2,7 @@
  * trained. */
 #include <string.h>
 #include "interloop/abi.h"
+#include "detect/edit.h"
 #include "loop/world_private.h"
 
 static void check_rollout(const il_instance *environment, const char *policy,
@@ -86,12 +87,60 @@ static void check_detector(const il_world *w, const il_detector_spec *d,
     }
 }
 
+/* Whether an edit knows its rows where the audit reads: in the data's splits, and while
+ * the model acts. */
+static void check_edit_rows(const il_world *w, const il_audit_spec *a,
+                            const il_audit_edit_spec *e, const char *tokens,
+                            il_problems *problems)
+{
+    const il_instance *env = w->environment;
+    bool text =
+        env != NULL && il_instance_environment(env)->form == IL_ENVIRONMENT_TEXT;
+    bool plays = a->samples > 0 ||
+                 (a->rollouts.policy != NULL && strcmp(a->rollouts.policy, "own") == 0);
+    const il_field *f;
+
+    if (strcmp(tokens, "all") == 0) {
+        return;
+    }
+    if (plays && text) {
+        il_problem_add(problems, e->place,
+                       "mask '%s' is not known while an answer is written: edit with "
+                       "`tokens: all`",
+                       tokens);
+        return;
+    }
+    f = plays && env != NULL                     ? il_field_find(env, tokens)
+        : a->splits.count > 0 && w->data != NULL ? il_field_find(w->data, tokens)
+                                                 : NULL;
+    if (f == NULL || f->role != IL_FIELD_MASK) {
+        il_problem_add(problems, e->place,
+                       "there is no mask '%s' in what the audit reads", tokens);
+    }
+}
+
+static void check_audit_edits(const il_world *w, const il_audit_spec *a,
+                              il_problems *problems)
+{
+    for (size_t i = 0; i < a->edit_count; i++) {
+        const il_audit_edit_spec *e = &a->edits[i];
+        const il_detector *d = il_world_detector(w, e->detector);
+
+        if (d != NULL) {
+            il_editor_check(d, &e->edit, problems);
+            check_edit_rows(w, a, e, e->tokens != NULL ? e->tokens : d->spec->tokens,
+                            problems);
+        }
+    }
+}
+
 static void check_audit(const il_world *w, const il_audit_spec *a,
                         il_problems *problems)
 {
     const il_instance *e = w->environment;
     const il_field *mask;
 
+    check_audit_edits(w, a, problems);
     check_rollout(e, a->rollouts.policy, a->rollouts.place, problems);
     check_rollout(e, a->reference.policy, a->reference.place, problems);
     if (a->tokens != NULL && e != NULL) {

@@ -227,6 +227,7 @@ typedef struct il_edit_spec {
     il_edit_kind kind;
     double value;    /* CLAMP, STEER */
     bool classes;    /* STEER: `value` counts distances between the class means */
+    bool to_middle;  /* ABLATE: to half way between the class means, and not to 0 */
     bool keep_error; /* SPLICE: what the reconstruction leaves out stays */
     const int32_t *features; /* of a dictionary, ascending */
     size_t feature_count;

@@ -50,6 +50,7 @@ il_edit_spec il__read_edit(il__reader *r, const il_node *node)
                  {"splice", IL_EDIT_SPLICE}};
     static const char *const units[] = {"direction", "classes", NULL};
     static const char *const errors[] = {"dropped", "kept", NULL};
+    static const char *const ends[] = {"zero", "middle", NULL};
     il_edit_spec e = {0};
 
     if (node == NULL) {
@@ -79,6 +80,7 @@ il_edit_spec il__read_edit(il__reader *r, const il_node *node)
         }
     }
     e.classes = il__read_choice(node, "unit", units, 0) == 1;
+    e.to_middle = il__read_choice(node, "to", ends, 0) == 1;
     e.keep_error = il__read_choice(node, "error", errors, 0) == 1;
     read_features(r, &e, il_node_get(node, "features"));
     return e;

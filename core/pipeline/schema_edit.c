@@ -21,6 +21,10 @@ static const char *const errors[] = {"dropped", "kept", NULL};
 static const il_schema error = {
     .kind = IL_SCHEMA_CHOICE, .what = "dropped or kept", .choices = errors};
 
+static const char *const end_words[] = {"zero", "middle", NULL};
+static const il_schema ends = {
+    .kind = IL_SCHEMA_CHOICE, .what = "zero or middle", .choices = end_words};
+
 /* What each kind of edit takes, and after it what the map around it takes. */
 #define FEATURES                                                                       \
     {                                                                                  \
@@ -30,6 +34,12 @@ static const il_schema error = {
     {                                                                                  \
         "ablate", &flag, IL_FIELD_REQUIRED,                                            \
             "true: what the detector reads is taken out"                               \
+    }
+#define TO                                                                                \
+    {                                                                                     \
+        "to", &ends, 0,                                                                   \
+            "what the coordinate becomes: zero (the default), or the middle between the " \
+            "class means"                                                                 \
     }
 #define CLAMP                                                                          \
     {                                                                                  \
@@ -62,11 +72,11 @@ static const il_schema error = {
         "weight", &number, 0, "strength; 1 by default"                                 \
     }
 
-static const il_schema_field ablate_fields[] = {ABLATE, FEATURES};
+static const il_schema_field ablate_fields[] = {ABLATE, TO, FEATURES};
 static const il_schema_field clamp_fields[] = {CLAMP, FEATURES};
 static const il_schema_field steer_fields[] = {STEER, UNIT, FEATURES};
 static const il_schema_field splice_fields[] = {SPLICE, ERROR};
-static const il_schema_field audit_ablate_fields[] = {ABLATE, FEATURES, AROUND};
+static const il_schema_field audit_ablate_fields[] = {ABLATE, TO, FEATURES, AROUND};
 static const il_schema_field audit_clamp_fields[] = {CLAMP, FEATURES, AROUND};
 static const il_schema_field audit_steer_fields[] = {STEER, UNIT, FEATURES, AROUND};
 static const il_schema_field audit_splice_fields[] = {SPLICE, ERROR, AROUND};

@@ -442,6 +442,7 @@ static void put_edit(writer *w, const il_edit_spec *e)
     put_text(w, "kind", kinds[e->kind]);
     put_real(w, "value", e->value);
     put_int(w, "classes", e->classes);
+    put_int(w, "to_middle", e->to_middle);
     put_int(w, "keep_error", e->keep_error);
     open_list(w, "features");
     for (size_t i = 0; i < e->feature_count; i++) {

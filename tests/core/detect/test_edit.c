@@ -247,6 +247,21 @@ START_TEST(steering_adds_units_or_distances_between_the_classes)
 }
 END_TEST
 
+START_TEST(ablating_to_the_middle_leaves_no_side)
+{
+    const il_edit_spec spec = {
+        .given = true, .kind = IL_EDIT_ABLATE, .to_middle = true};
+    il_editor e;
+
+    w.detector.middle = 0.375;
+    il_editor_open(&e, &w.detector, &spec, "all");
+    run(&e, 1.0f, -1);
+    for (int64_t i = 0; i < ALL; i++) {
+        ck_assert_double_eq_tol(coordinate(site(i)), 0.375, 1e-6);
+    }
+}
+END_TEST
+
 START_TEST(a_fit_knows_how_far_apart_the_classes_lie)
 {
     double means[2] = {0, 0};
@@ -266,6 +281,8 @@ START_TEST(a_fit_knows_how_far_apart_the_classes_lie)
         rows[of]++;
     }
     ck_assert_double_gt(w.detector.apart, 0.1);
+    ck_assert_double_eq_tol(w.detector.middle,
+                            0.5 * (means[1] / rows[1] + means[0] / rows[0]), 1e-5);
     ck_assert_double_eq_tol(w.detector.apart, means[1] / rows[1] - means[0] / rows[0],
                             1e-5);
     il_acts_destroy(acts);
@@ -509,7 +526,7 @@ static void refused(const il_edit_spec *spec, const char *part)
 
 START_TEST(a_detector_that_cannot_make_an_edit_is_refused_by_name)
 {
-    static const int32_t features[] = {2 * WIDTH};
+    static const int32_t features[] = {2 * WIDTH, 0};
     il_edit_spec spec = {.given = true, .kind = IL_EDIT_ABLATE};
 
     refused(&spec, NULL);
@@ -521,6 +538,10 @@ START_TEST(a_detector_that_cannot_make_an_edit_is_refused_by_name)
     refused(&spec, "has no features");
     become(&dictionary);
     refused(&spec, "no feature 6, expected 0 to 5");
+    spec.features = features + 1;
+    spec.to_middle = true;
+    refused(&spec, "for linear ones");
+    spec.to_middle = false;
     spec.feature_count = 0;
     refused(&spec, "which of its features");
     become(&toy_detector);
@@ -568,6 +589,7 @@ int main(void)
         tests, an_ablated_coordinate_is_zero_at_the_site_and_nothing_else_has_moved);
     tcase_add_test(tests, a_clamped_coordinate_is_the_value);
     tcase_add_test(tests, steering_adds_units_or_distances_between_the_classes);
+    tcase_add_test(tests, ablating_to_the_middle_leaves_no_side);
     tcase_add_test(tests, a_fit_knows_how_far_apart_the_classes_lie);
     tcase_add_test(tests, only_the_rows_of_the_mask_are_edited);
     tcase_add_test(tests,

@@ -20,6 +20,21 @@ static const float **values;
 static il_pass *pass;
 static il_error err;
 
+/* Edits that reach what is cached: the first block's values, and what passes from block
+ * to block, which the later keys and values are made of. */
+static il_tensor *bend(const void *user, il_pass *p, il_tensor *x, const il_edit_at *at)
+{
+    (void)user;
+    return il_affine(p, x, 1.0f - 1.5f * at->strength, 0.5f);
+}
+
+static il_site_edit bends[2] = {
+    {.tokens = "all", .marker = -1, .apply = bend},
+    {.tokens = "all", .marker = -1, .apply = bend},
+};
+static const float strengths[2] = {1.0f, 0.75f};
+static const il_site_edits edits = {2, bends, strengths};
+
 static il_instance *make(il_kind kind, const char *use, il_facts *facts)
 {
     il_problems problems = {.arena = arena};
@@ -62,6 +77,8 @@ static void setup(void)
     }
     ck_assert_int_eq(il_blas_open(&blas, true, &err), IL_OK);
     ck_assert_int_eq(il_pass_create(&pass, blas, 0, &err), IL_OK);
+    bends[0].site = (int32_t)il_instance_site(model, "blocks.0.attn.hook_v");
+    bends[1].site = (int32_t)il_instance_site(model, "blocks.1.hook_resid_post");
 }
 
 static void teardown(void)
@@ -88,7 +105,8 @@ static il_rollout rollout_make(void)
 
 /* Runs the model's step over the finished text, position by position, and its forward
  * over all of it; (B,L,V) each. */
-static void both_ways(const il_batch *text, float *stepped, float *whole)
+static void both_ways(const il_rollout *r, const il_batch *text, float *stepped,
+                      float *whole)
 {
     const il_model_api *api = il_instance_model(model);
     const il_scope scope = {"model", model->store, values, -1};
@@ -97,6 +115,8 @@ static void both_ways(const il_batch *text, float *stepped, float *whole)
     il_batch *one = NULL;
 
     ck_assert_int_eq(il_batch_create(&one, &err), IL_OK);
+    il_pass_sites_clear(pass);
+    ck_assert_int_eq(il_pass_edit_all(pass, r->edits, &err), IL_OK);
     for (int64_t t = 0; t < L; t++) {
         int32_t *tokens;
 
@@ -137,20 +157,22 @@ static double log_probability(const float *logits, const uint8_t *allowed,
     return (double)logits[token] - log(sum);
 }
 
+/* Tried as it is, and under edits. */
 START_TEST(log_probabilities_from_the_cache_are_those_of_the_whole)
 {
-    const il_rollout r = rollout_make();
+    il_rollout r = rollout_make();
     float *stepped = calloc(2 * ROWS * L * V, sizeof *stepped);
     float *whole = stepped + ROWS * L * V;
     uint8_t allowed[V];
     double worst = 0;
     il_batch *text = NULL;
 
+    r.edits = _i == 1 ? &edits : NULL;
     ck_assert_int_eq(il_batch_create(&text, &err), IL_OK);
     ck_assert_msg(il_rollout_fill(&r, 0, ROWS, pass, arena, text, &err) == IL_OK,
                   "%s: %s", err.where, err.message);
     il_instance_environment(environment)->allowed(environment->self, allowed);
-    both_ways(text, stepped, whole);
+    both_ways(&r, text, stepped, whole);
     for (int64_t i = 0; i < ROWS * L; i++) {
         const int32_t action = il_i32(il_batch_find(text, "action"))[i];
 
@@ -183,17 +205,18 @@ static int32_t pick(const float *logits, const uint8_t *allowed, il_rng *luck)
 
 START_TEST(what_is_drawn_from_the_cache_is_what_the_whole_would_draw)
 {
-    const il_rollout r = rollout_make();
+    il_rollout r = rollout_make();
     float *stepped = calloc(2 * ROWS * L * V, sizeof *stepped);
     float *whole = stepped + ROWS * L * V;
     uint8_t allowed[V];
     il_batch *text = NULL;
 
+    r.edits = _i == 1 ? &edits : NULL;
     ck_assert_int_eq(il_batch_create(&text, &err), IL_OK);
     ck_assert_msg(il_rollout_fill(&r, 6, ROWS, pass, arena, text, &err) == IL_OK,
                   "%s: %s", err.where, err.message);
     il_instance_environment(environment)->allowed(environment->self, allowed);
-    both_ways(text, stepped, whole);
+    both_ways(&r, text, stepped, whole);
     for (int64_t b = 0; b < ROWS; b++) {
         il_rng luck;
 
@@ -211,6 +234,46 @@ START_TEST(what_is_drawn_from_the_cache_is_what_the_whole_would_draw)
 }
 END_TEST
 
+START_TEST(an_edit_of_strength_zero_draws_the_same_and_another_does_not)
+{
+    static const float none[2] = {0, 0};
+    static const il_site_edits idle = {2, bends, none};
+    const il_site_edits *const tried[] = {NULL, &idle, &edits};
+    il_rollout r = rollout_make();
+    il_batch *text[3] = {NULL};
+
+    for (int i = 0; i < 3; i++) {
+        r.edits = tried[i];
+        ck_assert_int_eq(il_batch_create(&text[i], &err), IL_OK);
+        ck_assert_int_eq(il_rollout_fill(&r, 0, ROWS, pass, arena, text[i], &err),
+                         IL_OK);
+    }
+    ck_assert_ptr_null(il_batch_difference(text[0], text[1]));
+    ck_assert_ptr_nonnull(il_batch_difference(text[0], text[2]));
+    for (int i = 0; i < 3; i++) {
+        il_batch_destroy(text[i]);
+    }
+}
+END_TEST
+
+START_TEST(an_edit_that_waits_for_a_mask_is_refused_while_an_answer_is_written)
+{
+    static const il_site_edit waits = {
+        .site = 2, .tokens = "language", .marker = -1, .apply = bend};
+    static const il_site_edits wait = {1, &waits, strengths};
+    il_rollout r = rollout_make();
+    il_batch *text = NULL;
+
+    r.edits = &wait;
+    ck_assert_int_eq(il_batch_create(&text, &err), IL_OK);
+    ck_assert_int_eq(il_rollout_fill(&r, 0, ROWS, pass, arena, text, &err),
+                     IL_ERR_INPUT);
+    ck_assert_msg(strstr(err.message, "mask 'language', which is not known") != NULL,
+                  "%s", err.message);
+    il_batch_destroy(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("text_cache");
@@ -220,8 +283,13 @@ int main(void)
 
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, log_probabilities_from_the_cache_are_those_of_the_whole);
-    tcase_add_test(tests, what_is_drawn_from_the_cache_is_what_the_whole_would_draw);
+    tcase_add_loop_test(tests, log_probabilities_from_the_cache_are_those_of_the_whole,
+                        0, 2);
+    tcase_add_loop_test(
+        tests, what_is_drawn_from_the_cache_is_what_the_whole_would_draw, 0, 2);
+    tcase_add_test(tests, an_edit_of_strength_zero_draws_the_same_and_another_does_not);
+    tcase_add_test(tests,
+                   an_edit_that_waits_for_a_mask_is_refused_while_an_answer_is_written);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -253,6 +253,8 @@ static const edit edits[] = {
     {"channel: loss, weight: 2, route: none",
      "channel: edit, edit: {splice: true, error: kept}", NULL},
     {"channel: loss, weight: 2, route: none",
+     "channel: edit, edit: {ablate: true, to: middle}", NULL},
+    {"channel: loss, weight: 2, route: none",
      "channel: monitor, edit: {splice: true, error: kept}", NULL},
     {"channel: loss, weight: 2, route: none", "channel: edit",
      "signal 'press' on channel edit needs `edit`"},
