@@ -65,6 +65,29 @@ il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
 bool il_detector_accepts(const il_detector_cli *c, const char *what);
 void il_detector_bench_close(il_detector_bench *b);
 
+/* A stage of a pipeline with its result in the world. */
+typedef struct il_detector_stage {
+    const il_job *job;
+    const il_stage_spec *spec;
+    il_world *world;
+} il_detector_stage;
+
+/* Opens the pipeline, with `--accept` as settings; to be closed in any case. */
+il_status il_detector_session_open(il_session *s, il_detector_cli *c, const char *usage,
+                                   il_error *err);
+void il_detector_session_close(il_session *s, il_detector_cli *c);
+il_stage_host il_detector_stage_host(const il_session *s, const il_detector_cli *c);
+/* The one stage and variant that the options leave, of the first seed: brought about,
+ * its parents first, where it has no result yet, and loaded. */
+il_status il_detector_stage_open(il_detector_stage *st, il_session *s,
+                                 const il_detector_cli *c, il_error *err);
+void il_detector_stage_close(il_detector_stage *st);
+/* Whether `--detector` names it, or none. */
+bool il_detector_wanted(const il_detector_cli *c, const char *name);
+/* Whether there is each that `--detector` names. */
+il_status il_detector_names_check(const il_detector_stage *st, const il_detector_cli *c,
+                                  il_error *err);
+
 /* What a detector says of labelled rows. */
 typedef struct il_detector_judged {
     il_measured measured;

@@ -11,9 +11,13 @@
 enum { HOLD = 4 };
 
 static const char usage[] =
-    "usage: interloop detector fit --use ID --acts FILE --labels FILE --out FILE [OPTION]...\n"
+    "usage: interloop detector fit PIPELINE --stage NAME [--detector NAME] --out FILE [OPTION]...\n"
+    "       interloop detector fit --use ID --acts FILE --labels FILE --out FILE [OPTION]...\n"
     "\n"
-    "  Fits a detector on activations from files and saves it in a safetensors file with its\n"
+    "  With a pipeline, brings the stage about if it has not run yet, and saves a detector that\n"
+    "  it or a stage before it has fitted; --variant NAME and --seed N choose among several.\n"
+    "\n"
+    "  Without one, fits a detector on activations from files and saves it in a safetensors file with its\n"
     "  contract: what it reads, how it was scaled, its threshold, the model and the rows it was\n"
     "  fitted on.\n"
     "\n"
@@ -129,6 +133,61 @@ static il_status fit_files(il_detector_desk *desk, const il_detector_cli *c,
     return status;
 }
 
+/* The one detector that is to be saved: that named, or the only one that is fitted. */
+static il_status choose(const il_detector_stage *st, const il_detector_cli *c,
+                        il_detector **out, il_error *err)
+{
+    size_t found = 0;
+
+    IL_TRY(il_detector_names_check(st, c, err));
+    for (size_t i = 0; i < st->world->detector_count; i++) {
+        il_detector *d = st->world->detectors[i];
+
+        if (il_detector_wanted(c, d->spec->name) && d->fitted) {
+            *out = d;
+            found++;
+        }
+    }
+    if (found == 1) {
+        return IL_OK;
+    }
+    return il_error_set(err, IL_ERR_INPUT, st->spec->name,
+                        found == 0 ? "neither this stage nor one before it has fitted "
+                                      "that detector (%zu)"
+                                    : "expected one detector, got %zu that are fitted: "
+                                      "name one by --detector",
+                        found);
+}
+
+static int fit_stage(il_detector_cli *c)
+{
+    il_session s = {0};
+    il_detector_stage st = {.world = NULL};
+    il_detector *d = NULL;
+    il_error err = {0};
+    int code;
+    il_status status = il_detector_session_open(&s, c, usage, &err);
+
+    if (status == IL_OK) {
+        status = il_detector_stage_open(&st, &s, c, &err);
+    }
+    if (status == IL_OK) {
+        status = choose(&st, c, &d, &err);
+    }
+    if (status == IL_OK) {
+        status = il_saved_write(d, c->out, &err);
+    }
+    if (status == IL_OK) {
+        printf("%s (%s), as after stage %s, seed %llu: wrote %s\n", d->spec->name,
+               d->instance->offer->id, st.spec->name, (unsigned long long)st.job->seed,
+               c->out);
+    }
+    code = status == IL_OK ? 0 : il_cli_fail(&s, status, &err);
+    il_detector_stage_close(&st);
+    il_detector_session_close(&s, c);
+    return code;
+}
+
 int il_detector_fit_verb(int argc, char **argv)
 {
     il_detector_cli c;
@@ -140,8 +199,12 @@ int il_detector_fit_verb(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
+    if (c.cli.run.path != NULL && c.out != NULL) {
+        return fit_stage(&c);
+    }
     if (c.use == NULL || c.acts_count == 0 || c.out == NULL) {
-        return il_detector_wrong(usage, "expected --use, --acts and --out", "");
+        return il_detector_wrong(
+            usage, "expected a pipeline, or --use and --acts; and --out", "");
     }
     status = il_detector_desk_open(&desk, &c, &err);
     if (status == IL_OK) {

@@ -10,6 +10,9 @@
 
 const char il_cli_common[] =
     "  --set PATH=VALUE    overrides one value, as in stages.loop.train.steps=50\n"
+    "  --accept NAME.WORD  takes a detector from a file although its contract differs in that:\n"
+    "                      site, convention, tokens, context, pool, scaling, on, rate, unit,\n"
+    "                      trusted or model. It stands in the plan, the summary, the report\n"
     "  --plugin-path DIR   a folder of plugins to search first; an absolute path\n"
     "  --stage NAME        only this stage; --variant NAME only this variant; --seed N only\n"
     "                      this seed; each may be given more than once\n"
@@ -42,6 +45,27 @@ static int wrong(const char *usage, const char *what, const char *detail)
     return 2;
 }
 
+int il_cli_accept(il_cli *cli, const char *text, const char *usage)
+{
+    const char *dot = strrchr(text, '.');
+    char *set = NULL;
+
+    if (dot == NULL || dot == text || dot[1] == '\0') {
+        return wrong(usage, "--accept: expected DETECTOR.WORD, got ", text);
+    }
+    if (cli->run.set_count == IL_CLI_MANY || cli->accept_count == IL_CLI_MANY) {
+        return wrong(usage, "too many options", "");
+    }
+    set = cli->accepts[cli->accept_count++];
+    if ((size_t)snprintf(set, IL_CLI_ACCEPT, "detectors.%.*s.accept.%s=%s",
+                         (int)(dot - text), text, dot + 1,
+                         "asked for on the command line") >= IL_CLI_ACCEPT) {
+        return wrong(usage, "--accept: too long: ", text);
+    }
+    cli->sets[cli->run.set_count++] = set;
+    return -1;
+}
+
 static int take(il_cli *cli, int option, const char *usage)
 {
     il_run_options *o = &cli->run;
@@ -56,6 +80,8 @@ static int take(il_cli *cli, int option, const char *usage)
     case 's':
         cli->sets[o->set_count++] = optarg;
         return -1;
+    case 'a':
+        return il_cli_accept(cli, optarg, usage);
     case 'p':
         cli->plugins[o->plugin_path_count++] = optarg;
         return -1;
@@ -106,6 +132,7 @@ int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage)
 {
     static const struct option known[] = {
         {"set", required_argument, NULL, 's'},
+        {"accept", required_argument, NULL, 'a'},
         {"plugin-path", required_argument, NULL, 'p'},
         {"stage", required_argument, NULL, 'g'},
         {"variant", required_argument, NULL, 'v'},

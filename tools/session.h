@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include "loop/run.h"
 
-enum { IL_CLI_MANY = 256 };
+enum { IL_CLI_MANY = 256, IL_CLI_ACCEPT = 160 };
 
 typedef struct il_cli {
     il_run_options run;
@@ -15,6 +15,8 @@ typedef struct il_cli {
     const char *stages[IL_CLI_MANY];
     const char *variants[IL_CLI_MANY];
     uint64_t seeds[IL_CLI_MANY];
+    char accepts[IL_CLI_MANY][IL_CLI_ACCEPT]; /* those of `--accept`, as settings */
+    size_t accept_count;
     bool no_report;
     bool recorded; /* certify: on recorded data */
 } il_cli;
@@ -24,6 +26,10 @@ typedef struct il_cli {
 int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage);
 /* The options that every one of these verbs has, for its help. */
 extern const char il_cli_common[];
+
+/* `--accept NAME.WORD` as the setting that it stands for. -1: go on; else the exit code
+ * of what it printed. */
+int il_cli_accept(il_cli *cli, const char *text, const char *usage);
 
 /* A log that writes progress to stderr: one line that is rewritten on a terminal, plain
  * lines in a pipe. */

@@ -54,6 +54,26 @@ static const char *readers_of(page *p, const il_world *w, int64_t site)
     return readers;
 }
 
+/* Detectors from files that differ from what they were made for. */
+static void add_accepted(il_text *out, const il_world *w)
+{
+    for (size_t d = 0; d < w->detector_count; d++) {
+        const il_detector *detector = w->detectors[d];
+
+        if (detector->spec->from != NULL) {
+            il_text_addf(out, "\n%s comes from %s, sha256 %.12s\n",
+                         detector->spec->name, detector->spec->from, detector->source);
+        }
+        for (size_t i = 0; i < detector->accepted_count; i++) {
+            const il_accepted *a = &detector->accepted[i];
+
+            il_text_addf(
+                out, "  made for another %s: here %s, in its contract %s (%s)\n",
+                a->mismatch.what, a->mismatch.expected, a->mismatch.got, a->why);
+        }
+    }
+}
+
 /* Components, and the sites that somebody reads. */
 static il_status add_parts(page *p, const il_world *w, il_error *err)
 {
@@ -162,6 +182,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
         status = add_parts(p, w, err);
         if (status == IL_OK) {
             il_explain_parts_text(out, &p->explain);
+            add_accepted(out, w);
         }
     }
     for (size_t c = 0; status == IL_OK && c < job->chain_count; c++) {

@@ -104,6 +104,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
     d->spec = in->spec;
     d->model = in->model;
     d->seed = in->seed;
+    d->component = in->component != NULL ? *in->component : in->spec->component;
     d->rate = NAN;
     d->site_count = in->spec->sites.count;
     d->sites = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->sites);
@@ -126,7 +127,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
     with.site_widths = d->member_count > 0 ? d->member_widths : d->widths;
     with.site_count = (int32_t)inputs;
     IL_TRY(il_instance_create(&d->instance, in->registry, IL_KIND_DETECTOR,
-                              &in->spec->component, &with, problems, err));
+                              &d->component, &with, problems, err));
     d->values =
         il_arena_calloc(d->arena, d->instance->store->count + 1, sizeof *d->values);
     d->mean = il_arena_calloc(d->arena, inputs + 1, sizeof *d->mean);
@@ -398,6 +399,10 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     memcpy(copy->instance->store->values, d->instance->store->values,
            (size_t)d->instance->store->total * sizeof(float));
     memcpy(copy->model_hash, d->model_hash, sizeof copy->model_hash);
+    memcpy(copy->source, d->source, sizeof copy->source);
+    copy->convention = d->convention;
+    copy->accepted = d->accepted;
+    copy->accepted_count = d->accepted_count;
     copy->fields = d->fields;
     copy->fitted = d->fitted;
     copy->has_threshold = d->has_threshold;
@@ -415,8 +420,11 @@ il_status il_detector_copy(il_detector **out, const il_detector *d,
                            const il_registry *registry, il_error *err)
 {
     il_problems problems = {.arena = il_arena_create(4096)};
-    il_detector_input in = {
-        .registry = registry, .spec = d->spec, .model = d->model, .seed = d->seed};
+    il_detector_input in = {.registry = registry,
+                            .spec = d->spec,
+                            .model = d->model,
+                            .component = &d->component,
+                            .seed = d->seed};
     il_detector **members = calloc(d->member_count + 1, sizeof(il_detector *));
     il_detector *copy = NULL;
     il_status status =

@@ -55,6 +55,7 @@ typedef struct il_detector {
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;
     char model_hash[IL_HASH_HEX]; /* of the weights it was first fitted on; "" before */
+    il_component_spec component;  /* what it was made from; its params are borrowed */
     const char *convention;       /* of its sites' names; NULL: IL_CONVENTION */
     /* It came from a file of its own (saved.h): the hash of that; "" otherwise. */
     char source[IL_HASH_HEX];
@@ -82,6 +83,7 @@ typedef struct il_detector_input {
     const il_instance *model;
     const il_instance *data;
     il_detector *const *members; /* in the order of the spec's `of`; borrowed */
+    const il_component_spec *component; /* in the place of the spec's; NULL: that */
     uint64_t seed;
     il_log *log;
 } il_detector_input;

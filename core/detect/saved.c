@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "detect/restore_private.h"
+#include "pipeline/fields.h"
 
 /* ---- written -------------------------------------------------------------------- */
 
@@ -253,6 +254,44 @@ il_status il_saved_load(il_detector *d, const il_saved *s, il_problems *problems
         d->rate = NAN;
     }
     return IL_OK;
+}
+
+il_status il_saved_make(il_detector **out, const il_detector_input *in,
+                        il_problems *problems, il_error *err)
+{
+    const il_detector_spec *spec = in->spec;
+    il_component_spec component = spec->component;
+    il_detector_input with = *in;
+    il_error why = {.code = IL_OK};
+    il_detector *d = NULL;
+    il_saved *saved = NULL;
+    il_status status = il_saved_open(&saved, spec->from, &why);
+    const char *label;
+
+    if (status != IL_OK) {
+        il_problem_add(problems, spec->from_place, "%s: %s", why.where, why.message);
+        return il_problems_status(problems, err);
+    }
+    if (component.params == NULL) {
+        component.params = il_saved_params(saved, problems->arena);
+    }
+    with.component = &component;
+    status = il_detector_create(&d, &with, problems, err);
+    if (status == IL_OK) {
+        status = il_saved_load(d, saved, problems, err);
+    }
+    if (status == IL_OK) {
+        label = json_string_value(json_object_get(saved->contract, "label"));
+        if (label != NULL && in->data != NULL &&
+            il_field_find(in->data, label) != NULL) {
+            d->fields.label = il_arena_strdup(d->arena, label);
+        }
+        *out = d;
+    } else {
+        il_detector_destroy(d);
+    }
+    il_saved_close(saved);
+    return status;
 }
 
 il_status il_detector_descends(il_detector *d, const json_t *hashes, il_error *err)

@@ -32,6 +32,11 @@ il_status il_saved_write_parts(const char *path, const json_t *contract,
  * or when memory is out. */
 il_node *il_saved_params(const il_saved *s, il_arena *arena);
 
+/* Makes the detector of a spec that names a file (`from`) and loads it, with the file's
+ * params where the spec has none, and with its label where the data has one of that
+ * name. What is wrong with the file, or differs, is a problem at `from`. */
+il_status il_saved_make(il_detector **out, const il_detector_input *in,
+                        il_problems *problems, il_error *err);
 /* Takes it over into a detector that was made for it. A difference that the spec does
  * not accept is a problem at `from`, as is a tensor that does not fit (IL_ERR_INPUT);
  * what it does accept is kept with the detector. */

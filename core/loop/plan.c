@@ -259,6 +259,7 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
                                              : json_null());
     json_object_set_new(out, "demand", demand);
     json_object_set_new(out, "lowered", json_boolean(p->lowered));
+    json_object_set_new(out, "accepted", il_world_accepted(t->world));
     json_object_set_new(out, "signals", signals);
     json_object_set_new(out, "groups", groups);
     json_object_set_new(out, "updates", updates);

@@ -224,8 +224,18 @@ static char *point_of(const il_job *job)
     return text.data;
 }
 
-static il_status add_row(runner *r, const il_job *job, const il_stage_result *result,
-                         il_error *err)
+/* What detectors from files were taken with, as text for the summary; NULL for none. */
+static char *accepted_of(const il_world *w)
+{
+    json_t *all = il_world_accepted(w);
+    char *text = json_array_size(all) > 0 ? json_dumps(all, JSON_SORT_KEYS) : NULL;
+
+    json_decref(all);
+    return text;
+}
+
+static il_status add_row(runner *r, const il_world *w, const il_job *job,
+                         const il_stage_result *result, il_error *err)
 {
     size_t count = json_object_size(result->metrics);
     il_metric *metrics = calloc(count + 1, sizeof *metrics);
@@ -237,17 +247,20 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
                       .metrics = metrics};
     json_t *audit = audit_of(result);
     char *point = point_of(job);
+    char *accepted = accepted_of(w);
     const char *name;
     json_t *value;
     il_status status;
 
     row.point = point;
+    row.accepted = accepted;
     row.outcome =
         json_string_value(json_object_get(json_object_get(audit, "outcome"), "class"));
     if (metrics == NULL || (job->point_count > 0 && point == NULL)) {
         json_decref(audit);
         free(metrics);
         free(point);
+        free(accepted);
         return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
     }
     json_object_foreach(result->metrics, name, value)
@@ -260,6 +273,7 @@ static il_status add_row(runner *r, const il_job *job, const il_stage_result *re
     status = il_run_row_set(r->run, &row, err);
     json_decref(audit);
     free(point);
+    free(accepted);
     free(metrics);
     return status == IL_OK ? il_run_summary(r->run, err) : status;
 }
@@ -348,7 +362,7 @@ static il_status run_job(runner *r, const il_job *job, const il_stage_host *host
             il_run_job_publish(folder, result.address, result.record, seconds(), err);
     }
     if (status == IL_OK) {
-        status = add_row(r, job, &result, err);
+        status = add_row(r, w, job, &result, err);
     }
     if (status == IL_OK) {
         il_log_write(r->session->log, IL_LOG_INFO, job->stage,

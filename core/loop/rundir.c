@@ -247,9 +247,12 @@ il_status il_run_row_set(il_run *r, const il_run_row *row, il_error *err)
     copy.outcome =
         row->outcome != NULL ? il_arena_strdup(r->arena, row->outcome) : NULL;
     copy.point = row->point != NULL ? il_arena_strdup(r->arena, row->point) : NULL;
+    copy.accepted =
+        row->accepted != NULL ? il_arena_strdup(r->arena, row->accepted) : NULL;
     copy.metrics = metrics;
-    if (metrics == NULL || (row->point != NULL && copy.point == NULL) ||
-        copy.stage == NULL || copy.variant == NULL || copy.state == NULL ||
+    if (metrics == NULL || (row->accepted != NULL && copy.accepted == NULL) ||
+        (row->point != NULL && copy.point == NULL) || copy.stage == NULL ||
+        copy.variant == NULL || copy.state == NULL ||
         (row->parent != NULL && copy.parent == NULL) ||
         (row->outcome != NULL && copy.outcome == NULL)) {
         return out_of_memory(err, r->folder);
@@ -282,6 +285,7 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     const char *name;
     json_t *value;
     char *point = NULL;
+    char *accepted = NULL;
     il_status status = IL_OK;
 
     row.stage = json_string_value(json_object_get(json, "stage"));
@@ -316,9 +320,14 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
         point = json_dumps(json_object_get(json, "point"), 0);
         row.point = point;
     }
+    if (json_array_size(json_object_get(json, "accepted")) > 0) {
+        accepted = json_dumps(json_object_get(json, "accepted"), 0);
+        row.accepted = accepted;
+    }
     if (status == IL_OK) {
         status = il_run_row_set(r, &row, err);
     }
+    free(accepted);
     free(point);
     free(metrics);
     return status;
@@ -369,6 +378,9 @@ static void row_write(il_text *text, const il_run_row *row)
     }
     if (row->point != NULL) {
         il_text_addf(text, ",\n   \"point\": %s", row->point);
+    }
+    if (row->accepted != NULL) {
+        il_text_addf(text, ",\n   \"accepted\": %s", row->accepted);
     }
     if (row->outcome != NULL) {
         il_text_add(text, ",\n   \"outcome\": ");

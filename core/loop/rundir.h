@@ -62,7 +62,10 @@ typedef struct il_run_row {
     const char *parent; /* address, or NULL */
     const il_metric *metrics;
     size_t metric_count;
-    const char *point;   /* what a sweep set, a JSON object by path, or NULL */
+    const char *point; /* what a sweep set, a JSON object by path, or NULL */
+    /* Detectors from files that were taken although their contracts differ, a JSON list
+     * of {detector, what, expected, got, why}; NULL for none. */
+    const char *accepted;
     const char *outcome; /* what the last audit classed it as, or NULL */
 } il_run_row;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
+#include "detect/saved.h"
 #include "loop/stage_private.h"
 
 static il_status no_memory(const char *where, il_error *err)
@@ -56,8 +57,8 @@ static bool takes_part(const il_pipeline *p, const il_stage_spec *stage,
     return part;
 }
 
-/* The instances that have a part in a stage's result, by identity; `out` has room for
- * all. */
+/* The instances that have a part in a stage's result, by identity, and the files that
+ * detectors came from; `out` has room for two a detector and three more. */
 static size_t identities(const il_world *w, const il_stage_spec *stage,
                          const char **out)
 {
@@ -73,6 +74,9 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
     for (size_t d = 0; d < w->detector_count; d++) {
         if (takes_part(w->pipeline, stage, w->detectors[d]->spec)) {
             out[n++] = w->detectors[d]->instance->identity;
+            if (w->detectors[d]->source[0] != '\0') {
+                out[n++] = w->detectors[d]->source;
+            }
         }
     }
     return n;
@@ -107,7 +111,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
 {
     char data[IL_HASH_HEX];
     char parent[IL_HASH_HEX];
-    const char **plugins = calloc(w->detector_count + 3, sizeof *plugins);
+    const char **plugins = calloc(2 * w->detector_count + 3, sizeof *plugins);
     il_status status = IL_OK;
 
     if (plugins == NULL) {
@@ -140,6 +144,7 @@ static void work_close(il_stage_work *s)
     il_record_close(s->record);
     il__stage_then_close(s);
     json_decref(s->fitted);
+    json_decref(s->models);
     json_decref(s->audit);
     free(s->folder);
     free(s->record_folder);
@@ -178,6 +183,9 @@ static char *record_folder(const il_stage_work *s)
         }
         il_text_add(&key, ";");
     }
+    for (size_t d = 0; parts[1] != NULL && d < s->world->detector_count; d++) {
+        il_text_add(&key, s->world->detectors[d]->source); /* what its file holds */
+    }
     folder = key.failed ? NULL : il_record_folder(s->folder, key.data);
     il_text_free(&key);
     return folder;
@@ -196,7 +204,8 @@ static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world
     s->spec = step->spec;
     s->arena = il_arena_create(1 << 16);
     s->fitted = json_object();
-    if (s->arena == NULL || s->fitted == NULL) {
+    s->models = json_array();
+    if (s->arena == NULL || s->fitted == NULL || s->models == NULL) {
         return no_memory(step->stage, err);
     }
     s->label = il_arena_printf(s->arena, "%s%s%s seed %llu", step->stage,
@@ -224,7 +233,12 @@ il_status il__stage_parent(il_stage_work *s, il_trainer *t, il_error *err)
     il_status status;
 
     if (s->at == 0) {
-        return start_afresh(s->world, err);
+        char hash[IL_HASH_HEX];
+
+        IL_TRY(start_afresh(s->world, err));
+        il_stage_model(s->world, hash);
+        json_array_append_new(s->models, json_string(hash));
+        return IL_OK;
     }
     IL_TRY(il_stage_address(s->host, s->world, s->job, s->at - 1, parent, err));
     folder = il_state_folder(s->host->runs, parent);
@@ -260,6 +274,62 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     return status;
 }
 
+/* ---- detectors from files ------------------------------------------------------- */
+
+/* The lineage of the weights that the stage starts from. */
+static il_status start_models(il_stage_work *s, const char *parent, json_t **out,
+                              il_error *err)
+{
+    char hash[IL_HASH_HEX];
+    il_state *state = NULL;
+    char *folder;
+    il_status status;
+
+    if (s->at == 0) {
+        IL_TRY(start_afresh(s->world, err));
+        il_stage_model(s->world, hash);
+        *out = json_pack("[s]", hash);
+        return IL_OK;
+    }
+    folder = il_state_folder(s->host->runs, parent);
+    if (folder == NULL) {
+        return no_memory(s->label, err);
+    }
+    status = il_state_read(&state, folder, IL_STATE_RESULT, err);
+    if (status == IL_OK) {
+        *out = json_incref(json_object_get(state->json, "models"));
+    }
+    il_state_destroy(state);
+    free(folder);
+    return status;
+}
+
+/* Whether every detector from a file that has a part here, or is audited, was fitted on
+ * a model that this one descends from. */
+static il_status check_models(il_stage_work *s, const char *parent, il_error *err)
+{
+    json_t *models = NULL;
+    il_status status = IL_OK;
+
+    for (size_t d = 0; status == IL_OK && d < s->world->detector_count; d++) {
+        il_detector *detector = s->world->detectors[d];
+
+        if (detector->spec->from == NULL ||
+            !(shows_detectors(s->spec) ||
+              takes_part(s->world->pipeline, s->spec, detector->spec))) {
+            continue;
+        }
+        if (models == NULL) {
+            status = start_models(s, parent, &models, err);
+        }
+        if (status == IL_OK) {
+            status = il_detector_descends(detector, models, err);
+        }
+    }
+    json_decref(models);
+    return status;
+}
+
 /* ---- bringing one about --------------------------------------------------------- */
 
 /* A stage that fits detectors, or only looks. */
@@ -290,7 +360,7 @@ static il_status write_lineage(const il_stage_work *s, const char *parent,
                                il_error *err)
 {
     const char **plugins =
-        il_arena_calloc(s->arena, s->world->detector_count + 3, sizeof *plugins);
+        il_arena_calloc(s->arena, 2 * s->world->detector_count + 3, sizeof *plugins);
     char data[IL_HASH_HEX];
     il_state_key key = {.text = s->job->chain[s->at].text,
                         .seed = s->job->seed,
@@ -367,6 +437,9 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
     s.out = folder;
     if (status == IL_OK) {
         memcpy(out->address, s.address, IL_HASH_HEX);
+        status = check_models(&s, out->parent, err);
+    }
+    if (status == IL_OK) {
         status = il_state_lock(host->runs, s.address, true, &lock, err);
     }
     if (status == IL_OK) {

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include "loop/plan.h"
+#include "episode/episodes.h"
 #include "loop/record.h"
 #include "loop/rundir.h"
 #include "loop/state.h"
@@ -42,6 +43,14 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
 il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *job,
                           size_t at, il_run_job *folder, il_stage_result *out,
                           il_problems *problems, il_error *err);
+/* Rows of a split or of episodes as a detector of the world reads them, labelled, under
+ * the weights that the world holds; `rows` 0: all of the split. Draws for one purpose
+ * are the same wherever they are named. */
+il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
+                        const il_draw_spec *draw, il_draw purpose, int64_t rows,
+                        il_error *err);
+/* The hash of the model's weights as they are. */
+void il_stage_model(const il_world *w, char hex[IL_HASH_HEX]);
 void il_stage_result_free(il_stage_result *r);
 /* Whether a stage's requirements hold for its metrics; IL_ERR_REQUIRE names each that
  * does not. */

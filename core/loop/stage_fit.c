@@ -33,7 +33,7 @@ static il_rollout rollout_of(const il_world *w, il_draw draw)
     return r;
 }
 
-static void model_hash(const il_world *w, char hex[IL_HASH_HEX])
+void il_stage_model(const il_world *w, char hex[IL_HASH_HEX])
 {
     il_hash_bytes(w->model->store->values,
                   (size_t)w->model->store->total * sizeof(float), hex);
@@ -55,10 +55,9 @@ static il_status harvest_recorded(il_acts **out, const il_world *w,
     return status;
 }
 
-/* Rows of a split or of episodes, labelled; `rows` 0: all of the split. */
-static il_status harvest_draw(il_acts **out, const il_world *w, const il_detector *d,
-                              const il_draw_spec *draw, il_draw purpose, int64_t rows,
-                              il_error *err)
+il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
+                        const il_draw_spec *draw, il_draw purpose, int64_t rows,
+                        il_error *err)
 {
     il_rollout key = rollout_of(w, purpose);
     il_harvest h = harvest_of(w, w->data);
@@ -71,7 +70,7 @@ static il_status harvest_draw(il_acts **out, const il_world *w, const il_detecto
     }
     if (w->data == NULL) {
         return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "it is fitted on a split, and there is no `data`");
+                            "it is to read a split, and there is no `data`");
     }
     h.rows = rows;
     return il_detector_harvest(out, d, &h, draw->split, err);
@@ -120,7 +119,7 @@ static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts
     il_fit fit = {
         .blas = w->host.blas, .start = start, .seed = w->seed, .model_hash = hash};
 
-    model_hash(w, hash);
+    il_stage_model(w, hash);
     d->offset = 0; /* what is fitted is the logit itself */
     IL_TRY(il_detector_fit(d, acts, &fit, err));
     IL_TRY(il_detector_trust(d, w->data, w->host.blas, err));
@@ -135,7 +134,7 @@ static il_status settle(const il_world *w, il_detector *d, il_error *err)
                             "it has no `fit` that says on what, and it or a detector "
                             "that it reads has to be fitted");
     }
-    model_hash(w, d->model_hash);
+    il_stage_model(w, d->model_hash);
     d->fitted = true;
     IL_TRY(il_detector_trust(d, w->data, w->host.blas, err));
     return il_detector_rezero(d, w->values, true, err);
@@ -156,8 +155,8 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
         draw = (il_draw_spec){.split = spec->refit.split};
     }
     if (spec->fit.given) {
-        status = harvest_draw(&acts, w, d, &draw, IL_DRAW_FIT,
-                              first ? 0 : spec->refit.rows, err);
+        status = il_stage_rows(&acts, w, d, &draw, IL_DRAW_FIT,
+                               first ? 0 : spec->refit.rows, err);
     } else {
         status = settle(w, d, err); /* it has nothing to learn, only a threshold */
     }
@@ -168,8 +167,8 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     acts = NULL;
     /* The threshold is t0's: a refit on a split leaves it. */
     if (status == IL_OK && first && spec->threshold.kind == IL_THRESHOLD_RATE) {
-        status =
-            harvest_draw(&acts, w, d, &spec->threshold.draw, IL_DRAW_CALIBRATE, 0, err);
+        status = il_stage_rows(&acts, w, d, &spec->threshold.draw, IL_DRAW_CALIBRATE, 0,
+                               err);
     }
     if (status == IL_OK && first && spec->threshold.kind != IL_THRESHOLD_NONE) {
         status = il_detector_calibrate(d, w->host.blas, acts, err);

@@ -23,6 +23,7 @@ typedef struct il_stage_work {
     char *folder; /* of the state */
     char *record_folder;
     il_pressed pressed;
+    json_t *models; /* hashes of the weights it starts from and of those before them */
     json_t *fitted; /* detector -> address of the stage that fitted it first */
     il_record *record;
     il_run_job *out;

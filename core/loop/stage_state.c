@@ -83,6 +83,40 @@ static il_status add_trainer(il_state_list *list, const il_trainer *t, il_error 
     return IL_OK;
 }
 
+/* The lineage of weights; of a result with its own. */
+static json_t *models_of(const il_stage_work *s, bool with_own)
+{
+    json_t *models = json_copy(s->models);
+    char hash[IL_HASH_HEX];
+    size_t n = json_array_size(models);
+
+    il_stage_model(s->world, hash);
+    if (with_own && (n == 0 || strcmp(json_string_value(json_array_get(models, n - 1)),
+                                      hash) != 0)) {
+        json_array_append_new(models, json_string(hash));
+    }
+    return models;
+}
+
+static il_status take_models(il_stage_work *s, const il_state *state, il_error *err)
+{
+    const json_t *models = json_object_get(state->json, "models");
+
+    for (size_t i = 0; i < json_array_size(models); i++) {
+        if (!json_is_string(json_array_get(models, i))) {
+            models = NULL;
+        }
+    }
+    if (!json_is_array(models)) {
+        return il_error_set(err, IL_ERR_INPUT, state->path,
+                            "models: expected a list of hashes");
+    }
+    json_array_clear(s->models);
+    return json_array_extend(s->models, (json_t *)models) == 0
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, state->path, "out of memory");
+}
+
 il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *trainer,
                           il_error *err)
 {
@@ -104,8 +138,8 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         il_safetensor *items = NULL;
         size_t count = 0;
 
-        if (!w->detectors[d]->fitted) {
-            continue;
+        if (!w->detectors[d]->fitted || w->detectors[d]->spec->from != NULL) {
+            continue; /* nothing yet, or what its own file holds */
         }
         status = il_detector_state(w->detectors[d], checkpoint, list.arena, &items,
                                    &count, err);
@@ -133,6 +167,7 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         json_object_set_new(json, "pressed", il_pressed_json(&s->pressed, w));
         json_object_set_new(json, "taught", il_pressed_taught_json(&s->pressed, w));
         json_object_set(json, "fitted", s->fitted);
+        json_object_set_new(json, "models", models_of(s, !checkpoint));
         json_object_set_new(json, "step",
                             json_integer(trainer != NULL ? trainer->step : 0));
         json_object_set_new(
@@ -157,7 +192,8 @@ static il_status read_detectors(il_world *w, const il_state *state, il_error *er
         il_detector *d = w->detectors[i % w->detector_count];
         const json_t *contract = json_object_get(contracts, d->spec->name);
 
-        if (contract != NULL && d->spec->level == (int)(i / w->detector_count)) {
+        if (contract != NULL && d->spec->from == NULL &&
+            d->spec->level == (int)(i / w->detector_count)) {
             IL_TRY(il_detector_restore(d, state->file, contract, err));
         }
     }
@@ -213,6 +249,9 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
     if (status == IL_OK) {
         (void)json_object_update(s->fitted, json_object_get(state->json, "fitted"));
         status = il_state_int(state, "looks", &s->looks, err);
+    }
+    if (status == IL_OK) {
+        status = take_models(s, state, err);
     }
     il_state_destroy(state);
     return status;

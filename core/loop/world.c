@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit.h"
+#include "detect/saved.h"
 
 il_detector *il_world_detector(const il_world *w, const char *name)
 {
@@ -31,6 +32,25 @@ const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage)
 
     return w->data == NULL || (rollouts && w->environment != NULL) ? w->environment
                                                                    : w->data;
+}
+
+json_t *il_world_accepted(const il_world *w)
+{
+    json_t *all = json_array();
+
+    for (size_t d = 0; d < w->detector_count; d++) {
+        json_t *own = il_detector_accepted(w->detectors[d]);
+
+        for (size_t i = 0; i < json_array_size(own); i++) {
+            json_t *entry = json_array_get(own, i);
+
+            json_object_set_new(entry, "detector",
+                                json_string(w->detectors[d]->spec->name));
+            json_array_append(all, entry);
+        }
+        json_decref(own);
+    }
+    return all;
 }
 
 int il_world_reference(const il_world *w, const char *name)
@@ -87,7 +107,9 @@ static il_status make_detector(il_world *w, size_t i, il_problems *problems,
         members[k] = w->detectors[il_pipeline_detector(w->pipeline, spec->of.items[k]) -
                                   w->pipeline->detectors];
     }
-    status = il_detector_create(&w->detectors[i], &in, problems, err);
+    status = spec->from != NULL
+                 ? il_saved_make(&w->detectors[i], &in, problems, err)
+                 : il_detector_create(&w->detectors[i], &in, problems, err);
     if (status == IL_OK && spec->on != NULL) {
         int of = il_world_reference(w, spec->on);
 

@@ -46,6 +46,10 @@ il_detector *il_world_detector(const il_world *w, const char *name); /* or NULL 
  * trains on rollouts or there is no data, else the data's. */
 const il_instance *il_world_rows(const il_world *w, const il_stage_spec *stage);
 
+/* What detectors from files were taken with although it differs, a list of {detector,
+ * what, expected, got, why}; empty without any, NULL when memory is out. */
+json_t *il_world_accepted(const il_world *w);
+
 /* A reference's number, or -1. */
 int il_world_reference(const il_world *w, const char *name);
 

@@ -108,11 +108,50 @@ static il_refit_spec read_refit(il__reader *r, const il_node *node)
     return refit;
 }
 
+static void read_from(il__reader *r, il_detector_spec *d, const il_node *node)
+{
+    const il_node *accept = il_node_get(node, "accept");
+
+    d->from = il__read_text(node, "from", NULL);
+    d->from_place = il__read_place(node, "from");
+    if (accept == NULL || accept->kind != IL_NODE_MAP || accept->count == 0) {
+        return;
+    }
+    d->accept = il__read_alloc(r, accept->count, sizeof *d->accept);
+    for (size_t i = 0; d->accept != NULL && i < accept->count; i++) {
+        d->accept[i].what = accept->items[i].key;
+        d->accept[i].why = il__read_text(accept, accept->items[i].key, "");
+        d->accept[i].place = accept->items[i].place;
+        d->accept_count++;
+    }
+    if (d->from == NULL) {
+        il_problem_add(r->problems, accept->place,
+                       "detector '%s' is made here: `accept` is for one that comes "
+                       "`from` a file",
+                       d->name);
+    }
+}
+
+/* A detector from a file stays what it is. */
+static void check_from(il__reader *r, const il_detector_spec *d)
+{
+    if (d->from != NULL && d->fit.given) {
+        il_problem_add(r->problems, d->fit.place,
+                       "detector '%s' comes from a file and has a `fit`: expected one "
+                       "of the two",
+                       d->name);
+    }
+    if (d->from != NULL && d->refit.kind != IL_REFIT_FROZEN) {
+        il_problem_add(r->problems, d->refit.place,
+                       "detector '%s' comes from a file, so it stays frozen", d->name);
+    }
+}
+
 /* What the parts of a detector ask of each other. */
 static void check_detector(il__reader *r, const il_detector_spec *d,
                            const il_node *node)
 {
-    if (d->refit.kind != IL_REFIT_FROZEN && !d->fit.given) {
+    if (d->refit.kind != IL_REFIT_FROZEN && !d->fit.given && d->from == NULL) {
         il_problem_add(r->problems, d->refit.place,
                        "detector '%s' is to be refitted but has no `fit`", d->name);
     }
@@ -186,5 +225,7 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
     }
     d->refit = read_refit(r, il_node_get(node, "refit"));
     d->vault = il__read_flag(node, "vault", false);
+    read_from(r, d, node);
+    check_from(r, d);
     check_detector(r, d, node);
 }

@@ -262,23 +262,40 @@ void il_variant_apply(il_arena *arena, il_node *root, const char *stage,
     }
 }
 
+static bool resolve_path(il_arena *arena, il_node *item, il_problems *problems)
+{
+    const char *text;
+
+    if (item == NULL || item->kind != IL_NODE_SCALAR) {
+        return true;
+    }
+    text = il_place_path(arena, item->place, item->text);
+    if (text == NULL) {
+        (void)no_memory(problems);
+        return false;
+    }
+    item->text = text;
+    return true;
+}
+
 void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems)
 {
-    il_node *path = il_node_find(root, "plugins.path");
+    const il_node *path = il_node_find(root, "plugins.path");
+    const il_node *detectors = il_node_get(root, "detectors");
 
     for (size_t i = 0; path != NULL && path->kind == IL_NODE_LIST && i < path->count;
          i++) {
-        il_node *item = path->items[i].value;
-        const char *text;
-
-        if (item->kind != IL_NODE_SCALAR) {
-            continue;
-        }
-        text = il_place_path(arena, item->place, item->text);
-        if (text == NULL) {
-            (void)no_memory(problems);
+        if (!resolve_path(arena, path->items[i].value, problems)) {
             return;
         }
-        item->text = text;
+    }
+    for (size_t i = 0;
+         detectors != NULL && detectors->kind == IL_NODE_MAP && i < detectors->count;
+         i++) {
+        il_node *from = il_node_get(detectors->items[i].value, "from");
+
+        if (!resolve_path(arena, from, problems)) {
+            return;
+        }
     }
 }

@@ -61,7 +61,7 @@ void il_variant_apply(il_arena *arena, il_node *root, const char *stage,
                       const char *variant, il_problems *problems);
 /* Whether a variant may override what a path from the root leads to. */
 bool il_variant_may(const char *path);
-/* Makes the paths of a tree absolute: those of plugins. */
+/* Makes the paths of a tree absolute: those of plugins, and of detectors' files. */
 void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems);
 
 /* `over` on top of `under` by the merge rule; the nodes of `over` become part of the

@@ -202,7 +202,26 @@ static const char *const pools[] = {"mean", "max", "last", NULL};
 static const il_schema pool = {
     .kind = IL_SCHEMA_CHOICE, .what = "a pooling", .choices = pools};
 
+static const il_schema_field accept_fields[] = {
+    {"site", &text, 0, "why another site is taken"},
+    {"convention", &text, 0, "why sites named in another way are taken"},
+    {"tokens", &text, 0, "why other scored positions are taken"},
+    {"context", &text, 0, "why another context is taken"},
+    {"pool", &text, 0, "why another pooling is taken"},
+    {"scaling", &text, 0, "why another scaling of activations is taken, as none"},
+    {"on", &text, 0, "why another reference is taken"},
+    {"rate", &text, 0, "why a threshold for another rate is taken"},
+    {"unit", &text, 0, "why a threshold for another unit is taken"},
+    {"trusted", &text, 0, "why a zero on other rows is taken"},
+    {"model", &text, 0, "why a model that it was not fitted on is taken"},
+};
+static const il_schema accept = {
+    .kind = IL_SCHEMA_MAP, .what = "a map of differences", FIELDS(accept_fields)};
+
 static const il_schema_field detector_fields[] = {
+    {"from", &text, 0, "a file that holds it, fitted elsewhere; relative to this one"},
+    {"accept", &accept, 0,
+     "what may differ between its contract and this pipeline, each with the reason"},
     {"use", &text, IL_FIELD_REQUIRED, "id of the component, with an optional @range"},
     {"params", &any_map, 0, "its parameters; `interloop plugin list` shows them"},
     {"site", &text, IL_FIELD_ONE, "the site that it reads"},

@@ -268,6 +268,8 @@ static void put_detector(writer *w, const il_detector_spec *d)
 {
     open_map(w, NULL);
     put_text(w, "name", d->name);
+    /* Its bytes are part of the address, wherever they lie. */
+    put_text(w, "from", d->from != NULL ? "file" : NULL);
     put_component(w, "component", &d->component);
     open_list(w, "sites");
     for (size_t i = 0; i < d->sites.count; i++) {

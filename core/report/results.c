@@ -141,6 +141,24 @@ static il_status read_audit(il__results *r, const char *path, il__result_row *ro
     return IL_OK;
 }
 
+static il_status read_accepted(il__field_place at, const json_t *item,
+                               il__result_row *row, il_error *err)
+{
+    static const char *const keys[] = {"detector", "what", "expected", "got", "why"};
+
+    IL_TRY(il__field_array(at, item, "accepted", false, &row->accepted, err));
+    for (size_t i = 0; i < json_array_size(row->accepted); i++) {
+        const json_t *entry = json_array_get(row->accepted, i);
+        const char *text;
+
+        IL_TRY(il__field_check_object(at, entry, err));
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            IL_TRY(il__field_string(at, entry, keys[k], true, &text, err));
+        }
+    }
+    return IL_OK;
+}
+
 static il_status read_row(il__results *r, il__field_place at, const json_t *item,
                           il__result_row *row, il_error *err)
 {
@@ -159,6 +177,7 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     IL_TRY(il__field_integer(at, item, "seed", &row->seed, err));
     IL_TRY(il__field_string(at, item, "state", false, &row->state, err));
     IL_TRY(il__field_string(at, item, "parent", false, &row->parent, err));
+    IL_TRY(read_accepted(at, item, row, err));
     IL_TRY(il__field_object(at, item, "metrics", false, &row->metrics, err));
     IL_TRY(il__field_check_numbers(at, row->metrics, "metrics", err));
 

@@ -24,6 +24,7 @@ typedef struct il__result_row {
     int64_t seed;
     const char *state;             /* hash of what it left, or NULL */
     const char *parent;            /* hash of what it started from, or NULL */
+    const json_t *accepted;        /* what differs of detectors from files, or NULL */
     const json_t *metrics;         /* an object of numbers and nulls */
     const json_t *audit;           /* the last audit with its intervals, or NULL */
     const il__audit_point *points; /* in the order of the file */

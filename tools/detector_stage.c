@@ -1,0 +1,121 @@
+/* A pipeline's stage for the words of `interloop detector`: brought about where it has
+ * not been yet, with its weights and detectors at hand. See detector.h. */
+#include "detector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+il_stage_host il_detector_stage_host(const il_session *s, const il_detector_cli *c)
+{
+    return (il_stage_host){.host = il_session_host(s),
+                           .runs = c->cli.run.runs,
+                           .run_name = "detector",
+                           .numerics = s->numerics,
+                           .stop = il_cli_stop()};
+}
+
+il_status il_detector_session_open(il_session *s, il_detector_cli *c,
+                                   const char *usage_text, il_error *err)
+{
+    for (size_t i = 0; i < c->accept_count; i++) {
+        if (il_cli_accept(&c->cli, c->accept[i], usage_text) >= 0) {
+            return il_error_set(err, IL_ERR_INPUT, "--accept",
+                                "expected DETECTOR.WORD, got '%s'", c->accept[i]);
+        }
+    }
+    c->cli.run.log = il_cli_log();
+    return il_session_open(s, &c->cli.run, err);
+}
+
+void il_detector_session_close(il_session *s, il_detector_cli *c)
+{
+    il_session_close(s);
+    il_log_destroy(c->cli.run.log);
+}
+
+/* The one job that is meant: the first seed's, of the one variant. */
+static il_status choose(const il_session *s, const il_detector_cli *c,
+                        const il_job **out, il_error *err)
+{
+    il_text names = {0};
+    size_t found = 0;
+
+    for (size_t i = 0; i < s->jobs.count; i++) {
+        const il_job *job = &s->jobs.items[i];
+
+        if (job->seed != s->jobs.items[0].seed) {
+            continue;
+        }
+        *out = job;
+        found++;
+        il_text_addf(&names, "%s%s%s%s", found > 1 ? ", " : "", job->stage,
+                     job->variant[0] != '\0' ? "/" : "", job->variant);
+    }
+    if (found != 1) {
+        (void)il_error_set(err, IL_ERR_INPUT, c->cli.run.path,
+                           "expected one stage and variant, got %s: name one by "
+                           "--stage and --variant",
+                           names.data != NULL ? names.data : "none");
+    }
+    il_text_free(&names);
+    return found == 1 ? IL_OK : IL_ERR_INPUT;
+}
+
+il_status il_detector_stage_open(il_detector_stage *st, il_session *s,
+                                 const il_detector_cli *c, il_error *err)
+{
+    il_stage_host host = il_detector_stage_host(s, c);
+    il_stage_result result = {0};
+    size_t last;
+    il_status status;
+
+    memset(st, 0, sizeof *st);
+    IL_TRY(choose(s, c, &st->job, err));
+    IL_TRY(il_world_create(&st->world, &host.host, st->job->pipeline, st->job->seed,
+                           &s->problems, err));
+    last = st->job->chain_count - 1;
+    st->spec = st->job->chain[last].spec;
+    status = il_stage_ensure(&host, st->world, st->job, last, NULL, &result,
+                             &s->problems, err);
+    il_stage_result_free(&result);
+    IL_TRY(status);
+    return il_stage_load(&host, st->world, st->job, (int64_t)last, NULL, err);
+}
+
+void il_detector_stage_close(il_detector_stage *st)
+{
+    il_world_destroy(st->world);
+    memset(st, 0, sizeof *st);
+}
+
+bool il_detector_wanted(const il_detector_cli *c, const char *name)
+{
+    for (size_t i = 0; i < c->detector_count; i++) {
+        if (strcmp(c->detectors[i], name) == 0) {
+            return true;
+        }
+    }
+    return c->detector_count == 0;
+}
+
+il_status il_detector_names_check(const il_detector_stage *st, const il_detector_cli *c,
+                                  il_error *err)
+{
+    for (size_t i = 0; i < c->detector_count; i++) {
+        if (il_world_detector(st->world, c->detectors[i]) == NULL) {
+            const char *names[64];
+            size_t count = 0;
+            const char *nearest;
+
+            for (; count < st->world->detector_count && count < 64; count++) {
+                names[count] = st->world->detectors[count]->spec->name;
+            }
+            nearest = il_nearest(c->detectors[i], names, count);
+            return il_error_set(
+                err, IL_ERR_INPUT, c->cli.run.path, "there is no detector '%s'%s%s%s",
+                c->detectors[i], nearest != NULL ? ", did you mean '" : "",
+                nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+        }
+    }
+    return IL_OK;
+}
