@@ -6,6 +6,7 @@
 #include <string.h>
 #include "detect/closed.h"
 #include "detect/composite.h"
+#include "detect/dictionary.h"
 #include "detect/harvest.h"
 #include "detect/linear.h"
 #include "detect/logits_private.h"
@@ -49,7 +50,7 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->place, "the %s has no mask '%s'", in->data->label,
                        s->tokens);
     }
-    if (in->data != NULL && s->fit.given &&
+    if (in->data != NULL && s->fit.given && s->fit.label != NULL &&
         il_field_find(in->data, s->fit.label) == NULL) {
         il_problem_add(problems, s->fit.place, "the %s has no label '%s'",
                        in->data->label, s->fit.label);
@@ -145,6 +146,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
     }
     il_detector_closed_check(d, problems);
     il_detector_through_check(d, problems);
+    il_detector_dictionary_check(d, problems);
     IL_TRY(il_problems_status(problems, err));
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->label != NULL ? in->spec->label

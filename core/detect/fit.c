@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/closed.h"
+#include "detect/dictionary.h"
 #include "detect/composite.h"
 #include "detect/linear.h"
 #include "detect/metrics.h"
@@ -371,9 +372,10 @@ static const char *method_of(const il_detector *d)
     if (d->spec->fit.method != NULL) {
         return d->spec->fit.method;
     }
-    return il_detector_closed(d) ? IL_CLOSED_FORM
-           : recipe != NULL      ? recipe->method
-                                 : "";
+    return il_detector_learns(d)   ? IL_DICTIONARY
+           : il_detector_closed(d) ? IL_CLOSED_FORM
+           : recipe != NULL        ? recipe->method
+                                   : "";
 }
 
 /* Whether the detector can be fitted that way. */
@@ -389,6 +391,14 @@ static il_status check_method(const il_detector *d, const char *method, il_error
                                   "fit method '%s' is for detectors that are linear, "
                                   "and %s does not say so",
                                   method, id);
+    }
+    if (strcmp(method, IL_DICTIONARY) == 0) {
+        return il_detector_learns(d)
+                   ? IL_OK
+                   : il_error_set(err, IL_ERR_INPUT, name,
+                                  "fit method '" IL_DICTIONARY "' is for detectors "
+                                  "that learn without labels, and %s does not",
+                                  id);
     }
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
         return il_detector_closed(d)
@@ -410,11 +420,33 @@ static il_status check_method(const il_detector *d, const char *method, il_error
                               method);
 }
 
+static il_status fit_dictionary(il_detector *d, const il_acts *acts, const il_fit *fit,
+                                il_error *err)
+{
+    const il_fit_spec *spec = &d->spec->fit;
+    il_dictionary_fit how = {.blas = fit->blas,
+                             .pool = fit->pool,
+                             .log = fit->log,
+                             .warm = fit->start == IL_FIT_WARM,
+                             .seed = fit->seed,
+                             .steps = fit->steps > 0 ? fit->steps : spec->steps,
+                             .batch = spec->batch,
+                             .lr = fit->lr > 0 ? fit->lr : spec->lr,
+                             .warmup = spec->given ? spec->warmup : -1,
+                             .decay = spec->given ? spec->decay : -1,
+                             .lanes = spec->lanes};
+
+    return il_detector_learn(d, acts, &how, err);
+}
+
 static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
                         const il_fit *fit, il_error *err)
 {
     const il_fit_spec *spec = &d->spec->fit;
 
+    if (strcmp(method, IL_DICTIONARY) == 0) {
+        return fit_dictionary(d, acts, fit, err);
+    }
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
         return il_detector_fit_closed(d, acts, err);
     }
@@ -458,7 +490,9 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
     il_status status;
 
     IL_TRY(check_method(d, method, err));
-    IL_TRY(check_rows(d, acts, err));
+    if (acts->rows.labels != NULL || strcmp(method, IL_DICTIONARY) != 0) {
+        IL_TRY(check_rows(d, acts, err));
+    }
     status = before_keep(&b, d, err);
     if (status == IL_OK) {
         status = fit->start == IL_FIT_FRESH

@@ -3,6 +3,7 @@
 #define IL_DETECT_FIT_H
 
 #include "detect/detector.h"
+#include "base/log.h"
 #include "detect/harvest.h"
 
 typedef enum il_fit_start {
@@ -19,6 +20,8 @@ typedef struct il_fit {
                                it has one */
     int64_t steps;          /* overrides; 0: as the pipeline or the recipe says */
     double lr;
+    il_pool *pool; /* for dictionaries: NULL: in the caller alone */
+    il_log *log;   /* of their losses; NULL: nowhere */
 } il_fit;
 
 /* Harvests what a detector reads, labelled, on `split` (NULL: its fit's own); h names
@@ -31,7 +34,8 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
  * gradient over all rows, + l2 |w|^2 over tensors of two or more dimensions; `irls`
  * and `lbfgs` solve for a linear detector's optimum, + l2/2 |w|^2, on activations as
  * they are, the second faster on many rows;
- * `closed_form` is the component's own fit, the default where it has one (closed.h).
+ * `closed_form` is the component's own fit, the default where it has one (closed.h);
+ * `dictionary` teaches one that learns without labels, its default (dictionary.h).
  * FRESH remembers the ids of these rows, WARM adds them. Activations need labels with
  * both classes. On failure the detector is as it was. One thread; different detectors
  * at once. */

@@ -116,8 +116,12 @@ static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts
                           il_fit_start start, il_error *err)
 {
     char hash[IL_HASH_HEX];
-    il_fit fit = {
-        .blas = w->host.blas, .start = start, .seed = w->seed, .model_hash = hash};
+    il_fit fit = {.blas = w->host.blas,
+                  .start = start,
+                  .seed = w->seed,
+                  .model_hash = hash,
+                  .pool = w->host.pool,
+                  .log = w->host.log};
 
     il_stage_model(w, hash);
     d->offset = 0; /* what is fitted is the logit itself */

@@ -62,6 +62,9 @@ typedef struct il_fit_spec {
     double lr;
     double l2;
     double weight_decay;
+    int64_t warmup; /* of a dictionary's fit: -1 */
+    double decay;   /* -1 */
+    int64_t lanes;  /* 0 */
     il_place place;
 } il_fit_spec;
 

@@ -18,7 +18,8 @@ const char *il_unit_name(il_unit unit)
 
 static il_fit_spec read_fit(const il_node *node)
 {
-    il_fit_spec fit = {.lr = -1, .l2 = -1, .weight_decay = -1};
+    il_fit_spec fit = {
+        .lr = -1, .l2 = -1, .weight_decay = -1, .warmup = -1, .decay = -1};
 
     if (node == NULL || node->kind != IL_NODE_MAP) {
         return fit;
@@ -33,6 +34,9 @@ static il_fit_spec read_fit(const il_node *node)
     fit.lr = il__read_real(node, "lr", -1);
     fit.l2 = il__read_real(node, "l2", -1);
     fit.weight_decay = il__read_real(node, "weight_decay", -1);
+    fit.warmup = il__read_int(node, "warmup", -1);
+    fit.decay = il__read_real(node, "decay", -1);
+    fit.lanes = il__read_int(node, "lanes", 0);
     return fit;
 }
 

@@ -95,13 +95,16 @@ static const il_schema reference = {.kind = IL_SCHEMA_CASES,
 static const il_schema_field fit_fields[] = {
     {"split", &text, IL_FIELD_ONE, "split of the data"},
     {"rollouts", &rollout, IL_FIELD_ONE | IL_FIELD_WHOLE, "or episodes"},
-    {"label", &text, IL_FIELD_REQUIRED, "the label that it learns"},
+    {"label", &text, 0, "the label that it learns; a dictionary needs none"},
     {"method", &name, 0, "the fitting procedure; the detector's own by default"},
     {"steps", &at_least_one, 0, "steps of the procedure"},
     {"batch", &at_least_one, 0, "rows a step; all by default"},
     {"lr", &positive, 0, "its learning rate"},
     {"l2", &not_negative, 0, "penalty on the squared weights"},
     {"weight_decay", &not_negative, 0, "decoupled decay of the weights"},
+    {"warmup", &at_least_zero, 0, "dictionary: steps until its rate is whole"},
+    {"decay", &share, 0, "dictionary: the last part of its steps, in which it falls"},
+    {"lanes", &lanes, 0, "dictionary: parts of a batch; 2 by default"},
 };
 static const il_schema detector_fit = {
     .kind = IL_SCHEMA_MAP, .what = "how it is fitted", FIELDS(fit_fields)};

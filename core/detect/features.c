@@ -1,0 +1,182 @@
+/* What a detector that is a dictionary gives, and how the pipeline's words teach it:
+ * see dictionary.h. */
+#include <stdlib.h>
+#include <string.h>
+#include "detect/composite.h"
+#include "detect/dictionary.h"
+#include "detect/logits_private.h"
+#include "interloop/abi.h"
+
+bool il_detector_learns(const il_detector *d)
+{
+    return IL_HAS(il_instance_detector(d->instance), loss);
+}
+
+int64_t il_detector_feature_width(const il_detector *d)
+{
+    const il_detector_api *api = il_instance_detector(d->instance);
+
+    return IL_HAS(api, features) && IL_HAS(api, feature_width)
+               ? api->feature_width(d->instance->self)
+               : 0;
+}
+
+static bool named(const il_fit_spec *fit)
+{
+    return fit->method != NULL && strcmp(fit->method, IL_DICTIONARY) == 0;
+}
+
+void il_detector_dictionary_check(const il_detector *d, il_problems *problems)
+{
+    const il_fit_spec *fit = &d->spec->fit;
+    const char *id = d->instance->offer->id;
+    bool learns = il_detector_learns(d);
+
+    if (named(fit) && !learns) {
+        il_problem_add(problems, fit->place,
+                       "method '" IL_DICTIONARY "' is for detectors that learn "
+                       "without labels, and %s does not",
+                       id);
+    }
+    if (fit->given && fit->label == NULL && !learns) {
+        il_problem_add(problems, fit->place,
+                       "%s is fitted to a label: expected the key 'label'", id);
+    }
+    if (fit->given && !learns &&
+        (fit->warmup >= 0 || fit->decay >= 0 || fit->lanes > 0)) {
+        il_problem_add(problems, fit->place,
+                       "warmup, decay and lanes are a dictionary's, and %s is none",
+                       id);
+    }
+    if (fit->given && learns && (fit->l2 >= 0 || fit->weight_decay >= 0)) {
+        il_problem_add(problems, fit->place,
+                       "a dictionary is fitted without l2 and weight_decay: what its "
+                       "loss weighs are its own params");
+    }
+    if (learns && d->spec->refit.kind == IL_REFIT_ONLINE) {
+        il_problem_add(problems, d->spec->refit.place,
+                       "refit 'online' descends the cross-entropy of labels, and %s is "
+                       "a dictionary: expected {every: N} or {fresh: N}",
+                       id);
+    }
+}
+
+/* ---- features of harvested rows ------------------------------------------------- */
+
+typedef struct gathering {
+    const il_detector *d;
+    float *to; /* (N,F) */
+    int64_t width;
+} gathering;
+
+static il_status gather_part(void *user, il_pass *pass, const il_acts *part,
+                             int64_t first, int64_t row, il_error *err)
+{
+    const gathering *g = user;
+    il_tensor *x[IL_DETECTOR_SITES_MAX];
+    il_tensor *features;
+
+    (void)first;
+    IL_TRY(il__detector_borrow(g->d, pass, part, x, err));
+    features = il__detector_features(g->d, pass, &part->rows, x, part->gathered);
+    IL_TRY(il_pass_status(pass, err));
+    if (il_rows(features) != part->rows.count || il_width(features) != g->width) {
+        return il_error_set(err, IL_ERR_SHAPE, g->d->spec->name,
+                            "its features are (%lld,%lld), expected (%lld,%lld)",
+                            (long long)il_rows(features), (long long)il_width(features),
+                            (long long)part->rows.count, (long long)g->width);
+    }
+    memcpy(g->to + row * g->width, il_f32(features),
+           (size_t)(part->rows.count * g->width) * sizeof *g->to);
+    return IL_OK;
+}
+
+il_status il_detector_features(const il_detector *d, const il_blas *blas,
+                               const il_acts *acts, float *features, il_error *err)
+{
+    gathering g = {.d = d, .to = features, .width = il_detector_feature_width(d)};
+
+    if (g.width == 0) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "it has no features: expected a dictionary");
+    }
+    return il__detector_chunks(d, blas, acts, gather_part, &g, err);
+}
+
+/* ---- teaching ------------------------------------------------------------------- */
+
+/* Has the component choose how its score reads the features of labelled rows. */
+static il_status read_out(il_detector *d, const il_acts *acts, const il_blas *blas,
+                          il_error *err)
+{
+    const il_detector_api *api = il_instance_detector(d->instance);
+    const il_store *store = d->instance->store;
+    int64_t width = il_detector_feature_width(d);
+    size_t rows = (size_t)acts->rows.count;
+    float *x = malloc((rows * (size_t)width + 1) * sizeof *x);
+    uint8_t *labels = malloc(rows + 1);
+    float **values = calloc(store->count + 1, sizeof *values);
+    il_fitting f = {.struct_size = sizeof f,
+                    .rows = acts->rows.count,
+                    .width = width,
+                    .x = x,
+                    .labels = labels,
+                    .values = values};
+    il_error why = {.code = IL_OK};
+    il_status status;
+
+    if (x == NULL || labels == NULL || values == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, d->spec->name,
+                              "no memory for the features of %lld rows",
+                              (long long)acts->rows.count);
+        goto out;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        labels[i] = acts->rows.labels[i] != 0;
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        values[i] = store->values + store->items[i].offset;
+    }
+    status = il_detector_features(d, blas, acts, x, err);
+    if (status == IL_OK && api->read_out(d->instance->self, &f, &why) != IL_OK) {
+        status = il_error_set(err, why.code, d->spec->name, "%s: %s",
+                              d->instance->offer->id, why.message);
+    }
+out:
+    free(x);
+    free(labels);
+    free(values);
+    return status;
+}
+
+il_status il_detector_learn(il_detector *d, const il_acts *acts,
+                            const il_dictionary_fit *fit, il_error *err)
+{
+    const il_detector_api *api = il_instance_detector(d->instance);
+    size_t inputs = il_detector_input_count(d);
+    int64_t widths[IL_DETECTOR_SITES_MAX];
+    il_dictionary_fitted out = {0};
+    float *x;
+    il_status status;
+
+    if (inputs > IL_DETECTOR_SITES_MAX) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "a detector reads %d sites at most", IL_DETECTOR_SITES_MAX);
+    }
+    for (size_t i = 0; i < inputs; i++) {
+        widths[i] = il_detector_input_width(d, i);
+        d->mean[i] = NULL;
+        d->inv[i] = NULL;
+    }
+    x = il__detector_gather(d, acts, err);
+    if (x == NULL) {
+        return IL_ERR_MEMORY;
+    }
+    status = il_dictionary_learn(d->instance, x, acts->rows.count, widths, inputs, fit,
+                                 &out, err);
+    free(x);
+    if (status == IL_OK && acts->rows.labels != NULL && IL_HAS(api, read_out)) {
+        status = read_out(d, acts, fit->blas, err);
+    }
+    return status;
+}
