@@ -43,7 +43,7 @@ void il_detector_dictionary_check(const il_detector *d, il_problems *problems)
                        "%s is fitted to a label: expected the key 'label'", id);
     }
     if (fit->given && !learns &&
-        (fit->warmup >= 0 || fit->decay >= 0 || fit->lanes > 0)) {
+        (fit->warmup > 0 || fit->decay > 0 || fit->lanes > 0)) {
         il_problem_add(problems, fit->place,
                        "warmup, decay and lanes are a dictionary's, and %s is none",
                        id);
