@@ -32,7 +32,17 @@ states() { (cd "$folder/$1/.stages" && find . -name state.safetensors -print0 | 
 same_states() { [ -n "$(states one)" ] && [ "$(states one)" = "$(states two)" ]; }
 row() { grep -c "\"stage\": \"$2\"" "$folder/$1/small/summary.json"; }
 
+plan() { "$interloop" sweep plan "$folder/sweep.yaml" --variant frozen --runs "$folder/$1" \
+    >"$folder/out" 2>&1; }
+line() { sed -n "s/^$1 *//p" "$folder/out" | tr -s ' '; }
+
+check "a plan runs nothing" plan one
+check "it counts jobs and steps" [ "$(line loop)" = "4 4 0 4 12" ]
+check "and what all stages come to" [ "$(line all)" = "12 12 0 12 60" ]
+check "it leaves no run" not [ -e "$folder/one/small" ]
 check "jobs in turn succeed" run one
+check "a plan finds what is there" plan one
+check "all of it" [ "$(line all)" = "12 12 12 0 0" ]
 check "jobs at once succeed" run two --jobs 3
 check "their summaries are the same" same summary.json
 check "so are their plans" same plan.json

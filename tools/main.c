@@ -18,6 +18,8 @@ static const verb verbs[] = {
     {"config", il_verb_config, "checks and prints pipelines without running them"},
     {"detector", il_verb_detector,
      "fits, judges, explains, brings in and hands out detectors"},
+    {"sweep", il_verb_sweep, "lists what a pipeline would run, and what is there"},
+    {"compare", il_verb_compare, "prints arms and runs side by side, seed by seed"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "makes, checks, lists and inspects plugins"},
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},

@@ -482,15 +482,25 @@ static bool has(const char *const *names, size_t count, const char *name)
     return count == 0;
 }
 
-/* Whether the filter takes a job under its base name or its whole one. */
+/* Whether the filter takes a job under its base name or its whole one. A stage without
+ * variants is left out only where the filter names some point of such a stage. */
 static bool wants_label(const lister *l, const char *variant, const char *label)
 {
     const il_jobs_filter *f = l->filter;
+    bool points = false;
 
-    return f == NULL || (variant == NULL && label[0] == '\0') ||
-           (variant != NULL && has(f->variants, f->variant_count, variant)) ||
-           (variant == NULL && f->variant_count == 0) ||
-           (f->variant_count > 0 && has(f->variants, f->variant_count, label));
+    if (f == NULL || f->variant_count == 0 ||
+        has(f->variants, f->variant_count, label)) {
+        return true;
+    }
+    if (variant != NULL) {
+        return has(f->variants, f->variant_count, variant);
+    }
+    for (size_t i = 0; i < f->variant_count; i++) {
+        points = points || (strchr(f->variants[i], '=') != NULL &&
+                            strchr(f->variants[i], '@') == NULL);
+    }
+    return label[0] == '\0' || !points;
 }
 
 /* The jobs of a leaf at the lister's point, one a seed. `seen` is the first job of this

@@ -137,8 +137,7 @@ void il__table_metrics(const il__results *r, il_text *html)
     il_text_add(html, "</p>\n");
 }
 
-/* Text cut or padded to a width counted in characters, not bytes. */
-static void add_padded(il_text *out, const char *text, size_t width, bool right)
+void il__text_padded(il_text *out, const char *text, size_t width, bool right)
 {
     size_t size = 0;
 
@@ -168,7 +167,7 @@ static void add_number_padded(il_text *out, bool known, double value, size_t wid
     }
     out->failed = out->failed || number.failed;
     if (number.data != NULL) {
-        add_padded(out, number.data, width, true);
+        il__text_padded(out, number.data, width, true);
     }
     il_text_free(&number);
 }
@@ -184,12 +183,12 @@ void il__table_text(const il__results *r, il_text *out)
 
         first = size > first ? size : first;
     }
-    add_padded(out, "", first, false);
+    il__text_padded(out, "", first, false);
     il_text_add(out, "  seed");
     for (size_t c = 0; c < count; c++) {
         size_t width = strlen(columns[c].head) + 2;
 
-        add_padded(out, columns[c].head, width < 8 ? 8 : width, true);
+        il__text_padded(out, columns[c].head, width < 8 ? 8 : width, true);
     }
     il_text_add(out, "\n");
     for (size_t i = 0; i < r->arm_count; i++) {
@@ -197,7 +196,7 @@ void il__table_text(const il__results *r, il_text *out)
         size_t lines = arm->row_count + (arm->row_count > 1);
 
         for (size_t s = 0; s < lines; s++) {
-            add_padded(out, s == 0 ? arm->label : "", first, false);
+            il__text_padded(out, s == 0 ? arm->label : "", first, false);
             if (s < arm->row_count) {
                 il_text_addf(out, "%6lld", (long long)arm->rows[s]->seed);
             } else {
@@ -219,9 +218,9 @@ void il__table_text(const il__results *r, il_text *out)
     for (size_t c = 0, shown = 0; c < count; c++) {
         if (strcmp(columns[c].head, columns[c].metric) != 0) {
             il_text_add(out, shown++ == 0 ? "" : ", ");
-            add_padded(out, columns[c].head, 0, false);
+            il__text_padded(out, columns[c].head, 0, false);
             il_text_add(out, " = ");
-            add_padded(out, columns[c].metric, 0, false);
+            il__text_padded(out, columns[c].metric, 0, false);
         }
     }
     il_text_add(out, "\n");

@@ -40,6 +40,10 @@ void il__table_certificates(const il__results *r, il_text *html);
  * pair, from the first arm that has it. */
 void il__table_triggers(const il__results *r, il_text *html);
 
+/* Text padded to a width counted in characters, not bytes, without what a terminal
+ * would obey. */
+void il__text_padded(il_text *out, const char *text, size_t width, bool right);
+
 /* Plain text, a line for each seed of each arm, and their mean where there are several.
  */
 void il__table_text(const il__results *r, il_text *out);

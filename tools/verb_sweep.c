@@ -1,0 +1,280 @@
+/* interloop sweep plan: what a pipeline would run, before it does. */
+#include "verbs.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "loop/stage.h"
+#include "session.h"
+
+static const char usage[] =
+    "usage: interloop sweep plan PIPELINE [--all] [--json] [OPTION]...\n"
+    "\n"
+    "  Lists the stages of a pipeline with the jobs that each has over variants, points of\n"
+    "  the sweep and seeds, how many results those have in common, how many are there\n"
+    "  already, and how many steps are left to train. Runs nothing.\n"
+    "\n"
+    "  --all               every job with its point and its result's address\n"
+    "  --json              prints JSON\n";
+
+/* A world whose instances several jobs share: those with the same components and
+ * seed. */
+typedef struct shared_world {
+    char *key;
+    il_world *world;
+} shared_world;
+
+enum { WORLDS = 16 };
+
+typedef struct planner {
+    il_session session;
+    il_stage_host host;
+    shared_world worlds[WORLDS];
+    size_t next; /* the one to be replaced */
+    json_t *jobs;
+} planner;
+
+/* What decides the identities of a job's instances; malloc'ed, NULL when memory is
+ * out. */
+static char *world_key(const il_job *job)
+{
+    static const char *const parts[] = {"model", "data", "environment", "detectors",
+                                        "references"};
+    il_text text = {0};
+
+    il_text_addf(&text, "%llu", (unsigned long long)job->seed);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const il_node *part = il_node_get(job->document, parts[i]);
+
+        il_text_add(&text, ";");
+        if (part != NULL) {
+            il_node_write_canonical(&text, part);
+        }
+    }
+    if (text.failed) {
+        il_text_free(&text);
+    }
+    return text.data;
+}
+
+static il_status world_of(planner *p, const il_job *job, il_world **out, il_error *err)
+{
+    il_host host = il_session_host(&p->session);
+    char *key = world_key(job);
+    shared_world *place = &p->worlds[p->next];
+    il_status status;
+
+    if (key == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, job->stage, "out of memory");
+    }
+    for (size_t i = 0; i < WORLDS; i++) {
+        if (p->worlds[i].key != NULL && strcmp(p->worlds[i].key, key) == 0) {
+            *out = p->worlds[i].world;
+            free(key);
+            return IL_OK;
+        }
+    }
+    host.log = NULL; /* nothing runs: what instances have to say can wait */
+    il_world_destroy(place->world);
+    free(place->key);
+    place->world = NULL;
+    place->key = key;
+    status = il_world_create(&place->world, &host, job->pipeline, job->seed,
+                             &p->session.problems, err);
+    if (status != IL_OK) {
+        free(place->key);
+        place->key = NULL;
+        return status;
+    }
+    p->next = (p->next + 1) % WORLDS;
+    *out = place->world;
+    return IL_OK;
+}
+
+static json_t *point_json(const il_job *job)
+{
+    json_t *point = json_object();
+
+    for (size_t i = 0; i < job->point_count; i++) {
+        il_text text = {0};
+
+        il_node_write_canonical(&text, job->point[i].value);
+        (void)json_object_set_new(point, job->point[i].path,
+                                  text.data != NULL
+                                      ? json_loads(text.data, JSON_DECODE_ANY, NULL)
+                                      : json_null());
+        il_text_free(&text);
+    }
+    return point;
+}
+
+static il_status plan_job(planner *p, const il_job *job, il_error *err)
+{
+    const il_stage_spec *spec = job->chain[job->chain_count - 1].spec;
+    char address[IL_HASH_HEX];
+    il_world *world = NULL;
+    bool there;
+    char *folder;
+
+    IL_TRY(world_of(p, job, &world, err));
+    IL_TRY(il_stage_address(&p->host, world, job, job->chain_count - 1, address, err));
+    folder = il_state_folder(p->host.runs, address);
+    if (folder == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, job->stage, "out of memory");
+    }
+    there = il_state_exists(folder, IL_STATE_RESULT);
+    free(folder);
+    (void)json_array_append_new(
+        p->jobs,
+        json_pack("{s:s, s:s, s:I, s:o, s:s, s:b, s:I}", "stage", job->stage, "variant",
+                  job->variant, "seed", (json_int_t)job->seed, "point", point_json(job),
+                  "address", address, "there", there, "steps",
+                  (json_int_t)(spec->train.given ? il_train_length(&spec->train) : 0)));
+    return IL_OK;
+}
+
+/* Whether an earlier job of the list has the same result. */
+static bool repeated(const json_t *jobs, size_t number)
+{
+    const char *address =
+        json_string_value(json_object_get(json_array_get(jobs, number), "address"));
+
+    for (size_t i = 0; i < number; i++) {
+        if (strcmp(
+                json_string_value(json_object_get(json_array_get(jobs, i), "address")),
+                address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct totals {
+    size_t jobs, results, there;
+    long long steps;
+} totals;
+
+static void count_job(totals *t, const json_t *jobs, size_t number)
+{
+    const json_t *job = json_array_get(jobs, number);
+    bool there = json_is_true(json_object_get(job, "there"));
+
+    t->jobs++;
+    if (!repeated(jobs, number)) {
+        t->results++;
+        t->there += there;
+        t->steps += there ? 0 : json_integer_value(json_object_get(job, "steps"));
+    }
+}
+
+static void print_totals(const char *name, const totals *t)
+{
+    printf("%-24s %6zu %8zu %6zu %6zu %12lld\n", name, t->jobs, t->results, t->there,
+           t->results - t->there, t->steps);
+}
+
+static void print_plan(const json_t *jobs, bool all)
+{
+    totals whole = {0};
+
+    for (size_t i = 0; all && i < json_array_size(jobs); i++) {
+        const json_t *job = json_array_get(jobs, i);
+        const char *variant = json_string_value(json_object_get(job, "variant"));
+
+        printf("%-7s %.12s %s%s%s, seed %lld\n",
+               json_is_true(json_object_get(job, "there")) ? "there"
+               : repeated(jobs, i)                         ? "shared"
+                                                           : "to run",
+               json_string_value(json_object_get(job, "address")),
+               json_string_value(json_object_get(job, "stage")),
+               variant[0] != '\0' ? "/" : "", variant,
+               (long long)json_integer_value(json_object_get(job, "seed")));
+    }
+    printf("%s%-24s %6s %8s %6s %6s %12s\n", all ? "\n" : "", "stage", "jobs",
+           "results", "there", "to run", "steps left");
+    for (size_t i = 0; i < json_array_size(jobs); i++) {
+        const char *stage =
+            json_string_value(json_object_get(json_array_get(jobs, i), "stage"));
+        totals t = {0};
+        bool seen = false;
+
+        for (size_t k = 0; k < json_array_size(jobs); k++) {
+            bool same = strcmp(stage, json_string_value(json_object_get(
+                                          json_array_get(jobs, k), "stage"))) == 0;
+
+            seen = seen || (same && k < i);
+            if (same) {
+                count_job(&t, jobs, k);
+            }
+        }
+        if (!seen) {
+            print_totals(stage, &t);
+            whole.jobs += t.jobs;
+            whole.results += t.results;
+            whole.there += t.there;
+            whole.steps += t.steps;
+        }
+    }
+    print_totals("all", &whole);
+}
+
+static int plan(const il_cli *cli, bool all, bool json)
+{
+    planner p = {.jobs = json_array()};
+    il_error err = {0};
+    int code = 0;
+    il_status status = il_session_open(&p.session, &cli->run, &err);
+
+    p.host.host = il_session_host(&p.session);
+    p.host.runs = cli->run.runs;
+    p.host.numerics = p.session.numerics;
+    for (size_t i = 0; status == IL_OK && i < p.session.jobs.count; i++) {
+        status = plan_job(&p, &p.session.jobs.items[i], &err);
+    }
+    if (status != IL_OK) {
+        code = il_cli_fail(&p.session, status, &err);
+    } else if (json) {
+        code = json_dumpf(p.jobs, stdout, JSON_INDENT(1)) == 0 ? 0 : 1;
+        putchar('\n');
+    } else {
+        print_plan(p.jobs, all);
+    }
+    for (size_t i = 0; i < WORLDS; i++) {
+        il_world_destroy(p.worlds[i].world);
+        free(p.worlds[i].key);
+    }
+    json_decref(p.jobs);
+    il_session_close(&p.session);
+    return code;
+}
+
+/* Takes a flag of our own out of the words; whether it was there. */
+static bool take_flag(int *argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], flag) == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof *argv);
+            (*argc)--;
+            return true;
+        }
+    }
+    return false;
+}
+
+int il_verb_sweep(int argc, char **argv)
+{
+    il_cli cli;
+    bool all = take_flag(&argc, argv, "--all");
+    bool json = take_flag(&argc, argv, "--json");
+    bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+    int code;
+
+    if (!help && (argc < 2 || strcmp(argv[1], "plan") != 0)) {
+        fprintf(stderr, "interloop sweep: expected plan, found %s\n%s",
+                argc > 1 ? argv[1] : "nothing", usage);
+        return 2;
+    }
+    code = il_cli_parse(&cli, help ? argc : argc - 1, help ? argv : argv + 1, usage);
+    return code >= 0 ? code : plan(&cli, all, json);
+}
