@@ -20,7 +20,6 @@ IL_INLINE float gelu_clamp(float x)
 IL_INLINE float act_value(il_act act, float x)
 {
     float density;
-    float c;
 
     switch (act) {
     case IL_ACT_RELU:
@@ -33,10 +32,9 @@ IL_INLINE float act_value(il_act act, float x)
         return (x < -GELU_END ? -GELU_END : x) * float_normal(x, &density);
     case IL_ACT_GELU_TANH:
         /* (1 + tanh u) / 2 is the sigmoid of 2 u, which keeps its digits in the left
-         * tail */
-        c = gelu_clamp(x);
+         * tail, and is 0 or 1 long before the cube becomes infinite */
         return (x < -GELU_END ? -GELU_END : x) *
-               float_sigmoid(2.0f * GELU_SCALE * (c + GELU_CUBE * (c * c * c)));
+               float_sigmoid(2.0f * GELU_SCALE * (x + GELU_CUBE * (x * x * x)));
     case IL_ACT_SOFTPLUS:
         return float_softplus(x);
     case IL_ACT_EXP:

@@ -155,7 +155,7 @@ IL_INLINE float float_exp_down(float x)
 /* 1 / (1 + exp(-x)); 4 ulp in the left tail too. */
 IL_INLINE float float_sigmoid(float x)
 {
-    float e = float_exp_down(-float_abs(x));
+    float e = float_exp_down(float_of_bits(float_bits(x) | 0x80000000u));
 
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
