@@ -141,6 +141,11 @@ const char *il_blas_version(const il_blas *blas)
     return blas->version;
 }
 
+bool il_blas_fused(const il_blas *blas)
+{
+    return blas->tiles;
+}
+
 void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
                   int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                   int64_t ldb, float beta, float *c, int64_t ldc)

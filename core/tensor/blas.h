@@ -18,6 +18,9 @@ il_status il_blas_open(const il_blas **out, bool portable, il_error *err);
 /* "SkylakeX", "Haswell": what OpenBLAS says it runs; and "OpenBLAS 0.3.21 ...". */
 const char *il_blas_kernel(const il_blas *blas);
 const char *il_blas_version(const il_blas *blas);
+/* Whether products of small matrices are made by kernels of our own, with AVX-512 and
+ * fused sums: so may be what is like them. Never under `portable`. */
+bool il_blas_fused(const il_blas *blas);
 /* c (m,n) = alpha op(a) op(b) + beta c, row-major; [any] thread. */
 void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
                   int64_t k, float alpha, const float *a, int64_t lda, const float *b,

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "tensor/cache.h"
 #include "tensor/kernels.h"
 
 typedef struct sizes {
@@ -152,55 +153,114 @@ il_tensor *il__op_causal_attention(il_pass *p, il_tensor *qkv, int32_t heads,
  * singly a moment ago is slow to load as a vector. */
 enum { CACHE_ROWS = 8 };
 
+/* New positions [at, at + t) of `rows` rows, and the caches of `length` positions that
+ * take them, `apart` numbers from one row's to the next. */
+typedef struct caching {
+    const float *qkv;
+    float *cache;
+    int64_t rows, t, c, heads;
+    int64_t at, length, apart;
+    bool fused; /* in the order of tensor/cache.h, not in that of the kernels */
+} caching;
+
+static bool caching_of(il_pass *p, const char *op, il_tensor *qkv, int32_t heads,
+                       int64_t at, int64_t length, float *cache, int64_t apart,
+                       caching *out)
+{
+    caching k = {.cache = cache, .at = at, .length = length, .apart = apart};
+
+    if (!il__ready(p, op, 1, 1, &qkv)) {
+        return false;
+    }
+    if (qkv->ndim != 3 || heads < 1 || qkv->shape[2] < 1 ||
+        qkv->shape[2] % (3 * (int64_t)heads) != 0) {
+        (void)il__refuse(p, IL_ERR_SHAPE, op, 1, (const il_tensor *const *)&qkv,
+                         "expected qkv (B,T,3C) with C a multiple of the %d heads",
+                         (int)heads);
+        return false;
+    }
+    k.qkv = il_f32(qkv);
+    k.rows = qkv->shape[0];
+    k.t = qkv->shape[1];
+    k.c = qkv->shape[2] / 3;
+    k.heads = heads;
+    if (at < 0 || length < 0 || k.t > length - at || apart < 2 * k.c * length ||
+        cache == NULL) {
+        (void)il__refuse(p, IL_ERR_SHAPE, op, 1, (const il_tensor *const *)&qkv,
+                         "positions from %lld do not fit a cache of %lld, %lld numbers "
+                         "a row",
+                         (long long)at, (long long)length, (long long)apart);
+        return false;
+    }
+    k.fused = il_blas_fused(il__of(p)->blas) && il_cache_suits(k.c, heads, length);
+    *out = k;
+    return true;
+}
+
+static void caching_write(const caching *k, int64_t from, int64_t to)
+{
+    for (int64_t b = from; b < to; b++) {
+        (k->fused ? il_cache_write : il_k_cache_write)(k->cache + b * k->apart,
+                                                       k->qkv + b * k->t * 3 * k->c,
+                                                       k->t, k->c, k->at, k->length);
+    }
+}
+
+static void caching_attend(const caching *k, float *out, float *scores, int64_t from,
+                           int64_t to)
+{
+    const int64_t row = k->t * k->c;
+    const float scale = 1.0f / sqrtf((float)(k->c / k->heads));
+
+    if (k->fused) {
+        il_cache_attend(out + from * row, k->cache + from * k->apart, k->apart, scores,
+                        k->qkv + from * 3 * row, to - from, k->t, k->c, k->heads, k->at,
+                        k->length, scale);
+        return;
+    }
+    for (int64_t b = from; b < to; b++) {
+        il_k_cached_attention(out + b * row, k->cache + b * k->apart, scores,
+                              k->qkv + b * 3 * row, k->t, k->c, k->heads, k->at,
+                              k->length, scale);
+    }
+}
+
 il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
                                    int64_t at, int64_t length, float *cache,
                                    int64_t apart)
 {
+    caching k;
     il__tensor *out;
     float *scores;
-    int64_t rows;
-    int64_t t;
-    int64_t c;
 
-    if (!il__ready(p, "cached_attention", 1, 1, &qkv)) {
+    if (!caching_of(p, "cached_attention", qkv, heads, at, length, cache, apart, &k)) {
         return il__empty(p);
     }
-    if (qkv->ndim != 3 || heads < 1 || qkv->shape[2] < 1 ||
-        qkv->shape[2] % (3 * (int64_t)heads) != 0) {
-        return il__refuse(
-            p, IL_ERR_SHAPE, "cached_attention", 1, (const il_tensor *const *)&qkv,
-            "expected qkv (B,T,3C) with C a multiple of the %d heads", (int)heads);
-    }
-    rows = qkv->shape[0];
-    t = qkv->shape[1];
-    c = qkv->shape[2] / 3;
-    if (at < 0 || length < 0 || t > length - at || apart < 2 * c * length ||
-        cache == NULL) {
-        return il__refuse(
-            p, IL_ERR_SHAPE, "cached_attention", 1, (const il_tensor *const *)&qkv,
-            "positions from %lld do not fit a cache of %lld, %lld numbers "
-            "a row",
-            (long long)at, (long long)length, (long long)apart);
-    }
-    out = il__make(p, "cached_attention", 3, (const int64_t[]){qkv->shape[0], t, c}, 1,
+    out = il__make(p, "cached_attention", 3, (const int64_t[]){k.rows, k.t, k.c}, 1,
                    &qkv);
-    scores = out != NULL ? il__floats(p, heads * ((length + 15) / 16 * 16)) : NULL;
+    scores = out != NULL
+                 ? il__floats(p, (heads > IL_CACHE_WEIGHTS ? heads : IL_CACHE_WEIGHTS) *
+                                     ((length + 15) / 16 * 16))
+                 : NULL;
     if (scores == NULL) {
         return il__empty(p);
     }
     out->g = il__of(p)->zeros; /* the cache is memory, not a tensor */
-    for (int64_t from = 0; from < rows; from += CACHE_ROWS) {
-        const int64_t to = rows - from < CACHE_ROWS ? rows : from + CACHE_ROWS;
+    for (int64_t from = 0; from < k.rows; from += CACHE_ROWS) {
+        const int64_t to = k.rows - from < CACHE_ROWS ? k.rows : from + CACHE_ROWS;
 
-        for (int64_t b = from; b < to; b++) {
-            il_k_cache_write(cache + b * apart, il_f32(qkv) + b * t * 3 * c, t, c, at,
-                             length);
-        }
-        for (int64_t b = from; b < to; b++) {
-            il_k_cached_attention(il_f32(&out->pub) + b * t * c, cache + b * apart,
-                                  scores, il_f32(qkv) + b * t * 3 * c, t, c, heads, at,
-                                  length, 1.0f / sqrtf((float)(c / heads)));
-        }
+        caching_write(&k, from, to);
+        caching_attend(&k, il_f32(&out->pub), scores, from, to);
     }
     return &out->pub;
+}
+
+void il__op_cached_positions(il_pass *p, il_tensor *qkv, int32_t heads, int64_t at,
+                             int64_t length, float *cache, int64_t apart)
+{
+    caching k;
+
+    if (caching_of(p, "cached_positions", qkv, heads, at, length, cache, apart, &k)) {
+        caching_write(&k, 0, k.rows);
+    }
 }

@@ -560,6 +560,7 @@ static const il_pass_api table = {
     .top_linear = il__op_top_linear,
     .sparse_matmul = il__op_sparse_matmul,
     .sparse_dense = il__op_sparse_dense,
+    .cached_positions = il__op_cached_positions,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

@@ -236,6 +236,8 @@ il_tensor *il__op_gru_cell(il_pass *p, il_tensor *x, il_tensor *before,
 il_tensor *il__op_cached_attention(il_pass *p, il_tensor *qkv, int32_t heads,
                                    int64_t at, int64_t length, float *cache,
                                    int64_t apart);
+void il__op_cached_positions(il_pass *p, il_tensor *qkv, int32_t heads, int64_t at,
+                             int64_t length, float *cache, int64_t apart);
 il_tensor *il__op_entropy_rows(il_pass *p, il_tensor *logits);
 il_tensor *il__op_kl_rows(il_pass *p, il_tensor *logits, il_tensor *reference);
 const il_sparse *il__op_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,

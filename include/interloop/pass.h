@@ -132,6 +132,9 @@ typedef struct il_pass_api {
     il_tensor *(*sparse_matmul)(il_pass *p, const il_sparse *s, il_tensor *table,
                                 int64_t first, int64_t last);
     il_tensor *(*sparse_dense)(il_pass *p, const il_sparse *s);
+    /* what a step leaves alone */
+    void (*cached_positions)(il_pass *p, il_tensor *qkv, int32_t heads, int64_t at,
+                             int64_t length, float *cache, int64_t apart);
 } il_pass_api;
 
 struct il_pass {
@@ -428,6 +431,14 @@ static inline il_tensor *il_cached_attention(il_pass *p, il_tensor *qkv, int32_t
                                              int64_t apart)
 {
     return p->api->cached_attention(p, qkv, heads, at, length, cache, apart);
+}
+/* Brings the cache up to date as above where nobody reads what the positions attend to:
+ * in the last block, for all of a prompt but its end. */
+static inline void il_cached_positions(il_pass *p, il_tensor *qkv, int32_t heads,
+                                       int64_t at, int64_t length, float *cache,
+                                       int64_t apart)
+{
+    p->api->cached_positions(p, qkv, heads, at, length, cache, apart);
 }
 /* logits (...,V) -> (...): the entropy of each row's softmax, in nats. Here and below a
  * logit of -inf is a choice that is forbidden: probability and gradient are 0 there. A

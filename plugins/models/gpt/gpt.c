@@ -274,22 +274,32 @@ static int64_t cache_size(const gpt *g, int64_t length)
     return 2 * g->width * length;
 }
 
+static il_tensor *qkv_forward(il_pass *pass, const gpt *g, const block *b, il_tensor *x)
+{
+    return qkv_hook(pass, b, g->width,
+                    il_linear(pass, x, il_use(pass, b->w_qkv), il_use(pass, b->b_qkv)));
+}
+
+/* What the block has of earlier positions. */
+static float *block_cache(const gpt *g, const block *b, const past *before)
+{
+    return before->cache + (b - g->blocks) * cache_size(g, before->length);
+}
+
 /* (B,T,C) -> (B,T,C), the values that attention mixes. `before` is NULL where all
  * positions are there. */
 static il_tensor *attention_mix(il_pass *pass, const gpt *g, const block *b,
                                 const past *before, il_tensor *x)
 {
-    il_tensor *qkv = il_linear(pass, x, il_use(pass, b->w_qkv), il_use(pass, b->b_qkv));
+    il_tensor *qkv = qkv_forward(pass, g, b, x);
     il_tensor *pattern = NULL;
     bool wanted = before == NULL && il_hook_wanted(pass, b->pattern);
     il_tensor *z;
 
-    qkv = qkv_hook(pass, b, g->width, qkv);
     if (before != NULL) {
-        z = il_cached_attention(
-            pass, qkv, (int32_t)g->heads, before->at, before->length,
-            before->cache + (b - g->blocks) * cache_size(g, before->length),
-            before->apart);
+        z = il_cached_attention(pass, qkv, (int32_t)g->heads, before->at,
+                                before->length, block_cache(g, b, before),
+                                before->apart);
     } else {
         z = il_causal_attention(pass, qkv, (int32_t)g->heads, wanted ? &pattern : NULL);
     }
@@ -384,7 +394,8 @@ static bool after_wanted(il_pass *pass, const gpt *g)
 {
     const block *b = &g->blocks[g->layers - 1];
 
-    return il_output_wanted(pass, "logits") || il_hook_wanted(pass, b->attn_out) ||
+    return il_output_wanted(pass, "logits") || il_hook_wanted(pass, b->pattern) ||
+           il_hook_wanted(pass, b->z) || il_hook_wanted(pass, b->attn_out) ||
            il_hook_wanted(pass, b->resid_mid) || il_hook_wanted(pass, b->normalized2) ||
            il_hook_wanted(pass, b->mlp_pre) || il_hook_wanted(pass, b->mlp_post) ||
            il_hook_wanted(pass, b->mlp_out) || il_hook_wanted(pass, b->resid_post) ||
@@ -416,8 +427,10 @@ static il_tensor *stream_forward(il_pass *pass, const gpt *g, const il_tensor *t
     if (whole < g->layers) {
         last = &g->blocks[whole];
         x = il_hook(pass, last->resid_pre, x);
-        (void)attention_mix(pass, g, last, before,
-                            norm_forward(pass, &last->ln1, last->normalized1, x));
+        x = qkv_forward(pass, g, last,
+                        norm_forward(pass, &last->ln1, last->normalized1, x));
+        il_cached_positions(pass, x, (int32_t)g->heads, before->at, before->length,
+                            block_cache(g, last, before), before->apart);
         return NULL;
     }
     x = norm_forward(pass, &g->ln_final, g->normalized, x);

@@ -14,11 +14,13 @@ typedef struct scene {
     float *cache;
 } scene;
 
-/* Widths of a head with and without a rest of the widest vectors. */
+/* Widths of a head with and without a rest of the widest vectors, and of parts of four
+ * channels; heads that come in fours, and others. */
 static const struct {
     int64_t c;
     int32_t heads;
-} sizes[] = {{40, 2}, {32, 2}, {6, 3}, {96, 1}};
+} sizes[] = {{40, 2}, {32, 2}, {6, 3},  {96, 1}, {34, 2},
+             {55, 5}, {48, 4}, {72, 6}, {20, 5}, {140, 1}};
 
 static void scene_open(scene *s, int64_t c, int32_t heads)
 {
@@ -92,6 +94,32 @@ START_TEST(a_cache_gives_what_the_whole_gives_and_the_same_bits_however_cut)
 }
 END_TEST
 
+/* What a prompt leaves in the cache where nobody reads what it attends to. */
+START_TEST(positions_that_are_only_kept_leave_the_bits_of_those_that_attend)
+{
+    const size_t bytes = (size_t)(B * 2 * sizes[_i].c * T) * sizeof(float);
+    scene s;
+    float *out;
+    float *attended;
+    il_tensor *x;
+
+    scene_open(&s, sizes[_i].c, sizes[_i].heads);
+    out = malloc((size_t)(B * T * s.c) * sizeof *out);
+    attended = malloc(bytes);
+    ck_assert(out != NULL && attended != NULL);
+    attend(&s, out, 0, T);
+    memcpy(attended, s.cache, bytes);
+    memset(s.cache, 0, bytes);
+    x = il_constant(s.pass, IL_SHAPE(B, T, 3 * s.c), s.values[0]);
+    il_cached_positions(s.pass, x, s.heads, 0, T, s.cache, 2 * s.c * T);
+    ck_assert_int_eq(il_pass_status(s.pass, NULL), IL_OK);
+    ck_assert_mem_eq(s.cache, attended, bytes);
+    free(out);
+    free(attended);
+    scene_close(&s);
+}
+END_TEST
+
 START_TEST(no_gradient_flows_but_the_ancestry_of_the_value_stays)
 {
     scene s;
@@ -134,6 +162,9 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_loop_test(
         tests, a_cache_gives_what_the_whole_gives_and_the_same_bits_however_cut, 0,
+        sizeof sizes / sizeof sizes[0]);
+    tcase_add_loop_test(
+        tests, positions_that_are_only_kept_leave_the_bits_of_those_that_attend, 0,
         sizeof sizes / sizeof sizes[0]);
     tcase_add_test(tests, no_gradient_flows_but_the_ancestry_of_the_value_stays);
     tcase_add_loop_test(tests, what_does_not_fit_the_cache_is_refused, 0, 3);

@@ -609,6 +609,9 @@ static il_tensor *wrong(il_pass *p, int which, il_tensor *a, const char **op)
         return *op = "integers", il_integers(p, IL_SHAPE(1 << 20, 1 << 20), NULL);
     case 31:
         return *op = "add", il_add(p, il_integers(p, IL_SHAPE(2), outside), two);
+    case 32:
+        il_cached_positions(p, a, 2, 0, 1, half, 2);
+        return *op = "cached_positions", il_add(p, a, a);
     default:
         return NULL;
     }
@@ -784,7 +787,7 @@ int main(void)
         tcase_add_test(tcase, *tests[i]);
     }
     tcase_add_loop_test(tcase, every_op_refuses_what_does_not_fit_and_names_itself, 0,
-                        32);
+                        33);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
