@@ -32,8 +32,9 @@ typedef struct writing {
     il_rng *luck;     /* (B): one stream an answer */
     int64_t width;    /* of what a row carries */
     float *carry;     /* (B, width) */
-    int64_t heads;    /* rows whose prompt is not the row's before them */
-    int64_t *head;    /* (B): which of them a row shares its prompt with */
+    int64_t *head;    /* (B): whose logits a row reads */
+    int64_t *kin;     /* (B): which of the beginnings a row has so far */
+    int64_t *opener;  /* of each beginning, the first row that has it */
     int64_t live;     /* rows that go on */
     int64_t *row;     /* [live]: whose carry is the i-th */
     int32_t *some;    /* (B,T) tokens of one step, side by side */
@@ -136,44 +137,130 @@ static il_status step(writing *w, int64_t rows, int64_t at, il_pass *pass,
     return IL_OK;
 }
 
-/* The tokens [from, at) of each head, side by side. */
-static void prompts_show(writing *w, int64_t from, int64_t at)
+/* ---- prompts are stepped -------------------------------------------------------- */
+
+/* Numbers the rows' first `at` tokens in `out`, equal ones alike and in the order in
+ * which they come up, given the numbers in kin of what is shorter; in `opener` the row
+ * that each came up with. Returns how many there are. */
+static int64_t beginnings(const writing *w, const int64_t *kin, int64_t at,
+                          int64_t *out, int64_t *opener)
 {
-    const int64_t count = at - from;
+    int64_t count = 0;
 
     for (int64_t b = 0; b < w->rows; b++) {
-        memcpy(w->some + w->head[b] * count, w->tokens + b * w->length + from,
-               (size_t)count * sizeof *w->some);
+        const int32_t token = w->tokens[b * w->length + at - 1];
+        int64_t n = 0;
+
+        while (n < count && (kin[opener[n]] != kin[b] ||
+                             w->tokens[opener[n] * w->length + at - 1] != token)) {
+            n++;
+        }
+        opener[n] = n == count ? b : opener[n];
+        count += n == count;
+        out[b] = n;
+    }
+    return count;
+}
+
+/* Shows the tokens [from, at) of each beginning, side by side. */
+static void beginnings_show(writing *w, int64_t count, int64_t from, int64_t at)
+{
+    for (int64_t n = 0; n < count; n++) {
+        memcpy(w->some + n * (at - from), w->tokens + w->opener[n] * w->length + from,
+               (size_t)(at - from) * sizeof *w->some);
     }
 }
 
-/* Steps the first `at` positions, which every prompt fills: once for rows that share
- * one, since that is most of the work there is, and all but the last for what they
- * leave alone, since nobody reads their logits. Row b's logits are those of head[b]. */
+/* Gives the i-th of `count` the carry that stood at from[i], which is i at most, so
+ * that none is overwritten before it is read. */
+static void carries_spread(writing *w, int64_t count, const int64_t *from)
+{
+    for (int64_t i = count; i-- > 0;) {
+        if (from[i] != i) {
+            memcpy(w->carry + i * w->width, w->carry + from[i] * w->width,
+                   (size_t)w->width * sizeof *w->carry);
+        }
+    }
+}
+
+/* Steps the positions [from, at) of the beginnings for what they leave alone, since
+ * nobody reads their logits. */
+static il_status beginnings_step(writing *w, int64_t count, int64_t from, int64_t at,
+                                 il_pass *pass, il_error *err)
+{
+    il_status status;
+
+    if (from == at) {
+        return IL_OK;
+    }
+    beginnings_show(w, count, from, at);
+    il_pass_only(pass, "");
+    status = feed(w, count, from, at, pass, err);
+    il_pass_only(pass, "logits");
+    return status;
+}
+
+/* Goes from beginnings kept in kin and opener to longer ones, `next`. */
+static void beginnings_grow(writing *w, const int64_t *next, const int64_t *opener,
+                            int64_t count)
+{
+    int64_t from[CHUNK];
+
+    for (int64_t n = 0; n < count; n++) {
+        from[n] = w->kin[opener[n]];
+        w->opener[n] = opener[n];
+    }
+    memcpy(w->kin, next, (size_t)w->rows * sizeof *next);
+    carries_spread(w, count, from);
+}
+
+/* Steps the first `at` positions, which every prompt fills. Rows whose prompts begin
+ * alike are one row for as long as they do, those of one prompt to its end: most of the
+ * work there is may be what they share. Once three in four have parted all do, so that
+ * what is left goes through together. Row b's logits are those of head[b]. */
 static il_status prompts_step(writing *w, int64_t at, il_pass *pass, const float **out,
                               il_error *err)
 {
-    const size_t bytes = (size_t)w->width * sizeof *w->carry;
+    int64_t next[CHUNK];
+    int64_t whole[CHUNK] = {0};
+    int64_t opener[CHUNK];
+    int64_t last[CHUNK];
+    int64_t most = 1;  /* what there are of whole prompts */
+    int64_t count = 1; /* of what stands in the carries */
+    int64_t from = 0;
 
-    memset(w->carry, 0, (size_t)w->heads * bytes); /* the other rows get copies */
-    if (at > 1) {
-        il_status status;
-
-        prompts_show(w, 0, at - 1);
-        il_pass_only(pass, "");
-        status = feed(w, w->heads, 0, at - 1, pass, err);
-        il_pass_only(pass, "logits");
-        IL_TRY(status);
+    memset(w->carry, 0, (size_t)w->width * sizeof *w->carry);
+    memset(w->kin, 0, (size_t)w->rows * sizeof *w->kin);
+    w->opener[0] = 0;
+    for (int64_t t = 1; t <= at; t++) {
+        memcpy(next, whole, sizeof next);
+        most = beginnings(w, next, t, whole, last);
     }
-    prompts_show(w, at - 1, at);
-    IL_TRY(step(w, w->heads, at, pass, out, err));
-    for (int64_t b = w->rows; b-- > 0;) { /* head[b] <= b: none is overwritten early */
-        if (w->head[b] != b) {
-            memcpy(w->carry + b * w->width, w->carry + w->head[b] * w->width, bytes);
+    for (int64_t t = 1; count < most; t++) {
+        int64_t more = beginnings(w, w->kin, t, next, opener);
+
+        if (more == count) {
+            continue;
         }
+        IL_TRY(beginnings_step(w, count, from, t - 1, pass, err));
+        from = t - 1;
+        if (4 * more >= 3 * most) {
+            more = most;
+            memcpy(next, whole, sizeof next);
+            memcpy(opener, last, sizeof opener);
+        }
+        beginnings_grow(w, next, opener, more);
+        count = more;
     }
+    IL_TRY(beginnings_step(w, count, from, at - 1, pass, err));
+    beginnings_show(w, count, at - 1, at);
+    IL_TRY(step(w, count, at, pass, out, err));
+    memcpy(w->head, w->kin, (size_t)w->rows * sizeof *w->head);
+    carries_spread(w, w->rows, w->head);
     return IL_OK;
 }
+
+/* ---- answers are stepped -------------------------------------------------------- */
 
 /* Steps the one position before `at`; from here on every row is its own. */
 static il_status position_step(writing *w, int64_t at, il_pass *pass, const float **out,
@@ -316,8 +403,6 @@ static il_status prompt_write(writing *w, int64_t b, il_error *err)
         }
     }
     il__rollout_luck(r, IL__LUCK_POLICY, episode, &w->luck[b]);
-    w->heads += b == 0 || episode % group == 0;
-    w->head[b] = w->heads - 1;
     return IL_OK;
 }
 
@@ -382,12 +467,15 @@ static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
         il_arena_calloc(scratch, rows * (size_t)shape->prompt_tokens, sizeof *w->some);
     w->weights = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->weights);
     w->head = il_arena_calloc(scratch, rows, sizeof *w->head);
+    w->kin = il_arena_calloc(scratch, rows, sizeof *w->kin);
+    w->opener = il_arena_calloc(scratch, rows, sizeof *w->opener);
     w->row = il_arena_calloc(scratch, rows, sizeof *w->row);
     w->width = model->carry_width(w->r->model->self, w->length);
     w->carry =
         il_arena_alloc(scratch, (rows * (size_t)w->width + 1) * sizeof *w->carry);
-    if (w->carry == NULL || w->head == NULL || w->row == NULL || w->ended == NULL ||
-        w->luck == NULL || w->some == NULL || w->weights == NULL) {
+    if (w->carry == NULL || w->head == NULL || w->kin == NULL || w->opener == NULL ||
+        w->row == NULL || w->ended == NULL || w->luck == NULL || w->some == NULL ||
+        w->weights == NULL) {
         return il__rollout_fault(w->r, IL_ERR_MEMORY, w->first, -1, err,
                                  "out of memory");
     }
@@ -407,7 +495,6 @@ static writing chunk_of(const writing *whole, int64_t from, int64_t rows)
     w.acted += from * w.length;
     w.lengths += from;
     w.prompt += from;
-    w.heads = 0;
     memset(w.ended, 0, (size_t)rows * sizeof *w.ended);
     return w;
 }

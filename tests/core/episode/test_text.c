@@ -99,6 +99,7 @@ typedef enum habit {
 } habit;
 
 static habit model_habit;
+static int64_t shown; /* positions of prompts of four tokens */
 static const float fixed[V] = {0.5f, -1.0f, 1.0f, 9.0f, 9.0f, -2.0f};
 
 static int64_t model_carry(const void *self, int64_t length)
@@ -117,6 +118,7 @@ static void model_step(const void *self, il_pass *pass, const il_batch *batch,
     float *logits = il_pass_alloc(pass, (size_t)(rows * count * V) * sizeof *logits);
 
     (void)self;
+    shown += at < PROMPT_MAX ? rows * count : 0;
     ck_assert_int_le(at + count, length);
     ck_assert_ptr_null(il_batch_find(batch, "score"));
     ck_assert_ptr_null(il_batch_find(batch, "lengths"));
@@ -302,6 +304,45 @@ START_TEST(a_group_shares_its_prompt_and_not_its_answers)
 }
 END_TEST
 
+/* Prompts of four tokens, of which the first, the first two, ... may be another's too:
+ * the model is shown a beginning once, and every answer still follows from all of its
+ * own prompt. */
+START_TEST(prompts_that_begin_alike_are_one_until_they_part)
+{
+    const int64_t rows = 32;
+    il_batch *b;
+
+    model_habit = HABIT_SUM;
+    fault_length = PROMPT_MAX;
+    rollout.group = _i == 0 ? 1 : rows;
+    shown = 0;
+    b = play(&rollout, 0, rows);
+    if (_i == 0) {
+        int32_t firsts = 0;
+
+        for (int64_t i = 0; i < rows; i++) {
+            firsts |= 1 << ints(b, "tokens")[i * L];
+        }
+        ck_assert_int_eq(firsts, 15);
+        /* four beginnings of one token; of the others not all rows are their own */
+        ck_assert_int_ge(shown, 4 + 3 * 16);
+        ck_assert_int_lt(shown, 4 + 3 * rows);
+    } else {
+        ck_assert_int_eq(shown, PROMPT_MAX);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const int32_t *tokens = ints(b, "tokens") + i * L;
+        int32_t sum = 0;
+
+        for (int t = 0; t < ints(b, "lengths")[i]; t++) {
+            ck_assert(t < PROMPT_MAX || tokens[t] == sum % 3);
+            sum += tokens[t];
+        }
+    }
+    il_batch_destroy(b);
+}
+END_TEST
+
 START_TEST(a_group_may_begin_before_the_rows_that_are_asked_for)
 {
     il_batch *all;
@@ -440,6 +481,7 @@ int main(void)
     tcase_add_test(tests, the_model_sees_every_token_once_whatever_the_prompts_lengths);
     tcase_add_test(tests, an_episode_does_not_depend_on_what_is_played_with_it);
     tcase_add_test(tests, a_group_shares_its_prompt_and_not_its_answers);
+    tcase_add_loop_test(tests, prompts_that_begin_alike_are_one_until_they_part, 0, 2);
     tcase_add_test(tests, a_group_may_begin_before_the_rows_that_are_asked_for);
     tcase_add_test(tests, another_kind_of_prompt_meets_the_same_luck);
     tcase_add_test(tests, every_part_of_the_key_counts);
