@@ -22,7 +22,7 @@ below() { awk -v a="$(value "$1" "$2")" -v b="$3" 'BEGIN { exit !(a < b) }'; }
 
 check "a run of composed detectors succeeds" runs 0 run --no-report
 check "what is read is fitted first" \
-    [ "$(grep -o 'fits [a-z]*' "$folder/out" | head -4 | tr '\n' ' ')" = "fits early fits late fits both fits weighed " ]
+    [ "$(grep -o 'fits [a-z]*' "$folder/out" | head -6 | tr '\n' ' ')" = "fits early fits late fits answers fits attended fits both fits weighed " ]
 check "the ensemble is audited" [ -n "$(value fitted both.auroc)" ]
 check "at the threshold that it was calibrated on" [ -n "$(value fitted both.tpr)" ]
 check "a probe of detectors is audited" [ -n "$(value fitted weighed.auroc)" ]
@@ -30,6 +30,11 @@ check "pressure on the ensemble is differentiated through its members" \
     below loop/pressed both.mean "$(value loop/monitor both.mean)"
 check "a member's refit changes the ensemble" differ loop/refitted both.mean loop/monitor
 check "and what reads that" differ loop/refitted weighed.mean loop/monitor
+for variant in answered judged gated; do
+    check "pressure on answers, $variant, is felt" differ loop/$variant answers.mean loop/monitor
+done
+check "an answer is one row" grep -q '"n": 1500' "$folder/runs/composed/fitted/seed-1/audit.json"
+check "pressure on pooled scores lowers them" below loop/answered answers.mean "$(value loop/monitor answers.mean)"
 check "a run goes on from composed states" runs 0 run --no-report --stage loop --variant monitor
 check "from what was there" says "loop: monitor seed 1 was there"
 
@@ -60,6 +65,12 @@ refused "members that score different tokens" 'detectors.late.tokens=all' "say o
 refused "a member in the vault of one that is not" 'detectors.early.vault=true' "give 'both' \`vault: true\`"
 refused "fitting what reads an unfitted detector" 'stages.fitted.fit=[both]' "fitted neither by stage 'fitted' nor before it"
 refused "a re-zeroed member" 'detectors.early.rezero={split: trusted, rows: 64}' "give \`rezero\` to 'both' instead"
+refused "a unit that a pooled score has not" 'detectors.answers.threshold={split: trusted, fpr: 0.1, unit: token}' \
+    "no token alarms: expected unit sequence or episode"
+refused "members of two units" 'detectors.verdict.of=[answers, late]' "expected one unit for all"
+refused "pooling twice" 'detectors.verdict.pool=mean' 'expected one `pool` of the two'
+refused "an unknown pooling" 'detectors.answers.pool=median' "'median' is not last, mean, max"
+refused "a number of another pooling" 'detectors.answers.pool={use: max, k: 2}' "unknown key 'k'"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
 exit $failed

@@ -211,6 +211,17 @@ static il_status saved_spec(il_detector_bench *b, il_error *err)
     s->tokens = tokens != NULL ? tokens : "all";
     s->on = contract_text(b, "on");
     s->pool = contract_text(b, "pool");
+    if (!il_pool_from_words(s->pool, &s->pooling)) {
+        return il_error_set(err, IL_ERR_INPUT, b->saved->path,
+                            "it pools by '%s', which this version does not know",
+                            s->pool);
+    }
+    s->pooled = s->pool != NULL;
+    if (json_array_size(json_object_get(b->saved->contract, "of")) > 0) {
+        return il_error_set(err, IL_ERR_INPUT, b->saved->path,
+                            "it reads other detectors, which are not in this file: "
+                            "judge it in a pipeline that has them");
+    }
     if (context != NULL) {
         IL_TRY(read_word(context, b->saved->path, 3, context_name, &word, err));
         s->context = (enum il_context)word;

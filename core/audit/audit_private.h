@@ -70,6 +70,9 @@ il_status il__audit_random_values(const il_audit_work *w, const float ***out,
  * there. */
 void il__audit_set_floor(il_audit_work *w, const char *which, const char *kind,
                          double value);
+/* Has a fresh reader give a score a sequence where the detector beside it does, by the
+ * same pooling; by the mean where that is learned. */
+void il__audit_pool_like(il_detector_spec *fresh, const il_detector_spec *like);
 /* Whether a fresh reader of that name is offered. */
 bool il__audit_offers(const char *reader);
 /* What is to become of a fresh reader whose fit gave `why`. Rows that determine no fit

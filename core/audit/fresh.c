@@ -56,17 +56,19 @@ static il_status copy_of(il_acts **out, const il_acts *acts, bool gathered,
     il_acts *own = arena != NULL ? il_arena_calloc(arena, 1, sizeof *own) : NULL;
     const float **data =
         own != NULL ? il_arena_calloc(arena, acts->site_count + 1, sizeof *data) : NULL;
+    il_scored tokens = il_scored_tokens(&acts->rows);
     size_t rows = (size_t)acts->rows.count;
-    uint8_t *labels = data != NULL ? il_arena_calloc(arena, rows + 1, 1) : NULL;
+    size_t n = (size_t)tokens.count;
+    uint8_t *labels = data != NULL ? il_arena_calloc(arena, rows + n + 1, 1) : NULL;
     bool failed = labels == NULL;
 
     for (size_t i = 0; !failed && gathered && i < acts->site_count; i++) {
         size_t width = (size_t)acts->widths[i];
-        float *x = il_arena_alloc(arena, (rows * width + 1) * sizeof *x);
+        float *x = il_arena_alloc(arena, (n * width + 1) * sizeof *x);
 
         failed = x == NULL;
-        for (size_t r = 0; !failed && r < rows; r++) {
-            memcpy(x + r * width, acts->data[i] + (size_t)acts->rows.rows[r] * width,
+        for (size_t r = 0; !failed && r < n; r++) {
+            memcpy(x + r * width, acts->data[i] + (size_t)tokens.rows[r] * width,
                    width * sizeof *x);
         }
         data[i] = x;
@@ -84,6 +86,10 @@ static il_status copy_of(il_acts **out, const il_acts *acts, bool gathered,
     if (acts->rows.labels != NULL) {
         memcpy(labels, acts->rows.labels, rows);
         own->rows.labels = labels;
+    }
+    if (acts->rows.token_labels != NULL) {
+        memcpy(labels + rows, acts->rows.token_labels, n);
+        own->rows.token_labels = labels + rows;
     }
     *out = own;
     return IL_OK;
@@ -156,6 +162,11 @@ static il_status shuffle_labels(const il_audit_work *w, il_acts *acts, il_error 
                                     sizeof *ids, il_documents_compare);
 
         acts->rows.labels[i] = labels[at - ids];
+        for (int64_t k = il_scored_first(&acts->rows, i);
+             acts->rows.token_labels != NULL && k < il_scored_first(&acts->rows, i + 1);
+             k++) {
+            acts->rows.token_labels[k] = acts->rows.labels[i];
+        }
     }
     return IL_OK;
 }
@@ -184,7 +195,8 @@ static il_status make_task(fresh_task *t, const il_audit_work *w,
     t->spec.sites = at->sites;
     t->spec.tokens = like->spec->tokens;
     t->spec.context = il__audit_readers[kind].context;
-    t->spec.fit.label = like->spec->fit.label;
+    t->spec.fit.label = like->spec->label;
+    il__audit_pool_like(&t->spec, like->spec);
     t->spec.place = like->spec->place;
     status = problems.arena != NULL
                  ? il_detector_create(&t->detector, &in, &problems, err)

@@ -70,7 +70,8 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
     h.rows = il_recorded_count(episodes);
     h.split = "episodes";
     h.fields = (il_scored_fields){.tokens = tokens != NULL ? tokens : d->fields.tokens,
-                                  .label = label};
+                                  .label = label,
+                                  .pooled = d->fields.pooled};
     h.sites = d->sites;
     h.site_count = d->site_count;
     h.gathered = il_detector_reads_rows(d);

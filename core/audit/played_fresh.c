@@ -17,6 +17,7 @@ typedef struct part {
 static void cut(part *p, const il_acts *acts, int64_t first, int64_t count)
 {
     int64_t positives = 0;
+    int64_t token = il_scored_first(&acts->rows, first);
 
     p->acts = *acts;
     p->acts.arena = NULL;
@@ -25,8 +26,13 @@ static void cut(part *p, const il_acts *acts, int64_t first, int64_t count)
     p->acts.rows.labels = acts->rows.labels + first;
     p->acts.rows.documents = acts->rows.documents + first;
     p->acts.rows.count = count;
+    if (acts->rows.first != NULL) {
+        p->acts.rows.first = acts->rows.first + first;
+        p->acts.rows.tokens = acts->rows.tokens + token;
+        p->acts.rows.token_labels = acts->rows.token_labels + token;
+    }
     for (size_t i = 0; i < acts->site_count && i < 64; i++) {
-        p->data[i] = acts->data[i] + (acts->gathered ? first * acts->widths[i] : 0);
+        p->data[i] = acts->data[i] + (acts->gathered ? token * acts->widths[i] : 0);
     }
     for (int64_t i = 0; i < count; i++) {
         positives += p->acts.rows.labels[i] != 0;
@@ -72,7 +78,8 @@ static il_status make_reader(il_detector **out, const il_audit_work *w,
     spec->sites = d->spec->sites;
     spec->tokens = d->spec->tokens;
     spec->context = kind->context;
-    spec->fit.label = d->spec->fit.label;
+    spec->fit.label = d->spec->label;
+    il__audit_pool_like(spec, d->spec);
     spec->place = d->spec->place;
     if (kind == &il__audit_readers[0] && method != NULL && il_detector_solved(method)) {
         spec->fit = d->spec->fit;
@@ -190,6 +197,28 @@ typedef enum floor_of { FLOOR_RANDOM, FLOOR_SHUFFLED, FLOORS } floor_of;
 
 static const char *const floor_names[FLOORS] = {"random", "shuffled"};
 
+/* Where a row is an episode, its positions have its label. */
+static il_status deal_positions(part *p, il_arena *arena, il_error *err)
+{
+    il_scored *rows = &p->acts.rows;
+    size_t n = (size_t)il_scored_first(rows, rows->count);
+
+    if (rows->first == NULL) {
+        return IL_OK;
+    }
+    rows->token_labels = il_arena_calloc(arena, n + 1, 1);
+    if (rows->token_labels == NULL) {
+        return il__audit_no_memory(err);
+    }
+    for (int64_t i = 0; i < rows->count; i++) {
+        for (int64_t k = il_scored_first(rows, i); k < il_scored_first(rows, i + 1);
+             k++) {
+            rows->token_labels[k] = rows->labels[i];
+        }
+    }
+    return IL_OK;
+}
+
 /* Labels of whole episodes dealt anew among those that have rows: row by row the other
  * episode's, from its first again where that has fewer. */
 static il_status deal_labels(const il_audit_work *w, part *p, il_error *err)
@@ -229,7 +258,7 @@ static il_status deal_labels(const il_audit_work *w, part *p, il_error *err)
         }
     }
     p->acts.rows.labels = labels;
-    return IL_OK;
+    return deal_positions(p, arena, err);
 }
 
 /* One reader's floor. `acts` are the detector's, in the form that the reader takes. */

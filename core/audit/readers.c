@@ -33,3 +33,15 @@ il_status il__audit_unread(il_audit_work *w, const char *name,
                ? IL_OK
                : il__audit_no_memory(err);
 }
+
+void il__audit_pool_like(il_detector_spec *fresh, const il_detector_spec *like)
+{
+    fresh->pooled = like->pooled;
+    fresh->pooling = like->pooling;
+    fresh->pool = like->pool;
+    if (like->pooled && (like->pooling.kind == IL_POOL_ATTENTION ||
+                         like->pooling.kind == IL_POOL_NONE)) {
+        fresh->pooling.kind = IL_POOL_MEAN;
+        fresh->pool = "mean";
+    }
+}

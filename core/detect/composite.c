@@ -56,6 +56,13 @@ il_status il__detector_compose(il_detector *d, il_detector *const *members,
                                 d->spec->of.items[i]);
         }
         api = il_instance_detector(members[i]->instance);
+        if (members[i]->spec->pooled && has_features(members[i])) {
+            return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                                "it reads the features of '%s', a position at a time: "
+                                "give `pool` to '%s' and not to '%s'",
+                                members[i]->spec->name, d->spec->name,
+                                members[i]->spec->name);
+        }
         d->members[i] = members[i];
         d->member_widths[i] = has_features(members[i])
                                   ? api->feature_width(members[i]->instance->self)
@@ -95,6 +102,7 @@ static bool all_positions(il_pass *pass, const il_scored *rows, il_scored *out)
     *out = *rows;
     out->count = n;
     out->labels = NULL;
+    out->first = NULL;
     out->rows = il_pass_alloc(pass, ((size_t)n + 1) * sizeof *out->rows);
     for (int64_t i = 0; out->rows != NULL && i < n; i++) {
         out->rows[i] = (int32_t)i;
@@ -108,13 +116,13 @@ il_tensor **il__detector_member_acts(const il_detector *d, il_pass *pass,
 {
     bool by_row = il_instance_detector(d->instance)->reads == IL_READS_ROWS;
     il_tensor **out = il_pass_alloc(pass, (d->member_count + 1) * sizeof(il_tensor *));
-    il_scored all = *rows;
+    il_scored all = il__detector_reads_pooled(d) ? *rows : il_scored_tokens(rows);
 
     if (out == NULL || (!by_row && !all_positions(pass, rows, &all))) {
         return NULL;
     }
     for (size_t i = 0; i < d->member_count; i++) {
-        out[i] = member_acts(d, i, pass, by_row ? rows : &all, acts, gathered);
+        out[i] = member_acts(d, i, pass, &all, acts, gathered);
         if (!by_row) {
             out[i] = il_reshape(
                 pass, out[i], IL_SHAPE(rows->batch, rows->length, d->member_widths[i]));
@@ -128,8 +136,10 @@ il_tensor **il__detector_member_acts(const il_detector *d, il_pass *pass,
 /* A harvest of inputs under way. */
 typedef struct filling {
     const il_detector *d;
+    const il_scored *rows;
     float **data; /* [member] */
     bool by_row;
+    bool pooled;
 } filling;
 
 static il_status fill(void *user, il_pass *pass, const il_acts *part, int64_t first,
@@ -143,7 +153,9 @@ static il_status fill(void *user, il_pass *pass, const il_acts *part, int64_t fi
     inputs = il__detector_member_acts(f->d, pass, &part->rows, x, part->gathered);
     IL_TRY(il_pass_status(pass, err));
     for (size_t i = 0; i < f->d->member_count; i++) {
-        int64_t at = f->by_row ? row : first * part->rows.length;
+        int64_t at = !f->by_row  ? first * part->rows.length
+                     : f->pooled ? row
+                                 : il_scored_first(f->rows, row);
 
         memcpy(f->data[i] + at * f->d->member_widths[i], il_f32(inputs[i]),
                (size_t)il_count(inputs[i]) * sizeof(float));
@@ -158,8 +170,12 @@ il_status il__detector_member_harvest(il_acts **out, const il_detector *d,
     il_arena *arena = il_arena_create(1 << 16);
     il_acts *own = arena != NULL ? il_arena_calloc(arena, 1, sizeof *own) : NULL;
     filling f = {.d = d,
+                 .rows = &acts->rows,
+                 .pooled = il__detector_reads_pooled(d),
                  .by_row = il_instance_detector(d->instance)->reads == IL_READS_ROWS};
-    int64_t n = f.by_row ? acts->rows.count : acts->rows.batch * acts->rows.length;
+    int64_t n = !f.by_row  ? acts->rows.batch * acts->rows.length
+                : f.pooled ? acts->rows.count
+                           : il_scored_first(&acts->rows, acts->rows.count);
     il_status status = IL_OK;
 
     f.data = own != NULL ? il_arena_calloc(arena, d->member_count + 1, sizeof(float *))
@@ -178,7 +194,7 @@ il_status il__detector_member_harvest(il_acts **out, const il_detector *d,
         il_arena_destroy(arena);
         return status;
     }
-    *own = (il_acts){.rows = acts->rows,
+    *own = (il_acts){.rows = f.pooled ? il_scored_flat(&acts->rows) : acts->rows,
                      .site_count = d->member_count,
                      .sites = NULL,
                      .widths = d->member_widths,

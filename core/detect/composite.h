@@ -26,11 +26,19 @@ static inline const char *il_detector_input_name(const il_detector *d, size_t i)
     return d->member_count > 0 ? d->spec->of.items[i] : d->spec->sites.items[i];
 }
 
+/* Whether its members give one score a sequence, so that it pools nothing itself. */
+static inline bool il__detector_reads_pooled(const il_detector *d)
+{
+    return d->member_count > 0 && d->spec->pooled &&
+           d->spec->pooling.kind == IL_POOL_NONE;
+}
+
 /* Takes over the members that were handed in: their widths, and where each finds its
  * sites among those of all. [setup] */
 il_status il__detector_compose(il_detector *d, il_detector *const *members,
                                il_error *err);
-/* What every member gives, in their order: (N,W) at the rows, or (B,T,W) where the
+/* What every member gives, in their order: (N,W) at the positions behind the rows, or
+ * at the rows where members pool, or (B,T,W) where the
  * detector reads sequences. acts are of the detector's sites. NULL when memory is out,
  * which sticks to the pass. */
 il_tensor **il__detector_member_acts(const il_detector *d, il_pass *pass,

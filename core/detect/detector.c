@@ -10,6 +10,7 @@
 #include "detect/harvest.h"
 #include "detect/linear.h"
 #include "detect/logits_private.h"
+#include "detect/pool.h"
 #include "detect/rezero.h"
 #include "detect/through.h"
 
@@ -37,9 +38,6 @@ static void check_words(const il_detector *d, const il_detector_input *in,
     if (s->on != NULL && s->rezero.split != NULL) {
         il_problem_add(problems, s->rezero.place,
                        "a detector that reads a reference has its zero there already");
-    }
-    if (s->pool != NULL) {
-        il_problem_add(problems, s->place, "'pool' is not offered by this version");
     }
     if (s->calibrate.given) {
         il_problem_add(problems, s->calibrate.place,
@@ -86,6 +84,44 @@ static void find_sites(il_detector *d, const il_detector_input *in,
     }
 }
 
+/* What a pooling asks of the component and its fit. */
+static void check_pool(const il_detector *d, il_problems *problems)
+{
+    const il_detector_spec *s = d->spec;
+    const il_detector_api *api = il_instance_detector(d->instance);
+    const char *method = s->fit.method;
+    bool descends =
+        api->recipe != NULL &&
+        (method != NULL ? strncmp(method, "adam", 4) == 0 : !il_detector_closed(d));
+
+    if (s->pooling.kind == IL_POOL_ATTENTION && !descends) {
+        il_problem_add(problems, s->pooling.place,
+                       "pool 'attention' is learned with the detector, by gradient, "
+                       "and %s%s%s is not fitted so",
+                       d->instance->offer->id, method != NULL ? " by " : "",
+                       method != NULL ? method : "");
+    }
+    if (s->pooled && s->refit.kind == IL_REFIT_THROUGH) {
+        il_problem_add(problems, s->refit.place,
+                       "refit 'through_fit' is for a score a position, and '%s' gives "
+                       "one a sequence",
+                       s->name);
+    }
+    if (d->member_count > 0 && s->pooled && s->pooling.kind == IL_POOL_NONE &&
+        api->reads == IL_READS_SEQUENCES) {
+        il_problem_add(problems, s->of.places[0],
+                       "%s reads sequences of positions, and what it is to read gives "
+                       "one score a sequence",
+                       d->instance->offer->id);
+    }
+    if (d->member_count > 0 && s->refit.kind == IL_REFIT_THROUGH) {
+        il_problem_add(problems, s->refit.place,
+                       "refit 'through_fit' is for a detector that reads sites, and "
+                       "'%s' reads detectors",
+                       s->name);
+    }
+}
+
 static void bind(il_detector *d)
 {
     const il_store *store = d->instance->store;
@@ -127,6 +163,9 @@ static il_status make(il_detector *d, const il_detector_input *in,
     inputs = il_detector_input_count(d);
     with.site_widths = d->member_count > 0 ? d->member_widths : d->widths;
     with.site_count = (int32_t)inputs;
+    for (size_t i = 0; in->spec->pooling.kind == IL_POOL_ATTENTION && i < inputs; i++) {
+        with.query_width += il_detector_input_width(d, i);
+    }
     IL_TRY(il_instance_create(&d->instance, in->registry, IL_KIND_DETECTOR,
                               &d->component, &with, problems, err));
     d->values =
@@ -148,6 +187,9 @@ static il_status make(il_detector *d, const il_detector_input *in,
     il_detector_through_check(d, problems);
     il_detector_dictionary_check(d, problems);
     IL_TRY(il_problems_status(problems, err));
+    check_pool(d, problems);
+    IL_TRY(il_problems_status(problems, err));
+    d->fields.pooled = in->spec->pooled;
     d->fields.tokens = in->spec->tokens;
     d->fields.label = in->spec->label != NULL ? in->spec->label
                       : in->spec->fit.given   ? in->spec->fit.label
@@ -303,26 +345,87 @@ static il_scope scope_of(const il_detector *d, int64_t first_bit)
     return scope;
 }
 
+/* Where sequences are judged by their last scored positions, these are all that is
+ * read: rows and activations are cut to them. NULL when memory is out. */
+static il_tensor *const *cut_to_last(const il_detector *d, il_pass *pass,
+                                     il_scored *rows, il_tensor *const *x, size_t count,
+                                     bool gathered)
+{
+    il_tensor **last;
+    int32_t *at;
+
+    if (rows->first == NULL || d->spec->pooling.kind != IL_POOL_LAST) {
+        return x;
+    }
+    last = il_pass_alloc(pass, (count + 1) * sizeof(il_tensor *));
+    at = il_pass_alloc(pass, ((size_t)rows->count + 1) * sizeof *at);
+    if (last == NULL || at == NULL) {
+        return NULL;
+    }
+    for (int64_t u = 0; u < rows->count; u++) {
+        at[u] = (int32_t)(il_scored_first(rows, u + 1) - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        last[i] = gathered ? il_gather_rows(pass, x[i], rows->count, at) : x[i];
+    }
+    *rows = il_scored_flat(rows);
+    return last;
+}
+
+/* Learned attention's key of each position: query . (all that the component reads of
+ * it), (n). Called with the detector's scope entered. */
+static il_tensor *pool_keys(const il_detector *d, il_pass *pass,
+                            const il_scored *tokens, const il_reading *r)
+{
+    const il_param query = {(int32_t)d->instance->store->count - 1};
+    il_tensor **x = il_pass_alloc(pass, ((size_t)r->sites + 1) * sizeof(il_tensor *));
+    il_tensor *all;
+
+    if (x == NULL) {
+        return NULL;
+    }
+    for (int32_t i = 0; i < r->sites; i++) {
+        x[i] = r->scored != NULL
+                   ? il_gather_rows(pass, r->acts[i], tokens->count, tokens->rows)
+                   : r->acts[i];
+    }
+    all = r->sites == 1 ? x[0] : il_concat(pass, r->sites, x);
+    all = il_linear(pass, all, il_use(pass, query), NULL);
+    return il_reshape(pass, all, IL_SHAPE(tokens->count));
+}
+
 il_tensor *il__detector_score_inputs(const il_detector *d, il_pass *pass,
                                      const il_scored *rows, il_tensor *const *inputs,
                                      bool gathered, int64_t first_bit)
 {
     il_scope scope = scope_of(d, first_bit);
+    const il_pool_spec *pooling = &d->spec->pooling;
+    il_scored units = *rows;
+    il_scored tokens;
     il_reading reading;
+    il_tensor *keys = NULL;
     il_tensor *logits;
 
-    if (!read_inputs(d, pass, rows, inputs, gathered, &reading)) {
+    inputs = cut_to_last(d, pass, &units, inputs, il_detector_input_count(d), gathered);
+    tokens = il_scored_tokens(&units);
+    if (inputs == NULL || !read_inputs(d, pass, &tokens, inputs, gathered, &reading)) {
         return NULL;
     }
     il_pass_enter(pass, &scope);
     logits =
         il_instance_detector(d->instance)->score(d->instance->self, pass, &reading);
+    if (units.first != NULL && pooling->kind == IL_POOL_ATTENTION) {
+        keys = pool_keys(d, pass, &tokens, &reading);
+    }
     il_pass_leave(pass);
     if (reading.scored != NULL) {
         logits = il_reshape(pass, logits, IL_SHAPE(rows->batch * rows->length, 1));
-        logits = il_gather_rows(pass, logits, rows->count, rows->rows);
+        logits = il_gather_rows(pass, logits, tokens.count, tokens.rows);
     }
-    logits = il_reshape(pass, logits, IL_SHAPE(rows->count));
+    logits = il_reshape(pass, logits, IL_SHAPE(tokens.count));
+    if (units.first != NULL) {
+        logits = il_pool_logits(pass, pooling, &units, logits, keys);
+    }
     return d->offset != 0 ? il_affine(pass, logits, 1.0f, -d->offset) : logits;
 }
 
@@ -347,14 +450,20 @@ il_tensor *il__detector_features(const il_detector *d, il_pass *pass,
 il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
                              il_tensor *const *acts, bool gathered, int64_t first_bit)
 {
+    il_scored units = *rows;
     il_tensor **inputs;
 
     if (d->member_count == 0) {
         return il__detector_score_inputs(d, pass, rows, acts, gathered, first_bit);
     }
-    inputs = il__detector_member_acts(d, pass, rows, acts, gathered);
+    acts = cut_to_last(d, pass, &units, acts, d->site_count, gathered);
+    inputs =
+        acts != NULL ? il__detector_member_acts(d, pass, &units, acts, gathered) : NULL;
+    if (il__detector_reads_pooled(d)) {
+        units = il_scored_flat(&units); /* its members have pooled */
+    }
     return inputs != NULL
-               ? il__detector_score_inputs(d, pass, rows, inputs, true, first_bit)
+               ? il__detector_score_inputs(d, pass, &units, inputs, true, first_bit)
                : NULL;
 }
 

@@ -40,10 +40,12 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
 
 /* ---- scaling -------------------------------------------------------------------- */
 
-/* Mean and 1/std of each channel over the scored rows, biased variance; a channel that
- * never changes is only centred. */
+/* Mean and 1/std of each channel over the scored positions, biased variance; a channel
+ * that never changes is only centred. */
 static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
 {
+    il_scored rows = il_scored_tokens(&acts->rows);
+
     for (size_t i = 0; i < il_detector_input_count(d); i++) {
         int64_t width = il_detector_input_width(d, i);
         const float *x = il__detector_acts(d, acts, i);
@@ -57,17 +59,16 @@ static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
             double sum = 0;
             double squares = 0;
 
-            for (int64_t r = 0; r < acts->rows.count; r++) {
-                sum += x[(acts->gathered ? r : acts->rows.rows[r]) * width + c];
+            for (int64_t r = 0; r < rows.count; r++) {
+                sum += x[(acts->gathered ? r : rows.rows[r]) * width + c];
             }
-            sum /= (double)acts->rows.count;
-            for (int64_t r = 0; r < acts->rows.count; r++) {
-                double v =
-                    x[(acts->gathered ? r : acts->rows.rows[r]) * width + c] - sum;
+            sum /= (double)rows.count;
+            for (int64_t r = 0; r < rows.count; r++) {
+                double v = x[(acts->gathered ? r : rows.rows[r]) * width + c] - sum;
 
                 squares += v * v;
             }
-            squares = sqrt(squares / (double)acts->rows.count);
+            squares = sqrt(squares / (double)rows.count);
             mean[c] = (float)sum;
             inv[c] = squares > 1e-6 ? (float)(1.0 / squares) : 1.0f;
         }
@@ -181,8 +182,8 @@ typedef struct prescaled {
 static il_status prescale(prescaled *p, const il_detector *d, const il_acts *acts,
                           il_error *err)
 {
-    int64_t rows =
-        acts->gathered ? acts->rows.count : acts->rows.batch * acts->rows.length;
+    int64_t rows = acts->gathered ? il_scored_first(&acts->rows, acts->rows.count)
+                                  : acts->rows.batch * acts->rows.length;
     const float **data;
 
     p->arena = il_arena_create(1 << 16);
@@ -445,7 +446,24 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
     const il_fit_spec *spec = &d->spec->fit;
 
     if (strcmp(method, IL_DICTIONARY) == 0) {
-        return fit_dictionary(d, acts, fit, err);
+        il_acts positions = *acts;
+
+        positions.rows = il_scored_tokens(&acts->rows);
+        return fit_dictionary(d, &positions, fit, err);
+    }
+    if (acts->rows.first != NULL && strncmp(method, "adam", 4) != 0) {
+        il_acts flat;
+        il_arena *arena = NULL;
+        il_status status = il__detector_flatten(&flat, &arena, d, acts, err);
+
+        if (status == IL_OK) {
+            status = check_rows(d, &flat, err);
+        }
+        if (status == IL_OK) {
+            status = fit_by(d, method, &flat, fit, err);
+        }
+        il_arena_destroy(arena);
+        return status;
     }
     if (strcmp(method, IL_CLOSED_FORM) == 0) {
         return il_detector_fit_closed(d, acts, err);
@@ -504,7 +522,10 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
         status = fit_by(d, method, acts, fit, err);
     }
     if (status == IL_OK && il_detector_linear(d)) {
-        status = il_detector_spread(d, acts, err);
+        il_acts positions = *acts; /* a direction is of these, however they pool */
+
+        positions.rows = il_scored_tokens(&acts->rows);
+        status = il_detector_spread(d, &positions, err);
     }
     before_close(&b, d, status != IL_OK);
     if (status == IL_OK) {
@@ -589,7 +610,7 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
 static int64_t negatives(const il_detector *d, const il_acts *acts, const float *logits,
                          float *out)
 {
-    bool rows = d->spec->threshold.unit == IL_UNIT_TOKEN ||
+    bool rows = d->spec->pooled || d->spec->threshold.unit == IL_UNIT_TOKEN ||
                 d->spec->threshold.unit == IL_UNIT_STEP;
     int64_t n = 0;
 

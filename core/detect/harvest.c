@@ -124,6 +124,7 @@ static il_status chunk_keep(harvest *v, chunk *c, il_pass *pass, size_t i,
     const il_tensor *x = il_pass_site(pass, (int32_t)h->sites[i]);
     size_t width = (size_t)v->widths[i];
     int64_t positions = c->scored.batch * v->length;
+    il_scored tokens;
 
     if (x == NULL) {
         return il_error_set(err, IL_ERR_INPUT, h->model->label,
@@ -140,14 +141,15 @@ static il_status chunk_keep(harvest *v, chunk *c, il_pass *pass, size_t i,
                (size_t)positions * width * sizeof(float));
         return IL_OK;
     }
+    tokens = il_scored_tokens(&c->scored);
     c->gathered[i] =
-        il_arena_alloc(c->arena, ((size_t)c->scored.count * width + 1) * sizeof(float));
+        il_arena_alloc(c->arena, ((size_t)tokens.count * width + 1) * sizeof(float));
     if (c->gathered[i] == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
     }
-    for (int64_t n = 0; n < c->scored.count; n++) {
+    for (int64_t n = 0; n < tokens.count; n++) {
         memcpy(c->gathered[i] + (size_t)n * width,
-               il_f32(x) + (size_t)c->scored.rows[n] * width, width * sizeof(float));
+               il_f32(x) + (size_t)tokens.rows[n] * width, width * sizeof(float));
     }
     return IL_OK;
 }
@@ -324,6 +326,31 @@ static il_status harvest_open(harvest *v, il_arena *arena, il_error *err)
     return IL_OK;
 }
 
+/* Memory for the positions behind rows that are sequences. */
+static il_status join_room(il_scored *all, size_t rows, size_t positions,
+                           il_arena *arena, il_error *err)
+{
+    all->first = il_arena_calloc(arena, rows + 1, sizeof *all->first);
+    all->tokens = il_arena_calloc(arena, positions + 1, sizeof *all->tokens);
+    all->token_labels = il_arena_calloc(arena, positions + 1, 1);
+    return all->first != NULL && all->tokens != NULL && all->token_labels != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
+}
+
+/* Adds a chunk's positions, its rows being those from `at` on. */
+static void join_tokens(il_scored *all, const il_scored *c, int64_t at, int64_t token,
+                        int32_t shift)
+{
+    for (int64_t k = 0; k <= c->count; k++) {
+        all->first[at + k] = token + il_scored_first(c, k);
+    }
+    for (int64_t k = 0; k < il_scored_first(c, c->count); k++) {
+        all->tokens[token + k] = c->tokens[k] + shift;
+        all->token_labels[token + k] = c->token_labels != NULL ? c->token_labels[k] : 0;
+    }
+}
+
 /* Joins the chunks in their order. */
 static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
 {
@@ -331,11 +358,16 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     il_arena *arena = acts->arena;
     il_scored *all = &acts->rows;
     size_t total = 0;
+    size_t positions = 0; /* of them all */
     int64_t at = 0;
+    int64_t token = 0;
     int32_t *lengths = NULL;
 
     for (int64_t i = 0; i < v->chunk_count; i++) {
-        total += (size_t)v->chunks[i].scored.count;
+        const il_scored *c = &v->chunks[i].scored;
+
+        total += (size_t)c->count;
+        positions += (size_t)il_scored_first(c, c->count);
     }
     all->batch = v->rows;
     all->length = v->length;
@@ -347,9 +379,12 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
         lengths == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
     }
+    if (v->fields.pooled) {
+        IL_TRY(join_room(all, total, positions, arena, err));
+    }
     for (size_t s = 0; h->gathered && s < h->site_count; s++) {
         v->data[s] =
-            il_arena_calloc(arena, total * (size_t)v->widths[s] + 1, sizeof(float));
+            il_arena_calloc(arena, positions * (size_t)v->widths[s] + 1, sizeof(float));
         if (v->data[s] == NULL) {
             return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
         }
@@ -358,9 +393,13 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
         const il_scored *c = &v->chunks[i].scored;
         int64_t first = i * IL_HARVEST_CHUNK;
         size_t n = (size_t)c->count;
+        size_t tokens = (size_t)il_scored_first(c, c->count);
 
         for (int64_t k = 0; k < c->count; k++) {
             all->rows[at + k] = c->rows[k] + (int32_t)(first * v->length);
+        }
+        if (c->first != NULL) {
+            join_tokens(all, c, at, token, (int32_t)(first * v->length));
         }
         memcpy(all->documents + at, c->documents, n * sizeof *c->documents);
         if (c->labels != NULL) {
@@ -373,10 +412,11 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
         for (size_t s = 0; h->gathered && s < h->site_count; s++) {
             size_t width = (size_t)v->widths[s];
 
-            memcpy(v->data[s] + (size_t)at * width, v->chunks[i].gathered[s],
-                   n * width * sizeof(float));
+            memcpy(v->data[s] + (size_t)token * width, v->chunks[i].gathered[s],
+                   tokens * width * sizeof(float));
         }
         at += c->count;
+        token += (int64_t)tokens;
         if (h->tally != NULL) {
             il_tally_merge(h->tally, &v->chunks[i].tally);
         }
@@ -384,6 +424,7 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     all->count = at;
     if (v->fields.label == NULL) {
         all->labels = NULL;
+        all->token_labels = NULL;
     }
     return IL_OK;
 }

@@ -45,10 +45,77 @@ float *il__detector_gather(const il_detector *d, const il_acts *acts, il_error *
     return x;
 }
 
+/* One input's rows of sequences: last positions or, with `mean`, means of all. */
+static void flatten(float *out, const il_acts *acts, const float *data, int64_t width,
+                    bool mean)
+{
+    const il_scored *rows = &acts->rows;
+
+    for (int64_t u = 0; u < rows->count; u++) {
+        int64_t end = il_scored_first(rows, u + 1);
+        int64_t first = mean ? il_scored_first(rows, u) : end - 1;
+
+        for (int64_t c = 0; c < width; c++) {
+            double sum = 0;
+
+            for (int64_t i = first; i < end; i++) {
+                sum += data[(acts->gathered ? i : rows->tokens[i]) * width + c];
+            }
+            out[u * width + c] = (float)(sum / (double)(end - first));
+        }
+    }
+}
+
+il_status il__detector_flatten(il_acts *out, il_arena **arena, const il_detector *d,
+                               const il_acts *acts, il_error *err)
+{
+    bool mean = d->spec->pooling.kind == IL_POOL_MEAN && il_detector_linear(d);
+    size_t n = il_detector_input_count(d);
+    const float **data;
+    int64_t *widths;
+
+    *arena = il_arena_create(1 << 16);
+    *out = *acts;
+    out->arena = NULL;
+    out->rows = il_scored_tokens(&acts->rows);
+    if (!mean && d->spec->pooling.kind != IL_POOL_LAST) {
+        return *arena != NULL
+                   ? IL_OK
+                   : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    out->rows = il_scored_flat(&acts->rows);
+    data = *arena != NULL ? il_arena_calloc(*arena, n + 1, sizeof *data) : NULL;
+    widths = data != NULL ? il_arena_calloc(*arena, n + 1, sizeof *widths) : NULL;
+    for (size_t i = 0; widths != NULL && i < n; i++) {
+        const float *from = il__detector_acts(d, acts, i);
+        float *to;
+
+        widths[i] = il_detector_input_width(d, i);
+        to = il_arena_alloc(*arena,
+                            ((size_t)(acts->rows.count * widths[i]) + 1) * sizeof *to);
+        if (to == NULL || from == NULL) {
+            widths = NULL;
+            break;
+        }
+        flatten(to, acts, from, widths[i], mean);
+        data[i] = to;
+    }
+    if (widths == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    out->site_count = n;
+    out->widths = widths;
+    out->data = data;
+    out->gathered = true;
+    out->inputs = true; /* by the component's own numbers */
+    return IL_OK;
+}
+
 il_status il__detector_borrow(const il_detector *d, il_pass *pass, const il_acts *acts,
                               il_tensor **x, il_error *err)
 {
     bool inputs = acts->inputs;
+    int64_t tokens = il_scored_first(&acts->rows, acts->rows.count);
     size_t n = inputs ? il_detector_input_count(d) : d->site_count;
 
     for (size_t i = 0; i < n; i++) {
@@ -61,7 +128,7 @@ il_status il__detector_borrow(const il_detector *d, il_pass *pass, const il_acts
         }
         x[i] =
             acts->gathered
-                ? il_pass_borrow(pass, IL_SHAPE(acts->rows.count, width), data)
+                ? il_pass_borrow(pass, IL_SHAPE(tokens, width), data)
                 : il_pass_borrow(
                       pass, IL_SHAPE(acts->rows.batch, acts->rows.length, width), data);
     }
@@ -87,12 +154,14 @@ typedef struct chunk {
     il_acts acts;
     const float **data;
     int32_t *rows;
+    int32_t *tokens;
 } chunk;
 
 static void chunk_cut(chunk *c, const il_acts *acts, int64_t first, int64_t count,
                       int64_t row, int64_t n)
 {
     int64_t position = first * acts->rows.length;
+    int64_t token = il_scored_first(&acts->rows, row);
 
     c->acts = *acts;
     c->acts.arena = NULL;
@@ -100,15 +169,27 @@ static void chunk_cut(chunk *c, const il_acts *acts, int64_t first, int64_t coun
     c->acts.rows.batch = count;
     c->acts.rows.count = n;
     c->acts.rows.rows = c->rows;
+    c->acts.rows.labels = NULL;
+    c->acts.rows.documents = NULL;
     if (acts->rows.lengths != NULL) {
         c->acts.rows.lengths = acts->rows.lengths + first;
     }
     for (int64_t i = 0; i < n; i++) {
         c->rows[i] = acts->rows.rows[row + i] - (int32_t)position;
     }
+    if (acts->rows.first != NULL) {
+        int64_t end = il_scored_first(&acts->rows, row + n);
+
+        c->acts.rows.first = acts->rows.first + row;
+        c->acts.rows.tokens = c->tokens;
+        c->acts.rows.token_labels = NULL;
+        for (int64_t i = token; i < end; i++) {
+            c->tokens[i - token] = acts->rows.tokens[i] - (int32_t)position;
+        }
+    }
     for (size_t i = 0; i < acts->site_count; i++) {
         c->data[i] =
-            acts->data[i] + (acts->gathered ? row : position) * acts->widths[i];
+            acts->data[i] + (acts->gathered ? token : position) * acts->widths[i];
     }
 }
 
@@ -141,12 +222,13 @@ il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
                               const il_acts *acts, il_chunk_step *step, void *user,
                               il_error *err)
 {
+    size_t room = (size_t)(IL_HARVEST_CHUNK * acts->rows.length) + 1;
     chunk c = {.data = calloc(acts->site_count + 1, sizeof *c.data),
-               .rows = calloc((size_t)(IL_HARVEST_CHUNK * acts->rows.length) + 1,
-                              sizeof *c.rows)};
+               .rows = calloc(room, sizeof *c.rows),
+               .tokens = calloc(room, sizeof *c.tokens)};
     il_pass *pass = NULL;
     il_status status =
-        c.data != NULL && c.rows != NULL
+        c.data != NULL && c.rows != NULL && c.tokens != NULL
             ? il_pass_create(&pass, blas, 0, err)
             : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
 
@@ -156,6 +238,7 @@ il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
     il_pass_destroy(pass);
     free(c.data);
     free(c.rows);
+    free(c.tokens);
     return status;
 }
 

@@ -28,6 +28,12 @@ typedef il_status il_chunk_step(void *user, il_pass *pass, const il_acts *part,
 il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
                               const il_acts *acts, il_chunk_step *step, void *user,
                               il_error *err);
+/* Rows of sequences as rows that a fit without gradient can read: by pool `last` the
+ * last position of each; by `mean`, where the component is linear, the mean of its
+ * activations, whose logit is the mean logit; by any other every position with the
+ * label of its own. *arena holds what is new, and is the caller's. */
+il_status il__detector_flatten(il_acts *out, il_arena **arena, const il_detector *d,
+                               const il_acts *acts, il_error *err);
 /* Logits (N) of all scored rows at once, on the pass; first_bit as in
  * il_detector_score. */
 il_status il__detector_forward(const il_detector *d, il_pass *pass, const il_acts *acts,

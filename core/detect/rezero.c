@@ -34,7 +34,8 @@ static il_status fetch(il_trusted *t, const il_detector *d, il_error *err)
     int32_t split = il_split_find(t->data, spec->split, &have);
     il_scored_fields fields = {.tokens = d->spec->tokens,
                                .input = il_field_of_role(t->data, IL_FIELD_INPUT),
-                               .unit = il_field_of_role(t->data, IL_FIELD_UNIT)};
+                               .unit = il_field_of_role(t->data, IL_FIELD_UNIT),
+                               .pooled = d->spec->pooled};
 
     if (split < 0 || (have >= 0 && have < spec->rows)) {
         return il_error_set(err, IL_ERR_INPUT, d->spec->name,

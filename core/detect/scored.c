@@ -75,6 +75,39 @@ static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
     return IL_OK;
 }
 
+/* Rows of positions to rows of sequences. */
+static il_status gather_sequences(il_scored *s, il_arena *arena, il_error *err)
+{
+    size_t room = (size_t)s->batch + 1;
+    int64_t count = s->count;
+
+    s->tokens = s->rows;
+    s->token_labels = s->labels;
+    s->first = il_arena_calloc(arena, room, sizeof *s->first);
+    s->rows = il_arena_calloc(arena, room, sizeof *s->rows);
+    s->labels = s->labels != NULL ? il_arena_calloc(arena, room, 1) : NULL;
+    if (s->first == NULL || s->rows == NULL ||
+        (s->labels == NULL && s->token_labels != NULL)) {
+        return il_error_set(err, IL_ERR_MEMORY, "data", "out of memory");
+    }
+    s->count = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t u = s->count - 1;
+
+        if (i == 0 || s->tokens[i] / s->length != s->tokens[i - 1] / s->length) {
+            u = s->count++;
+            s->first[u] = i;
+            s->documents[u] = s->documents[i]; /* u <= i: none is lost */
+        }
+        s->rows[u] = s->tokens[i];
+        if (s->labels != NULL) {
+            s->labels[u] |= s->token_labels[i];
+        }
+    }
+    s->first[s->count] = count;
+    return IL_OK;
+}
+
 il_status il_scored_find(il_scored *out, const il_batch *batch,
                          const il_scored_fields *fields, il_arena *arena, il_error *err)
 {
@@ -114,8 +147,33 @@ il_status il_scored_find(il_scored *out, const il_batch *batch,
     if (f.label == NULL) {
         s.labels = NULL;
     }
+    if (fields->pooled) {
+        IL_TRY(gather_sequences(&s, arena, err));
+    }
     *out = s;
     return IL_OK;
+}
+
+il_scored il_scored_tokens(const il_scored *s)
+{
+    il_scored all = *s;
+
+    if (s->first != NULL) {
+        all.count = il_scored_first(s, s->count);
+        all.rows = s->tokens;
+        all.labels = s->token_labels;
+        all.documents = NULL;
+        all.first = NULL;
+    }
+    return all;
+}
+
+il_scored il_scored_flat(const il_scored *s)
+{
+    il_scored flat = *s;
+
+    flat.first = NULL;
+    return flat;
 }
 
 int il_documents_compare(const void *a, const void *b)

@@ -19,7 +19,25 @@ typedef struct il_scored {
     uint8_t *labels; /* (N), or NULL when none were asked for */
     int64_t
         *documents; /* (N): ids by which rows are clustered and splits are told apart */
+    /* Where a row stands for a whole sequence (and `rows` names its last scored
+     * position): the scored positions behind each, those of row i from place first[i] -
+     * first[0] on. A sequence without any has no row, one with a positive position is
+     * positive. NULL: a row is a position. */
+    int64_t *first;        /* (N+1) */
+    int32_t *tokens;       /* flat positions, ascending */
+    uint8_t *token_labels; /* of each, or NULL */
 } il_scored;
+
+/* Where the positions of row i begin; of i = N, how many there are in all. */
+static inline int64_t il_scored_first(const il_scored *s, int64_t i)
+{
+    return s->first != NULL ? s->first[i] - s->first[0] : i;
+}
+/* The scored positions themselves, a row each. Documents are left out where rows were
+ * sequences. */
+il_scored il_scored_tokens(const il_scored *s);
+/* The rows as positions of their own: the last of each where they are sequences. */
+il_scored il_scored_flat(const il_scored *s);
 
 /* What a batch's fields are called for this purpose. */
 typedef struct il_scored_fields {
@@ -28,6 +46,7 @@ typedef struct il_scored_fields {
     const char *label;  /* (B) or (B,T) u8; NULL: no labels */
     const char *unit; /* (B) i64, or NULL: documents are numbered from first_document */
     int64_t first_document;
+    bool pooled; /* one row a sequence */
 } il_scored_fields;
 
 /* The scored rows of a batch, in the arena. Padding is never scored: a field "lengths"

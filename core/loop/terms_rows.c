@@ -8,6 +8,10 @@ il_status il__terms_detector_rows(const il_terms *t, int d, const il_batch *batc
     if (t->planning && out->count == 0 && out->batch > 0) {
         out->count = 1;
         out->rows[0] = 0;
+        if (out->first != NULL) {
+            out->tokens[0] = 0;
+            out->first[1] = 1;
+        }
     }
     return IL_OK;
 }

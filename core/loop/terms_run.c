@@ -217,17 +217,19 @@ static il_status match_rows(const il_term *term, const il_term_rows *rows,
                             bool *same, il_error *err)
 {
     int64_t j = 0;
+    /* A score of a whole sequence is that of each of its positions. */
+    int64_t unit = scored->first != NULL ? scored->length : 1;
     int32_t *at = il_arena_alloc(arena, ((size_t)rows->count + 1) * sizeof *at);
 
     if (at == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "gate", "out of memory");
     }
-    *same = rows->count == scored->count;
+    *same = rows->count == scored->count && unit == 1;
     for (int64_t i = 0; i < rows->count; i++) {
-        while (j < scored->count && scored->rows[j] < rows->rows[i]) {
+        while (j < scored->count && scored->rows[j] / unit < rows->rows[i] / unit) {
             j++;
         }
-        if (j == scored->count || scored->rows[j] != rows->rows[i]) {
+        if (j == scored->count || scored->rows[j] / unit != rows->rows[i] / unit) {
             return il_error_set(
                 err, IL_ERR_INPUT, term->spec->name,
                 "gate '%s' scores no position %lld of row %lld, which the "

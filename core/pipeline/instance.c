@@ -545,6 +545,10 @@ il_status il_instance_make(il_instance **out, const il_offer *offer,
     if (status == IL_OK && offer->component->kind == IL_KIND_ENVIRONMENT) {
         status = il_environment_learn(i, i->host->arena, &why);
     }
+    if (status == IL_OK && in->query_width > 0) {
+        status = il_store_add(i->store, "pool.query", in->label,
+                              IL_SHAPE(1, in->query_width), IL_INIT_ZERO, &why);
+    }
     if (status == IL_OK && i->store->count > 0 && !in->bare) {
         status = il_store_fill(i->store, in->seed, &why);
     }

@@ -64,6 +64,9 @@ typedef struct il_instance_input {
     il_facts *facts;            /* read by models, written by the other two */
     const int64_t *site_widths; /* detectors: of the sites they read */
     int32_t site_count;
+    /* detectors: of a last parameter "pool.query" (1,W), at zero, that the host adds
+     * for what pools by attention; 0: none */
+    int64_t query_width;
     il_log *log;
     bool bare;             /* leaves parameters without memory and values */
     il_setup_fault *fault; /* NULL for none; read and written by `create` alone */

@@ -86,6 +86,7 @@ typedef struct il_threshold_spec {
     double logit;
     double fpr;
     il_unit unit;
+    bool unit_given;
     il_draw_spec draw;
     il_place place;
 } il_threshold_spec;
@@ -136,6 +137,26 @@ typedef struct il_accept_spec {
     il_place place;
 } il_accept_spec;
 
+typedef enum il_pool_kind {
+    IL_POOL_NONE,
+    IL_POOL_LAST,
+    IL_POOL_MEAN,
+    IL_POOL_MAX,
+    IL_POOL_TOP_K_MEAN,
+    IL_POOL_EMA_MAX,
+    IL_POOL_ROLLING_MEAN_MAX,
+    IL_POOL_ATTENTION
+} il_pool_kind;
+
+/* How the scored positions of a sequence become one score. */
+typedef struct il_pool_spec {
+    il_pool_kind kind;
+    int64_t k;      /* TOP_K_MEAN */
+    double decay;   /* EMA_MAX */
+    int64_t window; /* ROLLING_MEAN_MAX */
+    il_place place;
+} il_pool_spec;
+
 enum { IL_DETECTOR_LEVELS = 4 }; /* how deep detectors may read detectors */
 
 typedef struct il_detector_spec {
@@ -154,7 +175,9 @@ typedef struct il_detector_spec {
     const char *tokens;  /* "all" or a mask of the data */
     const char *label;   /* of its fit, else what those it reads were fitted to; NULL */
     enum il_context context;
-    const char *pool; /* NULL, "mean", "max" or "last" */
+    il_pool_spec pooling;
+    const char *pool; /* the same in words, for contracts: "ema_max, decay 0.9" */
+    bool pooled; /* it gives one score a sequence: it pools, or what it reads does */
     il_fit_spec fit;
     il_calibrate_spec calibrate;
     il_threshold_spec threshold;
@@ -495,6 +518,9 @@ const il_reference_spec *il_pipeline_reference(const il_pipeline *p, const char 
 const il_stage_spec *il_pipeline_stage(const il_pipeline *p, const char *name);
 
 /* The words of the grammar, for messages and reports. */
+/* A pooling from the words of a contract, such as "ema_max, decay 0.9"; false when they
+ * are none. NULL is no pooling. */
+bool il_pool_from_words(const char *words, il_pool_spec *out);
 const char *il_channel_name(il_channel channel);
 const char *il_unit_name(il_unit unit);
 const char *il_context_name(enum il_context context);

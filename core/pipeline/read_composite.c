@@ -35,6 +35,30 @@ static void add_sites(il_names_spec *to, const il_names_spec *from)
     }
 }
 
+/* All members give a score a position, or all a score a sequence. */
+static void take_unit(resolver *v, il_detector_spec *d, const il_detector_spec *m,
+                      bool first, il_place place)
+{
+    bool pools = d->pooling.kind != IL_POOL_NONE;
+
+    if (m->pooled && pools) {
+        il_problem_add(v->r->problems, d->pooling.place,
+                       "detector '%s', which '%s' reads, gives one score a sequence "
+                       "already: expected one `pool` of the two",
+                       m->name, d->name);
+        return;
+    }
+    if (!first && m->pooled != (d->pooled && !pools)) {
+        il_problem_add(v->r->problems, place,
+                       "detector '%s' gives a score a %s, and others that '%s' reads "
+                       "give one a %s: expected one unit for all",
+                       m->name, m->pooled ? "sequence" : "position", d->name,
+                       m->pooled ? "position" : "sequence");
+        return;
+    }
+    d->pooled = d->pooled || m->pooled;
+}
+
 /* What a member brings, against what the members before it brought. */
 static void take_member(resolver *v, il_detector_spec *d, const il_detector_spec *m,
                         bool first, bool takes_tokens, il_place place)
@@ -55,6 +79,7 @@ static void take_member(resolver *v, il_detector_spec *d, const il_detector_spec
                        "give '%s' `vault: true`",
                        m->name, d->name);
     }
+    take_unit(v, d, m, first, place);
     if (first && d->on == NULL) {
         d->on = m->on;
     } else if (!same_or_none(d->on, m->on)) {
@@ -153,6 +178,24 @@ static bool resolve(resolver *v, size_t number)
     return fine;
 }
 
+/* What alarms, where a score is of a whole sequence: that. */
+static void settle_unit(il__reader *r, il_detector_spec *d)
+{
+    il_threshold_spec *t = &d->threshold;
+
+    if (!d->pooled || t->kind != IL_THRESHOLD_RATE) {
+        return;
+    }
+    if (!t->unit_given) {
+        t->unit = t->draw.rollouts.policy != NULL ? IL_UNIT_EPISODE : IL_UNIT_SEQUENCE;
+    } else if (t->unit == IL_UNIT_TOKEN || t->unit == IL_UNIT_STEP) {
+        il_problem_add(r->problems, t->place,
+                       "detector '%s' gives one score a sequence, so no %s alarms: "
+                       "expected unit sequence or episode",
+                       d->name, il_unit_name(t->unit));
+    }
+}
+
 void il__read_composites(il__reader *r)
 {
     resolver v = {.r = r};
@@ -160,6 +203,7 @@ void il__read_composites(il__reader *r)
     v.state = il__read_alloc(r, r->pipeline->detector_count, sizeof *v.state);
     for (size_t i = 0; v.state != NULL && i < r->pipeline->detector_count; i++) {
         (void)resolve(&v, i); /* what is wrong is a problem */
+        settle_unit(r, &r->pipeline->detectors[i]);
     }
 }
 

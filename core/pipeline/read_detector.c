@@ -40,6 +40,82 @@ static il_fit_spec read_fit(const il_node *node)
     return fit;
 }
 
+static const char *const pools[] = {
+    "none",      "last", "mean", "max", "top_k_mean", "ema_max", "rolling_mean_max",
+    "attention", NULL};
+
+/* In words, with the number that a pooling has; NULL when memory is out. */
+static const char *pool_words(il_arena *arena, const il_pool_spec *p)
+{
+    char decay[32];
+
+    switch (p->kind) {
+    case IL_POOL_TOP_K_MEAN:
+        return il_arena_printf(arena, "top_k_mean, k %lld", (long long)p->k);
+    case IL_POOL_EMA_MAX:
+        il_format_real(p->decay, decay);
+        return il_arena_printf(arena, "ema_max, decay %s", decay);
+    case IL_POOL_ROLLING_MEAN_MAX:
+        return il_arena_printf(arena, "rolling_mean_max, window %lld",
+                               (long long)p->window);
+    default:
+        return pools[p->kind];
+    }
+}
+
+bool il_pool_from_words(const char *words, il_pool_spec *out)
+{
+    size_t n = words != NULL ? strcspn(words, ",") : 0;
+    const char *number = words != NULL && words[n] == ',' ? strrchr(words, ' ') : NULL;
+    int64_t whole = 0;
+    bool counted = number != NULL && il_parse_int(number + 1, &whole) && whole > 0;
+
+    *out = (il_pool_spec){.kind = IL_POOL_NONE};
+    for (int i = 1; words != NULL && pools[i] != NULL; i++) {
+        if (strlen(pools[i]) == n && strncmp(words, pools[i], n) == 0) {
+            out->kind = (il_pool_kind)i;
+        }
+    }
+    out->k = whole;
+    out->window = whole;
+    switch (out->kind) {
+    case IL_POOL_NONE:
+        return words == NULL;
+    case IL_POOL_TOP_K_MEAN:
+    case IL_POOL_ROLLING_MEAN_MAX:
+        return counted;
+    case IL_POOL_EMA_MAX:
+        return number != NULL && il_parse_real(number + 1, &out->decay) &&
+               out->decay > 0 && out->decay < 1;
+    default:
+        return number == NULL;
+    }
+}
+
+static void read_pool(il__reader *r, il_detector_spec *d, const il_node *node)
+{
+    bool map = node != NULL && node->kind == IL_NODE_MAP;
+    const char *word = map                                            ? NULL
+                       : node != NULL && node->kind == IL_NODE_SCALAR ? node->text
+                                                                      : "none";
+    il_pool_spec *p = &d->pooling;
+
+    word = map ? il__read_text(node, "use", "none") : word;
+    for (int i = 0; word != NULL && pools[i] != NULL; i++) {
+        p->kind = strcmp(word, pools[i]) == 0 ? (il_pool_kind)i : p->kind;
+    }
+    p->k = il__read_int(map ? node : NULL, "k", 5);
+    p->decay = il__read_real(map ? node : NULL, "decay", 0.9);
+    p->window = il__read_int(map ? node : NULL, "window", 8);
+    if (p->kind == IL_POOL_NONE) {
+        return;
+    }
+    p->place = node->place;
+    d->pooled = true;
+    d->pool = pool_words(r->arena, p);
+    r->problems->no_memory = r->problems->no_memory || d->pool == NULL;
+}
+
 static il_threshold_spec read_threshold(const il_node *node)
 {
     il_threshold_spec t = {0};
@@ -56,6 +132,7 @@ static il_threshold_spec read_threshold(const il_node *node)
     t.kind = IL_THRESHOLD_RATE;
     t.fpr = il__read_real(node, "fpr", 0.01);
     t.unit = (il_unit)il__read_choice(node, "unit", units, IL_UNIT_TOKEN);
+    t.unit_given = il_node_get(node, "unit") != NULL;
     t.draw = il__read_draw(node);
     return t;
 }
@@ -187,7 +264,6 @@ static void check_detector(il__reader *r, const il_detector_spec *d,
 void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
                        const il_node *node)
 {
-    static const char *const pools[] = {"mean", "max", "last", NULL};
     const il_node *site = il_node_get(node, "site");
     const il_node *calibrate = il_node_get(node, "calibrate");
     const il_node *rezero = il_node_get(node, "rezero");
@@ -210,9 +286,7 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
     d->tokens = il__read_text(node, "tokens", d->of.count > 0 ? NULL : "all");
     d->context =
         (enum il_context)il__read_choice(node, "context", contexts, IL_CONTEXT_SELF);
-    if (il_node_get(node, "pool") != NULL) {
-        d->pool = pools[il__read_choice(node, "pool", pools, 0)];
-    }
+    read_pool(r, d, il_node_get(node, "pool"));
     d->fit = read_fit(il_node_get(node, "fit"));
     d->label = d->fit.label;
     if (calibrate != NULL && calibrate->kind == IL_NODE_MAP) {

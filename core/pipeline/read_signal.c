@@ -232,6 +232,11 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
     } else if (site == NULL) {
         il_problem_add(r->problems, place,
                        "credit for a sample needs `sample` in the stage's `train`");
+    } else if (d != NULL && d->pooled) {
+        il_problem_add(r->problems, place,
+                       "detector '%s' gives one score a sequence, which is of no sample "
+                       "alone",
+                       d->name);
     } else if (d != NULL && (d->on != NULL || d->sites.count != 1 ||
                              strcmp(d->sites.items[0], site) != 0)) {
         il_problem_add(r->problems, place,

@@ -201,9 +201,40 @@ static const il_schema refit = {
 static const char *const contexts[] = {"self", "past", "all", NULL};
 static const il_schema context = {
     .kind = IL_SCHEMA_CHOICE, .what = "a context", .choices = contexts};
-static const char *const pools[] = {"mean", "max", "last", NULL};
-static const il_schema pool = {
+static const char *const pools[] = {"last",       "mean",    "max",
+                                    "top_k_mean", "ema_max", "rolling_mean_max",
+                                    "attention",  NULL};
+static const il_schema pool_word = {
     .kind = IL_SCHEMA_CHOICE, .what = "a pooling", .choices = pools};
+static const il_schema_field top_fields[] = {
+    {"k", &at_least_one, 0, "how many of the largest are averaged; 5 by default"},
+};
+static const il_schema_field ema_fields[] = {
+    {"decay", &open_share, 0, "what an average keeps a position; 0.9 by default"},
+};
+static const il_schema_field rolling_fields[] = {
+    {"window", &at_least_one, 0, "positions of a mean; 8 by default"},
+};
+static const il_schema_case pool_cases[] = {
+    {"last", NULL, 0},
+    {"mean", NULL, 0},
+    {"max", NULL, 0},
+    CASE("top_k_mean", top_fields),
+    CASE("ema_max", ema_fields),
+    CASE("rolling_mean_max", rolling_fields),
+    {"attention", NULL, 0},
+};
+static const il_schema pool_map = {.kind = IL_SCHEMA_USE,
+                                   .what = "a pooling",
+                                   .cases = pool_cases,
+                                   .case_count = COUNT(pool_cases)};
+static const il_schema *const pool_options[] = {&pool_word, &pool_map, NULL};
+static const il_schema pool = {
+    .kind = IL_SCHEMA_EITHER,
+    .what =
+        "last, mean, max, top_k_mean, ema_max, rolling_mean_max, attention or a map "
+        "with `use`",
+    .options = pool_options};
 
 static const il_schema_field accept_fields[] = {
     {"site", &text, 0, "why another site is taken"},
@@ -233,7 +264,7 @@ static const il_schema_field detector_fields[] = {
     {"on", &name, 0, "a reference whose activations it reads; the model's by default"},
     {"tokens", &text, 0, "positions that it scores: all, or a mask of the data"},
     {"context", &context, 0, "positions that it may read: self, past or all"},
-    {"pool", &pool, 0, "how a sequence's scores become one"},
+    {"pool", &pool, IL_FIELD_WHOLE, "how a sequence's scores become one"},
     {"fit", &detector_fit, 0, "how it is fitted"},
     {"calibrate", &calibrate, IL_FIELD_WHOLE, "how logits become probabilities"},
     {"threshold", &threshold, IL_FIELD_WHOLE, "when it alarms"},

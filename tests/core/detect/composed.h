@@ -41,7 +41,7 @@ static void composed_close(composed *c)
 }
 
 /* Params as they stand in a pipeline: pairs "key", "value", NULL. */
-static const il_node *params_of(il_arena *arena, const char *const *pairs)
+static inline const il_node *params_of(il_arena *arena, const char *const *pairs)
 {
     il_node *map = il_node_map(arena, (il_place){0});
 
@@ -82,7 +82,7 @@ static il_detector *made(composed *c, const il_detector_spec *s,
 }
 
 /* A linear probe at the site with weights of its own. */
-static il_detector *probe_made(composed *c, const char *name, uint64_t key)
+static inline il_detector *probe_made(composed *c, const char *name, uint64_t key)
 {
     il_detector *d = made(c, spec_of(c, name, "linear_probe"), NULL);
     il_rng r;
@@ -96,8 +96,8 @@ static il_detector *probe_made(composed *c, const char *name, uint64_t key)
 }
 
 /* What reads detectors, by their names. */
-static il_detector *of_made(composed *c, il_detector_spec *s, size_t count,
-                            il_detector *const *members)
+static inline il_detector *of_made(composed *c, il_detector_spec *s, size_t count,
+                                   il_detector *const *members)
 {
     const char **names = il_arena_calloc(c->arena, count + 1, sizeof *names);
     il_place *places = il_arena_calloc(c->arena, count + 1, sizeof *places);
@@ -112,8 +112,8 @@ static il_detector *of_made(composed *c, il_detector_spec *s, size_t count,
 }
 
 /* Logits of a split. */
-static int64_t logits_of(composed *c, const il_detector *d, const char *split,
-                         float *out)
+static inline int64_t logits_of(composed *c, const il_detector *d, const char *split,
+                                float *out)
 {
     il_harvest h = harvest_of(&c->w);
     il_acts *acts = NULL;
@@ -183,7 +183,7 @@ static double weighted(composed *c, const il_detector *d, float *grad)
 }
 
 /* The derivative against differences of the sum itself. */
-static void gradient_holds(composed *c, const il_detector *d)
+static inline void gradient_holds(composed *c, const il_detector *d)
 {
     float grad[VOCABULARY * WIDTH];
     float *table = (float *)c->w.values[0];
