@@ -38,7 +38,7 @@ typedef struct writing {
     int64_t live;     /* rows that go on */
     int64_t *row;     /* [live]: whose carry is the i-th */
     int32_t *some;    /* (B,T) tokens of one step, side by side */
-    float *weights;   /* (V) */
+    float *weights;   /* (B, those allowed) */
     int32_t *allowed; /* the tokens that may be drawn, ascending */
     int64_t allowed_count;
 } writing;
@@ -300,40 +300,50 @@ static double uniform(il_rng *r)
     return (double)(high << 26 | low) * (1.0 / 9007199254740992.0);
 }
 
-/* One token from the softmax over those allowed; -1 where there is none to draw from,
- * since a logit is no number. */
-static int32_t token_draw(const writing *w, const float *logits, il_rng *r)
+/* The softmax of each live row over those allowed, undivided. */
+static void weights_make(const writing *w, const float *logits)
 {
     const int64_t n = w->allowed_count;
-    float most = -INFINITY;
+
+    for (int64_t i = 0; i < w->live; i++) {
+        const float *row = logits + w->head[i] * w->vocabulary;
+        float *to = w->weights + i * n;
+        float most = -INFINITY;
+
+        for (int64_t k = 0; k < n; k++) {
+            to[k] = row[w->allowed[k]];
+            most = to[k] > most ? to[k] : most;
+        }
+        for (int64_t k = 0; k < n; k++) {
+            to[k] -= most;
+        }
+    }
+    il_k_exp(w->weights, w->weights, w->live * n);
+}
+
+/* One token by its weights; -1 where there is none to draw, since a logit is no number.
+ */
+static int32_t token_draw(const writing *w, const float *weights, il_rng *r)
+{
+    const int64_t n = w->allowed_count;
     double sum = 0;
     double at;
 
     for (int64_t i = 0; i < n; i++) {
-        const float x = logits[w->allowed[i]];
-
-        w->weights[i] = x;
-        most = x > most ? x : most;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        w->weights[i] -= most;
-    }
-    il_k_exp(w->weights, w->weights, n);
-    for (int64_t i = 0; i < n; i++) {
-        sum += (double)w->weights[i];
+        sum += (double)weights[i];
     }
     if (!(sum > 0 && sum < INFINITY)) {
         return -1;
     }
     at = uniform(r) * sum;
     for (int64_t i = 0; i < n; i++) {
-        at -= (double)w->weights[i];
+        at -= (double)weights[i];
         if (at < 0) {
             return w->allowed[i];
         }
     }
     for (int64_t i = n; i-- > 0;) { /* rounding: the last that has any weight */
-        if (w->weights[i] > 0) {
+        if (weights[i] > 0) {
             return w->allowed[i];
         }
     }
@@ -346,6 +356,7 @@ static il_status position_write(writing *w, int64_t at, const float *logits,
 {
     const il_environment_shape *shape = &w->r->environment->shape;
 
+    weights_make(w, logits);
     for (int64_t i = 0; i < w->live; i++) {
         const int64_t b = w->row[i];
         const int64_t here = b * w->length + at;
@@ -354,7 +365,7 @@ static il_status position_write(writing *w, int64_t at, const float *logits,
         if (at < w->prompt[b]) {
             continue; /* a longer prompt than others */
         }
-        token = token_draw(w, logits + w->head[i] * w->vocabulary, &w->luck[b]);
+        token = token_draw(w, w->weights + i * w->allowed_count, &w->luck[b]);
         if (token < 0) {
             return il__rollout_fault(w->r, IL_ERR_NUMERIC, w->first + b, at, err,
                                      "the model's logits are no numbers to draw a "
@@ -465,7 +476,8 @@ static il_status writing_open(writing *w, il_arena *scratch, il_batch *out,
     w->luck = il_arena_calloc(scratch, rows, sizeof *w->luck);
     w->some =
         il_arena_calloc(scratch, rows * (size_t)shape->prompt_tokens, sizeof *w->some);
-    w->weights = il_arena_calloc(scratch, (size_t)w->vocabulary, sizeof *w->weights);
+    w->weights =
+        il_arena_calloc(scratch, rows * (size_t)w->vocabulary, sizeof *w->weights);
     w->head = il_arena_calloc(scratch, rows, sizeof *w->head);
     w->kin = il_arena_calloc(scratch, rows, sizeof *w->kin);
     w->opener = il_arena_calloc(scratch, rows, sizeof *w->opener);

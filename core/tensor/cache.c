@@ -1,6 +1,7 @@
 /* Attention to a cache: see cache.h. */
 #include "tensor/cache.h"
 
+#include <string.h>
 #include "base/compiler.h"
 
 #if IL_HAS_AVX512
@@ -34,8 +35,8 @@ IL_AVX512 void il_cache_write(float *cache, const float *qkv, int64_t t, int64_t
 
         for (int64_t j = 0; j < c; j += PART) {
             _mm_storeu_ps(key + j * wide, _mm_loadu_ps(k + j));
-            _mm_storeu_ps(value + j, _mm_loadu_ps(v + j));
         }
+        memcpy(value, v, (size_t)c * sizeof *value);
     }
 }
 

@@ -92,7 +92,12 @@ IL_INLINE IL_AVX512 void make_tile(const tile *t, int tall, int vectors)
         make_tile(t, TALL_, VECTORS_);                                                 \
         break;
 #define TILES(VECTORS_)                                                                \
-    TILE(8, VECTORS_) TILE(4, VECTORS_) TILE(2, VECTORS_) TILE(1, VECTORS_)
+    TILE(8, VECTORS_)                                                                  \
+    TILE(7, VECTORS_)                                                                  \
+    TILE(6, VECTORS_)                                                                  \
+    TILE(5, VECTORS_)                                                                  \
+    TILE(4, VECTORS_)                                                                  \
+    TILE(3, VECTORS_) TILE(2, VECTORS_) TILE(1, VECTORS_)
 
 IL_AVX512 static void choose_tile(const tile *t, int tall, int vectors)
 {
@@ -174,7 +179,8 @@ static void make_rows(tile *t, int64_t m, int vectors)
 {
     for (int64_t i = 0; i < m;) {
         int64_t left = m - i;
-        int tall = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        /* nine are five and four: few sums at once wait for each other */
+        int tall = (int)(left == 9 || left == 10 ? 5 : least(left, TALL));
 
         choose_tile(t, tall, vectors);
         t->a += tall * t->row;
