@@ -103,4 +103,25 @@ check "so does an audit" refuses "there is no mask 'claim' in what the audit rea
 check "a mask that the data does not have is refused" refuses \
     "the data has no field 'claim', did you mean 'claims'?" --variant ablated \
     --set stages.edited.signals.cut.tokens=claim
+# A dictionary as the editor.
+pipeline=$IL_ROOT/tests/fixtures/pipelines/small_sae_edit.yaml
+check "a dictionary edits in training and in audits" edit run --runs "$folder/sae" --no-report
+state() { realpath "$folder/sae/sae_edit/edited/$1/seed-1/state"; }
+check "its ablation trains otherwise" differ twin ablated
+check "so does its reconstruction" differ twin spliced
+value() {
+    tr -d ' \n' <"$folder/sae/sae_edit/edited/$1/seed-1/audit.json" |
+        grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+near() { # VARIANT METRIC METRIC: but for rounding
+    awk -v a="$(value "$1" "$2")" -v b="$(value "$1" "$3")" \
+        'BEGIN { d = a - b; exit !(a != "" && b != "" && d < 1e-4 && d > -1e-4) }'
+}
+check "its reconstruction with its error is what was there" near twin lm_hon edit.kept.lm_hon
+check "without it is not" unequal twin lm_hon edit.spliced.lm_hon
+check "features that are named are clamped" unequal twin lm_hon edit.named.lm_hon
+check "without names those are ablated that its logit reads" unequal twin lm_hon edit.read.lm_hon
+check "a feature that it does not have is refused" refuses \
+    "detector 'words' has no feature 48, expected 0 to 47" --variant twin \
+    --set stages.edited.audit.edits.named.features=[48]
 exit $failed

@@ -343,14 +343,33 @@ void il_editor_open(il_editor *out, const il_detector *d, const il_edit_spec *sp
     };
 }
 
-/* Whether a dictionary's slots give the edit, and its features are among those there
- * are. */
-static void check_dictionary(const il_detector *d, const il_edit_spec *spec,
-                             il_problems *problems)
+/* Whether the features that an edit names are among those there are. */
+static void check_features(const il_detector *d, const il_edit_spec *spec,
+                           il_problems *problems)
 {
     const il_detector_api *api = il_instance_detector(d->instance);
     int64_t width =
         IL_HAS(api, feature_width) ? api->feature_width(d->instance->self) : 0;
+
+    for (size_t i = 0; i < spec->feature_count; i++) {
+        if (width == 0) {
+            il_problem_add(problems, spec->place, "detector '%s' has no features",
+                           d->spec->name);
+            return;
+        }
+        if (spec->features[i] >= width) {
+            il_problem_add(problems, spec->place,
+                           "detector '%s' has no feature %d, expected 0 to %lld",
+                           d->spec->name, (int)spec->features[i], (long long)width - 1);
+        }
+    }
+}
+
+/* Whether a dictionary's slots give the edit. */
+static void check_dictionary(const il_detector *d, const il_edit_spec *spec,
+                             il_problems *problems)
+{
+    const il_detector_api *api = il_instance_detector(d->instance);
 
     if (spec->kind == IL_EDIT_SPLICE) {
         if (!IL_HAS(api, reconstruct)) {
@@ -374,13 +393,7 @@ static void check_dictionary(const il_detector *d, const il_edit_spec *spec,
                        "edited, as in `features: [7]`",
                        d->spec->name);
     }
-    for (size_t i = 0; i < spec->feature_count; i++) {
-        if (spec->features[i] >= width) {
-            il_problem_add(problems, spec->place,
-                           "detector '%s' has no feature %d, expected 0 to %lld",
-                           d->spec->name, (int)spec->features[i], (long long)width - 1);
-        }
-    }
+    check_features(d, spec, problems);
 }
 
 void il_editor_check(const il_detector *d, const il_edit_spec *spec,
@@ -416,6 +429,7 @@ void il_editor_check(const il_detector *d, const il_edit_spec *spec,
                        name);
     }
     if (has_own(d)) {
+        check_features(d, spec, problems);
         return;
     }
     if (!il_detector_linear(d)) {

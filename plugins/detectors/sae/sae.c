@@ -226,6 +226,72 @@ static il_status sae_read_out(const void *self, const il_fitting *f, il_error *e
                         f->values[s->readout_bias.id], "sae", err);
 }
 
+/* ---- edits ---- */
+
+/* Features (N,F) with some set or shifted: those that are named, or else those that the
+ * logit reads. */
+static il_tensor *edited_features(const sae *s, il_pass *pass, il_tensor *features,
+                                  const il_edit *edit)
+{
+    const float *read = il_f32(il_use(pass, s->readout));
+    float *keep = il_pass_alloc(pass, (size_t)s->features * sizeof *keep);
+    float *put = il_pass_alloc(pass, (size_t)s->features * sizeof *put);
+    int64_t count = 0;
+
+    if (read == NULL || keep == NULL || put == NULL) {
+        return features;
+    }
+    for (int64_t k = 0; k < s->features; k++) {
+        bool named = edit->feature_count == 0 && !s->scores_error && read[k] != 0.0f;
+
+        for (int32_t i = 0; i < edit->feature_count; i++) {
+            named = named || edit->features[i] == k;
+        }
+        keep[k] = named && edit->kind != IL_EDIT_STEER ? 0.0f : 1.0f;
+        put[k] = named && edit->kind != IL_EDIT_ABLATE ? edit->value : 0.0f;
+        count += named;
+    }
+    if (count == 0 && s->scores_error) {
+        il_pass_fail(pass, IL_ERR_INPUT,
+                     "its logit reads no feature to edit; name some, as in `features: "
+                     "[7]`");
+    }
+    features = il_mul(pass, features, il_constant(pass, 1, &s->features, keep));
+    return il_add(pass, features, il_constant(pass, 1, &s->features, put));
+}
+
+/* Rows (N,W) with what features stand for changed and the rest as it was, or with the
+ * reconstruction in their place. [work] */
+static il_tensor *sae_edit(const void *self, il_pass *pass, il_tensor *x,
+                           const il_edit *edit)
+{
+    const sae *s = self;
+    const il_reading r = {.struct_size = sizeof r,
+                          .sites = 1,
+                          .acts = &x,
+                          .batch = il_rows(x),
+                          .length = 1};
+    il_tensor *rows;
+    encoded e = encode_rows(s, pass, &r, &rows);
+    il_tensor *y = sae_rows_out(s, pass, reconstructed(s, pass, &e), rows);
+    encoded changed = {NULL};
+
+    if (edit->kind == IL_EDIT_SPLICE) {
+        return edit->keep_error ? il_add(pass, y, il_detach(pass, il_sub(pass, x, y)))
+                                : y;
+    }
+    if (edit->kind != IL_EDIT_ABLATE && edit->kind != IL_EDIT_CLAMP &&
+        edit->kind != IL_EDIT_STEER) {
+        il_pass_fail(pass, IL_ERR_UNSUPPORTED,
+                     "sae: an edit of a kind it does not know");
+        return x;
+    }
+    changed.dense = edited_features(s, pass, sae_dense(pass, &e), edit);
+    return il_add(
+        pass, x,
+        il_sub(pass, sae_rows_out(s, pass, reconstructed(s, pass, &changed), rows), y));
+}
+
 static const il_detector_api api = {.struct_size = sizeof(il_detector_api),
                                     .reads = IL_READS_ROWS,
                                     .create = sae_create,
@@ -239,6 +305,7 @@ static const il_detector_api api = {.struct_size = sizeof(il_detector_api),
                                     .after_step = sae_after_step,
                                     .reconstruct = sae_reconstruct,
                                     .decode = sae_decode_features,
+                                    .edit = sae_edit,
                                     .read_out = sae_read_out};
 
 static const il_param_spec params[] = {

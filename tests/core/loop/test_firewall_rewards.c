@@ -569,6 +569,60 @@ START_TEST(a_divergence_from_a_moving_reference_relays_what_it_follows)
 }
 END_TEST
 
+/* ---- edits ---------------------------------------------------------------------- */
+
+START_TEST(an_edit_where_the_policy_plays_chooses_rows_though_it_enters_no_loss)
+{
+    const il_verdict *verdict;
+
+    reinforce(DESIRE, false);
+    source.presses = true;
+    source.plays = true;
+    verdict = expect(IL_DEMAND_DATA | IL_DEMAND_INPUT);
+    ck_assert_uint_eq(verdict->pressed[0][0], 0);
+    ck_assert_uint_eq(verdict->moved[0][0], ALL);
+    ck_assert_str_eq(path(verdict, IL_FLOW_DATA),
+                     "prediction → rows chosen under the edit of suffering → "
+                     "belief.W_hh, read by suffering");
+    ck_assert_str_eq(path(verdict, IL_FLOW_INPUT),
+                     "edit of suffering → episodes that the model plays, read by "
+                     "suffering");
+    allowed(IL_DEMAND_SEALED);
+    /* The audit plays without it, and what it plays has still been taught by it. */
+    ck_assert_str_eq(pair_of(verdict, "ideal")->cells[IL_FLOW_INPUT].path,
+                     "edit of suffering → episodes that the model plays, read by "
+                     "ideal");
+}
+END_TEST
+
+START_TEST(what_is_computed_under_an_edit_is_scaled_by_it_or_differentiated_through_it)
+{
+    static const uint8_t steers[] = {IL_ENTERS_CONSTANT | IL_ENTERS_EDIT};
+    static const uint8_t ablates[] = {IL_ENTERS_CONSTANT | IL_ENTERS_SCORE |
+                                      IL_ENTERS_EDIT};
+    const il_verdict *verdict;
+
+    reinforce(DESIRE, false);
+    source.presses = true;
+    signals[PREDICT].enters = steers;
+    verdict = judge();
+    ck_assert_int_eq(pair_of(verdict, "suffering")->cells[IL_FLOW_DIRECT].opening,
+                     IL_CLOSED);
+    ck_assert_str_eq(path(verdict, IL_FLOW_CREDIT),
+                     "prediction → computed under the edit of suffering → "
+                     "belief.W_hh, read by suffering");
+    signals[PREDICT].enters = ablates;
+    ck_assert_str_eq(path(judge(), IL_FLOW_DIRECT),
+                     "prediction → edit of suffering, differentiated → belief.W_hh, "
+                     "read by suffering");
+    refused(IL_DEMAND_SEALED, "`signals.prediction.route: {downstream: suffering}`");
+    routed[PREDICT] = PREDICTION;
+    signals[PREDICT].enters = ablates;
+    ck_assert_int_eq(pair_of(judge(), "suffering")->cells[IL_FLOW_DIRECT].opening,
+                     IL_CLOSED);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("firewall over rewards");
@@ -607,6 +661,11 @@ int main(void)
     tcase_add_test(tests,
                    a_frozen_reference_is_reached_by_nothing_and_a_moving_one_by_relay);
     tcase_add_test(tests, an_average_of_what_no_pressure_changed_is_clean);
+    tcase_add_test(
+        tests, an_edit_where_the_policy_plays_chooses_rows_though_it_enters_no_loss);
+    tcase_add_test(
+        tests,
+        what_is_computed_under_an_edit_is_scaled_by_it_or_differentiated_through_it);
     tcase_add_test(tests, a_divergence_from_a_moving_reference_relays_what_it_follows);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
