@@ -63,7 +63,7 @@ static double apart(const float *ours, const char *prefix, const char *name,
 }
 
 /* Gives every parameter the value stored for it. */
-static void fixture_fill(part *p)
+IL_UNUSED static void fixture_fill(part *p)
 {
     for (size_t i = 0; i < p->store->count; i++) {
         const il_stored *s = &p->store->items[i];

@@ -140,7 +140,8 @@ il_tensor *sae_loss(const void *self, il_pass *pass, const il_reading *r,
                     il_learning *l)
 {
     const sae *s = self;
-    il_tensor *x = sae_rows_in(s, pass, sae_joined(pass, r));
+    /* what is to be described is given, its scale too */
+    il_tensor *x = il_detach(pass, sae_rows_in(s, pass, sae_joined(pass, r)));
     encoded e = sae_encode(s, pass, x, true);
     il_tensor *bias = il_use(pass, s->b_dec);
     il_tensor *sum = NULL;
@@ -253,10 +254,15 @@ void sae_after_step(const void *self, const il_learning *l, float *const *values
 {
     const sae *s = self;
     float *idle = values[s->idle.id];
+    float *bias = values[s->architecture == GATED ? s->b_gate.id : s->b_enc.id];
     float least = l->notes[note_least(s)];
 
+    /* A feature that is below 0 on every row has no gradient. Its bias rises by the
+     * rate, which is what Adam makes of a penalty on being below (Conerly et al. 2025,
+     * "Dictionary learning optimization techniques"). */
     for (int64_t f = 0; f < s->features; f++) {
         idle[f] = l->notes[f] > 0.0f ? 0.0f : idle[f] + 1.0f;
+        bias[f] += s->aux > 0 && idle[f] >= (float)s->dead_after ? l->lr : 0.0f;
     }
     for (int64_t f = 0; s->architecture == JUMPRELU && f < s->features; f++) {
         float *t = values[s->threshold.id] + f;

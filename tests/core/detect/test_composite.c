@@ -168,7 +168,8 @@ START_TEST(what_reads_a_detector_is_restored_only_beside_the_one_that_it_was_sav
     json_object_set_new(json_array_get(json_object_get(other, "of"), 0), "detector",
                         json_string("three"));
     ck_assert_int_eq(il_detector_restore(both, file, other, &c.w.err), IL_ERR_INPUT);
-    ck_assert_ptr_nonnull(strstr(c.w.err.message, "another member: expected 'one', got 'three'"));
+    ck_assert_ptr_nonnull(
+        strstr(c.w.err.message, "another member: expected 'one', got 'three'"));
     json_decref(other);
 
     two->instance->store->values[0] += 1.0f;
