@@ -6,7 +6,6 @@ set -u
 interloop=${INTERLOOP:?}
 export INTERLOOP_PLUGIN_PATH=${IL_BUILD:?}/plugins
 fixtures=${IL_ROOT:?}/tests/fixtures/exchange
-# shellcheck source=tests/checks.sh
 . "$IL_ROOT/tests/checks.sh"
 
 # exits CODE WORD ARGUMENT...: how `interloop detector` ends; what it said is in $folder/out.

@@ -33,9 +33,13 @@ static const char *fixture(const char *name)
 {
     static char path[512];
     const char *root = getenv("IL_ROOT");
+    const char *made = getenv("IL_EXCHANGE_FIXTURES");
 
-    (void)snprintf(path, sizeof path, "%s/tests/fixtures/exchange/%s",
-                   root != NULL ? root : ".", name);
+    (void)snprintf(path, sizeof path, "%s%s/%s",
+                   made != NULL   ? made
+                   : root != NULL ? root
+                                  : ".",
+                   made != NULL ? "" : "/tests/fixtures/exchange", name);
     return path;
 }
 
