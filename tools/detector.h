@@ -105,6 +105,7 @@ double il_detector_clock(void);            /* seconds, for differences */
 
 int il_detector_fit_verb(int argc, char **argv);
 int il_detector_eval_verb(int argc, char **argv);
+int il_detector_zoo_verb(int argc, char **argv);
 int il_detector_import_verb(int argc, char **argv);
 int il_detector_export_verb(int argc, char **argv);
 

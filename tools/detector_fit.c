@@ -153,9 +153,9 @@ static il_status choose(const il_detector_stage *st, const il_detector_cli *c,
     }
     return il_error_set(err, IL_ERR_INPUT, st->spec->name,
                         found == 0 ? "neither this stage nor one before it has fitted "
-                                      "that detector (%zu)"
-                                    : "expected one detector, got %zu that are fitted: "
-                                      "name one by --detector",
+                                     "that detector (%zu)"
+                                   : "expected one detector, got %zu that are fitted: "
+                                     "name one by --detector",
                         found);
 }
 

@@ -17,6 +17,7 @@ static const struct {
 } words[] = {
     {"fit", il_detector_fit_verb, "fits a detector and saves it in a file"},
     {"eval", il_detector_eval_verb, "judges a detector on labelled rows"},
+    {"zoo", il_detector_zoo_verb, "fits and judges all of a pipeline's detectors"},
     {"import", il_detector_import_verb, "takes a detector from another program's file"},
     {"export", il_detector_export_verb, "writes a detector for another program"},
 };

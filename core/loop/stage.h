@@ -49,6 +49,11 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
 il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
                         const il_draw_spec *draw, il_draw purpose, int64_t rows,
                         il_error *err);
+/* Fits a detector of the world from scratch, under the weights that the world holds and
+ * on the rows that its spec names, and sets its threshold, as a stage that names it
+ * would. *seconds is what the fit itself took, harvests left out. */
+il_status il_stage_fit_alone(const il_stage_host *host, il_world *w, const il_job *job,
+                             il_detector *d, double *seconds, il_error *err);
 /* The hash of the model's weights as they are. */
 void il_stage_model(const il_world *w, char hex[IL_HASH_HEX]);
 void il_stage_result_free(il_stage_result *r);

@@ -2,6 +2,7 @@
  * See stage.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "detect/fit.h"
 #include "detect/rezero.h"
 #include "episode/recorded.h"
@@ -144,6 +145,15 @@ static il_status settle(const il_world *w, il_detector *d, il_error *err)
     return il_detector_rezero(d, w->values, true, err);
 }
 
+/* Seconds, for differences. */
+static double seconds_now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fresh,
                         il_error *err)
 {
@@ -152,6 +162,7 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     bool first = !d->fitted;
     il_draw_spec draw = spec->fit.draw;
     il_acts *acts = NULL;
+    double since;
     il_status status;
 
     IL_TRY(il__stage_reference(s, spec->on, err));
@@ -164,9 +175,11 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     } else {
         status = settle(w, d, err); /* it has nothing to learn, only a threshold */
     }
+    since = seconds_now();
     if (status == IL_OK && spec->fit.given) {
         status = fit_rows(w, d, acts, fresh || first ? IL_FIT_FRESH : IL_FIT_WARM, err);
     }
+    s->fit_seconds = seconds_now() - since;
     il_acts_destroy(acts);
     acts = NULL;
     /* The threshold is t0's: a refit on a split leaves it. */
@@ -179,6 +192,24 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     }
     il_acts_destroy(acts);
     return status;
+}
+
+il_status il_stage_fit_alone(const il_stage_host *host, il_world *w, const il_job *job,
+                             il_detector *d, double *seconds, il_error *err)
+{
+    size_t at = job->chain_count - 1;
+    il_stage_work s = {.host = host,
+                       .world = w,
+                       .job = job,
+                       .at = at,
+                       .spec = job->chain[at].spec,
+                       .label = job->stage};
+
+    d->fitted = false; /* whatever an earlier stage has made of it */
+    d->model_hash[0] = '\0';
+    IL_TRY(il__stage_fit(&s, d->spec, true, err));
+    *seconds = s.fit_seconds;
+    return IL_OK;
 }
 
 il_status il__stage_refit(il_stage_work *s, il_detector *d, int64_t step, il_error *err)

@@ -32,6 +32,7 @@ typedef struct il_stage_work {
     size_t metric_count;
     json_t *audit;
     int64_t looks;
+    double fit_seconds; /* of the last fit of a detector */
     il_arena *arena;
 } il_stage_work;
 
