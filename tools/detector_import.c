@@ -24,6 +24,8 @@ static const char usage[] =
     "  --out FILE          with {layer} in it a file a layer\n"
     "  --layer N           one layer of a control vector\n"
     "  --feature N         of a dictionary: the feature that its logit is\n"
+    "  --scale X           of a dictionary that was made for rows X times as large, where its\n"
+    "                      file asks for a factor and does not hold it\n"
     "  --verify FILE       rows (N,W) in .npy, .npz or .safetensors (FILE#NAME)\n"
     "  --expect FILE       what they give: (N,F) features, (N,W) reconstructions or (N) scores\n"
     "  --tolerance X       how far they may be off, as a share of their norm (0.001)\n"
@@ -39,7 +41,7 @@ typedef struct options {
     const char *format, *path, *site, *out, *verify, *expect, *accept, *use;
     const char *tokens, *convention, *model;
     int64_t layer, feature;
-    double tolerance;
+    double tolerance, scale;
 } options;
 
 /* ---- options -------------------------------------------------------------------- */
@@ -49,6 +51,7 @@ enum {
     OUT,
     LAYER,
     FEATURE,
+    SCALE,
     VERIFY,
     EXPECT,
     TOLERANCE,
@@ -66,6 +69,7 @@ static const struct option known[] = {
     {"out", required_argument, NULL, OUT},
     {"layer", required_argument, NULL, LAYER},
     {"feature", required_argument, NULL, FEATURE},
+    {"scale", required_argument, NULL, SCALE},
     {"verify", required_argument, NULL, VERIFY},
     {"expect", required_argument, NULL, EXPECT},
     {"tolerance", required_argument, NULL, TOLERANCE},
@@ -112,6 +116,8 @@ static bool take_number(options *o, int option)
         return il_parse_int(optarg, &o->layer) && o->layer >= 0;
     case FEATURE:
         return il_parse_int(optarg, &o->feature) && o->feature >= 0;
+    case SCALE:
+        return il_parse_real(optarg, &o->scale) && o->scale > 0;
     case TOLERANCE:
         return il_parse_real(optarg, &o->tolerance) && o->tolerance >= 0;
     default:
@@ -344,6 +350,9 @@ static il_status make_one(imported *im, const il_direction *direction, il_error 
                      ? verify(im, im->made[im->count - 1], err)
                      : il_error_set(err, IL_ERR_MEMORY, "import", "out of memory");
     }
+    if (status == IL_OK) { /* the file says how it was verified */
+        json_object_set_new(origin, "said", json_string(f->said.data));
+    }
     json_decref(origin);
     free(site);
     return status;
@@ -422,9 +431,15 @@ static il_status make_all(imported *im, il_error *err)
 {
     size_t count = im->foreign->is_dictionary ? 1 : im->foreign->directions.count;
 
-    if (im->o->feature >= 0 && !im->foreign->is_dictionary) {
-        return il_error_set(err, IL_ERR_INPUT, "--feature",
+    if ((im->o->feature >= 0 || im->o->scale > 0) && !im->foreign->is_dictionary) {
+        return il_error_set(err, IL_ERR_INPUT,
+                            im->o->feature >= 0 ? "--feature" : "--scale",
                             "the file holds no dictionary");
+    }
+    if (im->o->scale > 0) {
+        il_dictionary_scale_input(&im->foreign->dictionary, im->o->scale);
+        il_text_addf(&im->foreign->said, "the factor %g is folded into the weights\n",
+                     im->o->scale);
     }
     im->made = calloc(count + 1, sizeof *im->made);
     im->paths = calloc(count + 1, sizeof *im->paths);
@@ -458,8 +473,9 @@ static void show(const imported *im, il_status status)
         fputs(said->data, status == IL_OK ? stdout : stderr);
     }
     if (status == IL_OK && im->foreign->is_dictionary && im->o->feature < 0) {
-        puts("its logit reads no feature yet: --feature names one, a fit with labels "
-             "chooses some");
+        puts(
+            "its logit reads no feature: --feature names one, and a detector with `of` "
+            "reads them all");
     }
     for (size_t i = 0; status == IL_OK && i < im->count; i++) {
         printf("wrote %s: %s on %s\n", im->paths[i],

@@ -87,6 +87,14 @@ unverified() {
     imports "$fixtures/gemma_scope.npz" --site s --out "$folder/unverified.safetensors" &&
         says 'there were no activations to verify it on'
 }
+scaled() {
+    imports "$fixtures/sae_lens/standard" --scale 2 --accept reconstruction --tolerance 1e9 \
+        --out "$folder/scaled.safetensors" && says 'the factor 2 is folded into the weights' &&
+        exits 2 import "$fixtures/probe_scaled.npz" --site s --scale 2 --out "$folder/none" &&
+        says 'the file holds no dictionary'
+}
+check "a factor of the activations may be given" scaled
+
 check "it says plainly when there was nothing to verify on" unverified
 
 # ---- directions --------------------------------------------------------------------------------
@@ -135,6 +143,36 @@ check "several layers need a place each" \
     refused 'the file has 4 layers' "$folder/one" "$fixtures/vectors.gguf"
 check "a layer that is not there is refused" \
     refused 'the file has no layer 9' "$folder/one" "$fixtures/vectors.gguf" --layer 9
+
+# ---- in a pipeline -----------------------------------------------------------------------------
+
+# Weights from elsewhere name no model of ours, which a pipeline has to take on itself.
+pipeline() {
+    imports "$fixtures/sae_lens/standard" --feature 3 --tokens claims --out "$folder/run_sae.safetensors" &&
+        imports "$fixtures/probe_scaled.npz" --site blocks.1.hook_resid_post --tokens claims \
+            --out "$folder/run_probe.safetensors" || return 1
+    cat >"$folder/use.yaml" <<YAML
+interloop: 1
+extends: $IL_ROOT/tests/fixtures/pipelines/small_liar.yaml
+name: foreign
+model: {use: gpt, params: {layers: 3, width: 8, heads: 2, context: 43, tied: false}}
+detectors:
+  features: {use: sae, from: run_sae.safetensors, site: blocks.1.hook_resid_post, tokens: claims, accept: {model: "$1"}}
+  theirs: {use: linear_probe, from: run_probe.safetensors, site: blocks.1.hook_resid_post, tokens: claims, accept: {model: "$1"}}
+stages:
+  pretrain:
+    train: {steps: 2}
+    audit:
+      splits: [probe_test]
+      edits:
+        spliced: {detector: features, splice: true}
+        ablated: {detector: theirs, ablate: true}
+YAML
+    "$interloop" run "$folder/use.yaml" --stage pretrain --runs "$folder/runs" >"$folder/out" 2>&1 &&
+        grep -q '"edit.spliced.theirs.mean"' "$folder/runs/foreign/summary.json" &&
+        grep -q '"edit.ablated.features.mean"' "$folder/runs/foreign/summary.json"
+}
+check "imported detectors are read and edited by in a pipeline" pipeline "made elsewhere"
 
 # ---- refusals ----------------------------------------------------------------------------------
 
