@@ -38,6 +38,7 @@ typedef struct il__trial {
     char id[160];
     il__world world; /* models: of the last instance that was made */
     int32_t sites;   /* detectors: how many the last instance reads */
+    int64_t heads;   /* of each, where they are attention patterns; 0: they are none */
     il_facts facts;
 } il__trial;
 
@@ -171,7 +172,7 @@ il_status il__episode(const il__trial *t, const il_instance *i, uint64_t salt,
                       il_text *out, il_error *err);
 void il__batch_bytes(const il_batch *batch, il_text *out);
 /* The widths of a detector's sites. */
-enum { IL__SITE_WIDTH = 8, IL__SITES_MAX = 3 };
+enum { IL__SITE_WIDTH = 8, IL__SITE_HEADS = 2, IL__SITES_MAX = 3 };
 
 /* ---- the process -------------------------------------------------------------------
  */

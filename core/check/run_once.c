@@ -21,6 +21,8 @@ struct il__run_parts {
     il_tensor *acts[IL__SITES_MAX];
     il_reading reading;
     int32_t *lengths;
+    int32_t *places; /* of rows: their own numbers */
+    int32_t *tokens;
     uint8_t *scored;
     int64_t rows;
     int64_t length;
@@ -170,9 +172,36 @@ static il_status shape_inputs(struct il__run_parts *p, const il_instance *i,
         p->lengths[b] = (int32_t)length;
     }
     memset(p->scored, 1, (size_t)(rows * length));
+    p->places =
+        il_guard_alloc((size_t)(rows * length) * sizeof *p->places, sizeof *p->places);
+    p->tokens =
+        il_guard_alloc((size_t)(rows * length) * sizeof *p->tokens, sizeof *p->tokens);
+    if (p->places == NULL || p->tokens == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
+    }
+    for (int64_t at = 0; at < rows * length; at++) {
+        p->places[at] = (int32_t)at;
+        p->tokens[at] = (int32_t)(at % length % 3); /* so that some repeat */
+    }
+    il_guard_seal(p->places, (size_t)(rows * length) * sizeof *p->places);
+    il_guard_seal(p->tokens, (size_t)(rows * length) * sizeof *p->tokens);
     il_guard_seal(p->lengths, (size_t)rows * sizeof *p->lengths);
     il_guard_seal(p->scored, (size_t)(rows * length));
     return IL_OK;
+}
+
+/* A head's normal draws as a pattern's weights. */
+static void weigh(float *x, int64_t keys)
+{
+    float sum = 0.0f;
+
+    for (int64_t s = 0; s < keys; s++) {
+        x[s] = expf(x[s]);
+        sum += x[s];
+    }
+    for (int64_t s = 0; s < keys; s++) {
+        x[s] /= sum;
+    }
 }
 
 /* Normal draws, a row's from a stream of its own. */
@@ -187,6 +216,9 @@ static void fill_input(const il__trial *t, const il__act *act, float *to, int64_
 
         for (int64_t k = 0; k < width; k++) {
             to[at * width + k] = il_rng_normal(&r);
+        }
+        for (int64_t h = 0; h < t->heads; h++) {
+            weigh(to + at * width + h * (width / t->heads), width / t->heads);
         }
     }
     for (int64_t k = 0; act->poisoned && k < act->length * width && k < count; k++) {
@@ -291,7 +323,9 @@ il_status il__run_open(il__run *r, const il__trial *t, const il_instance *i,
                                   .length = act->length,
                                   .lengths = p->lengths,
                                   .scored = p->scored,
-                                  .context = IL_CONTEXT_PAST};
+                                  .context = IL_CONTEXT_PAST,
+                                  .rows = reads_rows(i) ? p->places : NULL,
+                                  .inputs = p->tokens};
     }
     IL_TRY(il_pass_create(&r->pass, blas, r->bits > 0 ? r->bits : 1, err));
     for (size_t k = 0; k < i->site_count; k++) {
@@ -426,6 +460,10 @@ void il__run_close(il__run *r)
         il_guard_batch_destroy(p->batch);
         il_guard_free(p->lengths, (size_t)p->rows * sizeof *p->lengths,
                       sizeof *p->lengths);
+        il_guard_free(p->places, (size_t)(p->rows * p->length) * sizeof *p->places,
+                      sizeof *p->places);
+        il_guard_free(p->tokens, (size_t)(p->rows * p->length) * sizeof *p->tokens,
+                      sizeof *p->tokens);
         il_guard_free(p->scored, (size_t)(p->rows * p->length), 1);
     }
     free(p);

@@ -86,11 +86,12 @@ static void make_offer(il__trial *t)
     t->offer = (il_offer){.component = t->component, .file = &t->file, .id = t->id};
 }
 
-/* One try, in one world or with so many sites. */
+/* One try, in one world or with so many sites, patterns of so many heads or none. */
 static il_status make_in(il__trial *t, const il__making *how, const il_node *values,
-                         il_arena *arena, il__world world, int32_t sites,
+                         il_arena *arena, il__world world, int32_t sites, int64_t heads,
                          il_instance **out, il_error *err)
 {
+    const int64_t each[IL__SITES_MAX] = {heads, heads, heads};
     static const int64_t widths[IL__SITES_MAX] = {IL__SITE_WIDTH, IL__SITE_WIDTH,
                                                   IL__SITE_WIDTH};
     il_component_spec spec = {.use = t->id, .range = "", .params = values};
@@ -98,6 +99,7 @@ static il_status make_in(il__trial *t, const il__making *how, const il_node *val
                             .seed = how->seed,
                             .facts = &t->facts,
                             .site_widths = widths,
+                            .site_heads = each,
                             .site_count = sites,
                             .bare = how->bare,
                             .fault = how->fault};
@@ -119,6 +121,7 @@ static il_status make_in(il__trial *t, const il__making *how, const il_node *val
     }
     t->world = world;
     t->sites = sites;
+    t->heads = heads;
     return IL_OK;
 }
 
@@ -146,13 +149,18 @@ il_status il__subject(il__trial *t, const il__making *how, il_instance **out,
     /* With a fault, the world is the one that was found without. */
     if (counted || t->component->kind == IL_KIND_DATASET ||
         t->component->kind == IL_KIND_ENVIRONMENT) {
-        status = make_in(t, how, values, arena, t->world, t->sites, out, err);
+        status = make_in(t, how, values, arena, t->world, t->sites, t->heads, out, err);
     } else {
         il_error first = {0};
-        int tries = t->component->kind == IL_KIND_MODEL ? IL__WORLDS : IL__SITES_MAX;
+        bool model = t->component->kind == IL_KIND_MODEL;
+        /* Detectors: of activations, then of attention patterns. */
+        int tries = model ? IL__WORLDS : 2 * IL__SITES_MAX;
 
         for (int k = 0; k < tries && *out == NULL; k++) {
-            status = make_in(t, how, values, arena, (il__world)k, k + 1, out, &first);
+            status =
+                make_in(t, how, values, arena, (il__world)(model ? k : 0),
+                        k % IL__SITES_MAX + 1,
+                        !model && k >= IL__SITES_MAX ? IL__SITE_HEADS : 0, out, &first);
         }
         if (*out == NULL) {
             status = il_error_set(err, first.code, first.where, "%s", first.message);

@@ -10,6 +10,7 @@
 #include "detect/harvest.h"
 #include "detect/linear.h"
 #include "detect/logits_private.h"
+#include "detect/pattern.h"
 #include "detect/pool.h"
 #include "detect/rezero.h"
 #include "detect/through.h"
@@ -53,6 +54,11 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->fit.place, "the %s has no label '%s'",
                        in->data->label, s->fit.label);
     }
+    if (in->data != NULL && s->threshold.label != NULL &&
+        il_field_find(in->data, s->threshold.label) == NULL) {
+        il_problem_add(problems, s->threshold.place, "the %s has no label '%s'",
+                       in->data->label, s->threshold.label);
+    }
     il_split_check(in->data, s->fit.draw.split, s->fit.place, problems);
     il_split_check(in->data, s->threshold.draw.split, s->threshold.place, problems);
     il_split_check(in->data, s->refit.split, s->refit.place, problems);
@@ -80,6 +86,7 @@ static void find_sites(il_detector *d, const il_detector_input *in,
             free(known);
         } else {
             d->widths[i] = model->sites[d->sites[i]].width;
+            d->heads[i] = model->sites[d->sites[i]].heads;
         }
     }
 }
@@ -146,7 +153,8 @@ static il_status make(il_detector *d, const il_detector_input *in,
     d->site_count = in->spec->sites.count;
     d->sites = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->sites);
     d->widths = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->widths);
-    if (d->sites == NULL || d->widths == NULL) {
+    d->heads = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->heads);
+    if (d->sites == NULL || d->widths == NULL || d->heads == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, in->spec->name, "out of memory");
     }
     find_sites(d, in, problems);
@@ -166,6 +174,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
     for (size_t i = 0; in->spec->pooling.kind == IL_POOL_ATTENTION && i < inputs; i++) {
         with.query_width += il_detector_input_width(d, i);
     }
+    with.site_heads = d->member_count > 0 ? NULL : d->heads;
     IL_TRY(il_instance_create(&d->instance, in->registry, IL_KIND_DETECTOR,
                               &d->component, &with, problems, err));
     d->values =
@@ -318,13 +327,19 @@ static bool read_inputs(const il_detector *d, il_pass *pass, const il_scored *ro
                         .acts = x,
                         .batch = rows->batch,
                         .length = rows->length,
-                        .context = d->spec->context};
+                        .context = d->spec->context,
+                        .rows = by_row ? rows->rows : NULL,
+                        .inputs = rows->inputs};
     if (x == NULL) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
+        int64_t width = il_detector_input_width(d, i);
+
         x[i] = by_row && !gathered
-                   ? il_gather_rows(pass, inputs[i], rows->count, rows->rows)
+                   ? il_pattern_gather(pass, inputs[i], width, rows->count, rows->rows)
+               : il_pattern_is(inputs[i])
+                   ? il_pattern_gather(pass, inputs[i], width, 0, NULL)
                    : inputs[i];
         x[i] = scaled(d, pass, i, x[i]);
     }

@@ -29,6 +29,7 @@ typedef struct il_detector {
     size_t site_count;
     int64_t *sites;  /* numbers in the model */
     int64_t *widths; /* of each */
+    int64_t *heads;  /* of each that is an attention pattern; 0 */
     /* The detectors that it reads (composite.h), borrowed unless it is a copy; none:
      * it reads its sites. What a component reads, a member's or a site's activations,
      * is called an input here. */

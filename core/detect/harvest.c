@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "detect/edit.h"
+#include "detect/pattern.h"
 #include "pipeline/batch.h"
 #include "tensor/pass.h"
 
@@ -112,6 +113,16 @@ static il_status chunk_copy_field(chunk *c, il_scored *s, il_error *err)
         memcpy(lengths, s->lengths, (size_t)s->batch * sizeof *lengths);
         s->lengths = lengths;
     }
+    if (s->inputs != NULL) {
+        size_t bytes = (size_t)(s->batch * s->length) * sizeof *s->inputs;
+        int32_t *inputs = il_arena_alloc(c->arena, bytes + 1);
+
+        if (inputs == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
+        }
+        memcpy(inputs, s->inputs, bytes);
+        s->inputs = inputs;
+    }
     return IL_OK;
 }
 
@@ -130,15 +141,21 @@ static il_status chunk_keep(harvest *v, chunk *c, il_pass *pass, size_t i,
         return il_error_set(err, IL_ERR_INPUT, h->model->label,
                             "the forward pass never reached site '%s'", name);
     }
-    if (il_width(x) != v->widths[i] || il_rows(x) != positions) {
+    if (!il_pattern_fits(x, positions, v->widths[i])) {
         return il_error_set(err, IL_ERR_SHAPE, h->model->label,
                             "site '%s' gave %lld rows of %lld, expected %lld of %lld",
                             name, (long long)il_rows(x), (long long)il_width(x),
                             (long long)positions, (long long)v->widths[i]);
     }
     if (!h->gathered) {
-        memcpy(v->data[i] + (size_t)(index * v->length) * width, x->data,
-               (size_t)positions * width * sizeof(float));
+        float *to = v->data[i] + (size_t)(index * v->length) * width;
+
+        for (int64_t n = 0; il_pattern_is(x) && n < positions; n++) {
+            (void)il_pattern_row(x, n, v->widths[i], to + (size_t)n * width);
+        }
+        if (!il_pattern_is(x)) {
+            memcpy(to, x->data, (size_t)positions * width * sizeof(float));
+        }
         return IL_OK;
     }
     tokens = il_scored_tokens(&c->scored);
@@ -148,8 +165,12 @@ static il_status chunk_keep(harvest *v, chunk *c, il_pass *pass, size_t i,
         return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
     }
     for (int64_t n = 0; n < tokens.count; n++) {
-        memcpy(c->gathered[i] + (size_t)n * width,
-               il_f32(x) + (size_t)tokens.rows[n] * width, width * sizeof(float));
+        float *to = c->gathered[i] + (size_t)n * width;
+        const float *row = il_pattern_row(x, tokens.rows[n], v->widths[i], to);
+
+        if (row != to) {
+            memcpy(to, row, width * sizeof(float));
+        }
     }
     return IL_OK;
 }
@@ -362,6 +383,7 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     int64_t at = 0;
     int64_t token = 0;
     int32_t *lengths = NULL;
+    int32_t *inputs = NULL;
 
     for (int64_t i = 0; i < v->chunk_count; i++) {
         const il_scored *c = &v->chunks[i].scored;
@@ -375,8 +397,9 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     all->documents = il_arena_calloc(arena, total + 1, sizeof *all->documents);
     all->labels = il_arena_calloc(arena, total + 1, 1);
     lengths = il_arena_calloc(arena, (size_t)v->rows, sizeof *lengths);
+    inputs = il_arena_calloc(arena, (size_t)(v->rows * v->length), sizeof *inputs);
     if (all->rows == NULL || all->documents == NULL || all->labels == NULL ||
-        lengths == NULL) {
+        lengths == NULL || inputs == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
     }
     if (v->fields.pooled) {
@@ -408,6 +431,11 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
         if (c->lengths != NULL) {
             memcpy(lengths + first, c->lengths, (size_t)c->batch * sizeof *lengths);
             all->lengths = lengths;
+        }
+        if (c->inputs != NULL) {
+            memcpy(inputs + first * v->length, c->inputs,
+                   (size_t)(c->batch * v->length) * sizeof *inputs);
+            all->inputs = inputs;
         }
         for (size_t s = 0; h->gathered && s < h->site_count; s++) {
             size_t width = (size_t)v->widths[s];

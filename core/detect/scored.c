@@ -37,7 +37,7 @@ static il_status field_find(const il_tensor **out, const il_batch *batch,
 
 /* What the batch gives for the fields' names; absent ones NULL. */
 typedef struct found {
-    const il_tensor *mask, *lengths, *label, *unit;
+    const il_tensor *mask, *lengths, *label, *unit, *tokens;
 } found;
 
 static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
@@ -51,6 +51,7 @@ static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
                             "rows have no field '%s' of shape (B,T)", names->input);
     }
     *length = input->shape[1];
+    f->tokens = input->ndim == 2 && typed(input, IL_CODE_INT, 32) ? input : NULL;
     if (il_batch_rows(batch) * *length > INT32_MAX) {
         return il_error_set(err, IL_ERR_SHAPE, "data",
                             "%lld documents of %lld positions are too many at once",
@@ -125,6 +126,7 @@ il_status il_scored_find(il_scored *out, const il_batch *batch,
         return il_error_set(err, IL_ERR_MEMORY, "data", "out of memory");
     }
     s.lengths = f.lengths != NULL ? il_i32(f.lengths) : NULL;
+    s.inputs = f.tokens != NULL ? il_i32(f.tokens) : NULL;
     for (int64_t b = 0; b < s.batch; b++) {
         int64_t end =
             s.lengths != NULL && s.lengths[b] < s.length ? s.lengths[b] : s.length;

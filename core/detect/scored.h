@@ -26,6 +26,7 @@ typedef struct il_scored {
     int64_t *first;        /* (N+1) */
     int32_t *tokens;       /* flat positions, ascending */
     uint8_t *token_labels; /* of each, or NULL */
+    const int32_t *inputs; /* (B,T): tokens; NULL: the input is something else */
 } il_scored;
 
 /* Where the positions of row i begin; of i = N, how many there are in all. */

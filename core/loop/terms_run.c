@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/linear.h"
+#include "detect/pattern.h"
 #include "loop/terms_private.h"
 
 /* ---- forward -------------------------------------------------------------------- */
@@ -523,7 +525,7 @@ static double zero_slope(const il_terms *t, const il_term *term, const il_forwar
 
 /* Logits w . x + b: adds the derivative of the term's loss with respect to w and b. */
 static void fit_slopes(const il_terms *t, const il_term *term, const il_forward *f,
-                       const float *seeds, double *out)
+                       const float *seeds, float *scratch, double *out)
 {
     const il_detector *det = t->world->detectors[term->detector];
     const il_micro_scores *s = &f->scores[term->detector];
@@ -533,8 +535,9 @@ static void fit_slopes(const il_terms *t, const il_term *term, const il_forward 
         double *to = out;
 
         for (size_t k = 0; k < det->site_count; k++) {
-            const float *x = il_f32(il_pass_site(f->pass, (int32_t)det->sites[k])) +
-                             s->rows.rows[i] * det->widths[k];
+            const float *x =
+                il_pattern_row(il_pass_site(f->pass, (int32_t)det->sites[k]),
+                               s->rows.rows[i], det->widths[k], scratch);
 
             for (int64_t c = 0; c < det->widths[k]; c++) {
                 to[c] += g * x[c];
@@ -575,7 +578,14 @@ static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
             run->slopes[i] += zero_slope(t, term, f, seeds[i]);
         }
         if (run->fits != NULL && run->fit_at[i] >= 0) {
-            fit_slopes(t, term, f, seeds[i], run->fits + run->fit_at[i]);
+            size_t widest =
+                (size_t)il_detector_width(t->world->detectors[term->detector]);
+            float *scratch = il_arena_alloc(worker->scratch, widest * sizeof *scratch);
+
+            if (scratch == NULL) {
+                return il_error_set(err, IL_ERR_MEMORY, "fit", "out of memory");
+            }
+            fit_slopes(t, term, f, seeds[i], scratch, run->fits + run->fit_at[i]);
         }
     }
     return IL_OK;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "detect/fit.h"
 #include "detect/linear.h"
+#include "detect/pattern.h"
 #include "detect/through.h"
 #include "loop/trainer_private.h"
 #include "pipeline/batch.h"
@@ -252,7 +253,7 @@ static il_status run_share(const il_trainer *t, il_anchors *a, share *s, il_pass
                                 "the forward pass never reached site '%s'",
                                 w->model->sites[a->d->sites[i]].name);
         }
-        s->acts[i] = il_gather_rows(pass, x, s->rows.count, s->rows.rows);
+        s->acts[i] = il_pattern_gather(pass, x, width, s->rows.count, s->rows.rows);
         IL_TRY(il_pass_status(pass, err));
         memcpy(a->x[i] + s->row * width, il_f32(s->acts[i]),
                (size_t)(s->rows.count * width) * sizeof(float));

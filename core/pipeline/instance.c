@@ -17,6 +17,7 @@ struct il_instance_host {
     il_facts *facts;
     il_log *log;
     const int64_t *site_widths;
+    const int64_t *site_heads;
     int32_t site_count;
     uint64_t seed;
     const char *group;
@@ -290,6 +291,23 @@ static il_status setup_site(const il_setup *s, il_site *out, const char *name,
     return IL_OK;
 }
 
+static il_status setup_pattern(const il_setup *s, il_site *out, const char *name,
+                               int64_t heads, int64_t keys, il_error *err)
+{
+    host *h = host_of(s);
+
+    if (heads < 1 || keys < 1 || heads > INT32_MAX / keys) {
+        return fail(h, IL_ERR_INPUT, err,
+                    "declares the pattern '%s' of %lld heads and %lld keys",
+                    name != NULL ? name : "", (long long)heads, (long long)keys);
+    }
+    IL_TRY(declare(h, SITES,
+                   (il_declared){.name = name, .width = heads * keys, .heads = heads},
+                   err));
+    out->id = (int32_t)(h->counts[SITES] - 1);
+    return IL_OK;
+}
+
 static il_status setup_output(const il_setup *s, const char *name, int64_t width,
                               il_error *err)
 {
@@ -321,6 +339,13 @@ static int64_t setup_site_width(const il_setup *s, int32_t index)
     return h->site_widths[index];
 }
 
+static int64_t setup_site_heads(const il_setup *s, int32_t index)
+{
+    const host *h = host_of(s);
+
+    return index >= 0 && index < h->site_count ? h->site_heads[index] : 0;
+}
+
 static void setup_log(const il_setup *s, const char *line)
 {
     const host *h = host_of(s);
@@ -347,6 +372,8 @@ static const il_setup_api setup_api = {
     .loss = setup_loss,
     .site_count = setup_site_count,
     .site_width = setup_site_width,
+    .pattern = setup_pattern,
+    .site_heads = setup_site_heads,
     .log = setup_log,
 };
 
@@ -440,6 +467,7 @@ static il_status prepare(il_instance **out, const il_instance_input *in,
     il_instance *i = calloc(1, sizeof *i);
     host *h = calloc(1, sizeof *h);
     int64_t *widths;
+    int64_t *heads;
 
     if (i == NULL || h == NULL || (h->arena = il_arena_create(1 << 13)) == NULL) {
         free(i);
@@ -459,13 +487,18 @@ static il_status prepare(il_instance **out, const il_instance_input *in,
     h->site_count = in->site_count;
     h->fault = in->fault;
     widths = il_arena_calloc(h->arena, (size_t)in->site_count + 1, sizeof *widths);
-    if (i->label == NULL || widths == NULL) {
+    heads = il_arena_calloc(h->arena, (size_t)in->site_count + 1, sizeof *heads);
+    if (i->label == NULL || widths == NULL || heads == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "", "out of memory");
     }
     if (in->site_count > 0) {
         memcpy(widths, in->site_widths, (size_t)in->site_count * sizeof *widths);
     }
+    if (in->site_count > 0 && in->site_heads != NULL) {
+        memcpy(heads, in->site_heads, (size_t)in->site_count * sizeof *heads);
+    }
     h->site_widths = widths;
+    h->site_heads = heads;
     return il_store_create(&i->store, err);
 }
 

@@ -14,6 +14,8 @@ typedef struct il_declared { /* a site, output or loss */
     const char *name;
     int64_t width;       /* sites, outputs */
     const char *weights; /* losses: batch field, or NULL */
+    int64_t heads;       /* sites: those of an attention pattern, whose width is that of
+                            its rows; 0: it is none */
 } il_declared;
 
 /* Numbers that a dataset or an environment publishes for the model ("vocabulary",
@@ -63,6 +65,7 @@ typedef struct il_instance_input {
     uint64_t seed;
     il_facts *facts;            /* read by models, written by the other two */
     const int64_t *site_widths; /* detectors: of the sites they read */
+    const int64_t *site_heads;  /* and their heads; NULL: they are no patterns */
     int32_t site_count;
     /* detectors: of a last parameter "pool.query" (1,W), at zero, that the host adds
      * for what pools by attention; 0: none */

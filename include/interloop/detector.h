@@ -28,6 +28,10 @@ typedef struct il_reading {
         *lengths; /* (B): positions at and past it are padding; sequences only */
     const uint8_t *scored; /* (B,T): 1 where a logit is asked for; sequences only */
     int32_t context; /* what position t may read: one of il_context; sequences only */
+    /* (N): where each row stands, b*T+t; NULL where that is not known. Rows only. */
+    const int32_t *rows;
+    /* (B,T): the tokens that the model read; NULL where it read no tokens. */
+    const int32_t *inputs;
 } il_reading;
 
 enum il_context { IL_CONTEXT_SELF = 0, IL_CONTEXT_PAST = 1, IL_CONTEXT_ALL = 2 };

@@ -74,6 +74,9 @@ typedef struct il_setup_api {
     int32_t (*site_count)(const il_setup *s);
     int64_t (*site_width)(const il_setup *s, int32_t index);
     void (*log)(const il_setup *s, const char *line);
+    il_status (*pattern)(const il_setup *s, il_site *out, const char *name,
+                         int64_t heads, int64_t keys, il_error *err);
+    int64_t (*site_heads)(const il_setup *s, int32_t index);
 } il_setup_api;
 
 struct il_setup {
@@ -149,6 +152,16 @@ static inline il_status il_setup_add_site(const il_setup *s, il_site *out,
     return s->api->site(s, out, name, width, err);
 }
 
+/* Models: the same for an attention pattern, (B,heads,T,T), T at most `keys`. What
+ * reads it gets a row a query, (N,heads*keys): head by head, how the query weighs each
+ * key, 0 for keys that are not there. */
+static inline il_status il_setup_add_pattern(const il_setup *s, il_site *out,
+                                             const char *name, int64_t heads,
+                                             int64_t keys, il_error *err)
+{
+    return s->api->pattern(s, out, name, heads, keys, err);
+}
+
 /* Models: declares a named output of shape (B,T,width). */
 static inline il_status il_setup_output(const il_setup *s, const char *name,
                                         int64_t width, il_error *err)
@@ -173,6 +186,13 @@ static inline int32_t il_setup_site_count(const il_setup *s)
 static inline int64_t il_setup_site_width(const il_setup *s, int32_t index)
 {
     return s->api->site_width(s, index);
+}
+
+/* Of an attention pattern its heads, each as wide as the site's width divided by them;
+ * 0 of any other site. */
+static inline int64_t il_setup_site_heads(const il_setup *s, int32_t index)
+{
+    return s->api->site_heads(s, index);
 }
 
 /* A line for the run's log. */

@@ -47,6 +47,7 @@ typedef struct host {
     char loss[64];
     char loss_weights[64];
     char logged[160];       /* the last line */
+    int64_t read_heads[4];  /* 0: it is no attention pattern */
     int64_t read_widths[4]; /* of the sites that a detector reads, up to the first 0 */
 } host;
 
@@ -206,6 +207,17 @@ static void host_log(const il_setup *s, const char *line)
     (void)snprintf(host_of(s)->logged, sizeof host_of(s)->logged, "%s", line);
 }
 
+static il_status host_pattern(const il_setup *s, il_site *out, const char *name,
+                              int64_t heads, int64_t keys, il_error *err)
+{
+    return host_add_site(s, out, name, heads * keys, err);
+}
+
+static int64_t host_site_heads(const il_setup *s, int32_t index)
+{
+    return host_of(s)->read_heads[index];
+}
+
 static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .new_instance = host_new,
                                       .get_int = host_int,
@@ -222,7 +234,9 @@ static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .loss = host_loss,
                                       .site_count = host_site_count,
                                       .site_width = host_site_width,
-                                      .log = host_log};
+                                      .log = host_log,
+                                      .pattern = host_pattern,
+                                      .site_heads = host_site_heads};
 
 /* ---- a component's life --------------------------------------------------------- */
 

@@ -48,6 +48,7 @@ static void facts_set(const char *name, int64_t value)
 static il_instance *example_make(const char *folder, il_kind kind, const char *at)
 {
     static const int64_t widths[] = {64, 64};
+    static const int64_t heads[2] = {4, 4};
     char path[512];
     char use[64];
     il_component_spec spec = {.range = "^1.0"};
@@ -71,6 +72,10 @@ static il_instance *example_make(const char *folder, il_kind kind, const char *a
     in.log = notes;
     if (kind == IL_KIND_DETECTOR) {
         in.site_widths = widths;
+        in.site_heads = strstr(folder, "attention_monitor") != NULL ||
+                                strstr(folder, "pattern_probe") != NULL
+                            ? heads
+                            : NULL;
         in.site_count =
             il_node_get(node, "site") != NULL ? 1 : 2; /* sites, or detectors */
     }
@@ -193,6 +198,8 @@ static const struct {
     {"detectors/relative_mahalanobis", "detectors.probe", 2 * (64 + 64 * 64) + 2},
     {"detectors/polynomial_probe", "detectors.probe", 64 + 64 + 1 + 64 + 8 * 64 + 8},
     {"detectors/knn", "detectors.probe", 512 * 64 + 1 + 2},
+    {"detectors/attention_monitor", "detectors.induction", 0},
+    {"detectors/pattern_probe", "detectors.heads", 2 * 4 * 6 + 1},
     {"detectors/ensemble", "detectors.both", 0},
     {"detectors/ideal_observer", "detectors.ideal", 0}};
 

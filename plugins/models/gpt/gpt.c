@@ -130,7 +130,7 @@ static il_status block_params(const il_setup *s, block *b, int64_t n, int64_t la
 
 /* In the order in which a forward pass meets them. */
 static il_status block_sites(const il_setup *s, block *b, int64_t n, int64_t c,
-                             int64_t mlp, int64_t context, il_error *err)
+                             int64_t mlp, int64_t heads, int64_t context, il_error *err)
 {
     const struct {
         il_site *site;
@@ -141,7 +141,7 @@ static il_status block_sites(const il_setup *s, block *b, int64_t n, int64_t c,
                  {&b->q, "attn.hook_q", c},
                  {&b->k, "attn.hook_k", c},
                  {&b->v, "attn.hook_v", c},
-                 {&b->pattern, "attn.hook_pattern", context},
+                 {&b->pattern, "attn.hook_pattern", 0}, /* by heads and keys */
                  {&b->z, "attn.hook_z", c},
                  {&b->attn_out, "hook_attn_out", c},
                  {&b->resid_mid, "hook_resid_mid", c},
@@ -153,8 +153,10 @@ static il_status block_sites(const il_setup *s, block *b, int64_t n, int64_t c,
     char name[64];
 
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
-        IL_TRY(il_setup_add_site(s, sites[i].site, in_block(name, n, sites[i].name),
-                                 sites[i].width, err));
+        in_block(name, n, sites[i].name);
+        IL_TRY(sites[i].width > 0
+                   ? il_setup_add_site(s, sites[i].site, name, sites[i].width, err)
+                   : il_setup_add_pattern(s, sites[i].site, name, heads, context, err));
     }
     return IL_OK;
 }
@@ -224,7 +226,8 @@ static il_status gpt_create(const il_setup *s, void **self, il_error *err)
     IL_TRY(il_setup_add_site(s, &g->embed, "hook_embed", g->width, err));
     IL_TRY(il_setup_add_site(s, &g->pos_embed, "hook_pos_embed", g->width, err));
     for (int64_t n = 0; n < layers; n++) {
-        IL_TRY(block_sites(s, &g->blocks[n], n, g->width, mlp, g->context, err));
+        IL_TRY(
+            block_sites(s, &g->blocks[n], n, g->width, mlp, g->heads, g->context, err));
     }
     IL_TRY(il_setup_add_site(s, &g->normalized, "ln_final.hook_normalized", g->width,
                              err));

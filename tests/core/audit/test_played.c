@@ -183,8 +183,8 @@ static const il_offer offers[] = {{&components[0], NULL, "toy.eye"},
                                   {&components[1], NULL, "toy.dice"},
                                   {&components[2], NULL, "toy.line"},
                                   {&components[3], NULL, "toy.oracle"}};
-static const il_declared sites[] = {{"h", 1, NULL}};
-static const il_declared losses[] = {{"seen", 1, "moves"}};
+static const il_declared sites[] = {{"h", 1, NULL, 0}};
+static const il_declared losses[] = {{"seen", 1, "moves", 0}};
 static const char *site_names[] = {"h"};
 static il_place places[1];
 static int64_t site_numbers[1];

@@ -183,9 +183,9 @@ static const il_component toy_components[] = {
 static const il_offer toy_offers[] = {{&toy_components[0], NULL, "toy.model"},
                                       {&toy_components[1], NULL, "toy.data"},
                                       {&toy_components[2], NULL, "toy.probe"}};
-static const il_declared toy_sites[] = {{"embed", WIDTH, NULL},
-                                        {"blocks.0.hook_resid_post", WIDTH, NULL}};
-static const il_declared toy_outputs[] = {{"logits", VOCABULARY, NULL}};
+static const il_declared toy_sites[] = {{"embed", WIDTH, NULL, 0},
+                                        {"blocks.0.hook_resid_post", WIDTH, NULL, 0}};
+static const il_declared toy_outputs[] = {{"logits", VOCABULARY, NULL, 0}};
 
 static void world_open(world *w, int workers)
 {
