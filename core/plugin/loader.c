@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fenv.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #endif
 #include "plugin/elf.h"
 #include "plugin/entry.h"
+#include "plugin/sealed.h"
 
 enum { FILE_LIMIT = 256 << 20 };
 
@@ -218,6 +220,7 @@ il_status il_image_read(il_image *out, const char *path, bool stamped, il_error 
     il_elf elf;
 
     memset(out, 0, sizeof *out);
+    out->sealed = -1;
     IL_TRY(read_file(path, &data, &size, err));
     il_hash_bytes(data, size, out->sha256);
     status = il_elf_read(&elf, data, size, path, err);
@@ -238,6 +241,9 @@ il_status il_image_read(il_image *out, const char *path, bool stamped, il_error 
         status = il_error_set(err, IL_ERR_INPUT, path,
                               "has no manifest: interloop plugin stamp %s", path);
     }
+    if (status == IL_OK) {
+        status = il_sealed_copy(data, size, path, &out->sealed, err);
+    }
     free(data);
     return status;
 }
@@ -245,6 +251,10 @@ il_status il_image_read(il_image *out, const char *path, bool stamped, il_error 
 void il_image_free(il_image *image)
 {
     il_manifest_free(&image->manifest);
+    if (image->sealed >= 0) {
+        (void)close(image->sealed);
+        image->sealed = -1;
+    }
 }
 
 /* What a library may not change: how floats are rounded, and what becomes of
@@ -266,9 +276,11 @@ static float_state float_state_get(void)
     return s;
 }
 
-/* Opens the file and puts the floating-point environment back as it was. */
-static il_status open_library(const char *path, void **handle, il_error *err)
+/* Loads the sealed copy and puts the floating-point environment back as it was. */
+static il_status open_library(int sealed, const char *path, void **handle,
+                              il_error *err)
 {
+    char copy[64];
     float_state before = float_state_get();
     float_state after;
     fenv_t saved;
@@ -276,7 +288,8 @@ static il_status open_library(const char *path, void **handle, il_error *err)
 
     (void)fegetenv(&saved);
     (void)dlerror();
-    h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    (void)snprintf(copy, sizeof copy, "/proc/self/fd/%d", sealed);
+    h = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
     after = float_state_get();
     (void)fesetenv(&saved);
     if (h == NULL) {
@@ -297,28 +310,33 @@ static il_status open_library(const char *path, void **handle, il_error *err)
     return IL_OK;
 }
 
-il_status il_image_open(const il_image *image, const char *path, void **handle,
+il_status il_image_open(il_image *image, const char *path, void **handle,
                         const il_plugin **entry, il_error *err)
 {
     const il_plugin *found;
     void *opened = NULL;
 
-    IL_TRY(open_library(path, &opened, err));
+    if (image->sealed < 0) {
+        return il_error_set(err, IL_ERR_INTERNAL, path, "is loaded already");
+    }
+    IL_TRY(open_library(image->sealed, path, &opened, err));
     found = dlsym(opened, "il_plugin_entry");
     if (found == NULL ||
         memcmp(&found->prefix, &image->prefix, sizeof image->prefix) != 0) {
         (void)dlclose(opened);
         return il_error_set(err, IL_ERR_INPUT, path,
-                            "the loaded il_plugin_entry is not the one in the file: "
-                            "was it replaced meanwhile?");
+                            "the loaded il_plugin_entry is not the one in the file");
     }
+    /* The system's loader knows a library by its name, here the descriptor's number:
+     * as long as the descriptor is open, nothing else can get that name. */
+    image->sealed = -1;
     *handle = opened;
     *entry = found;
     return IL_OK;
 }
 
-il_status il_image_load(const il_image *image, const char *path,
-                        const il_plugin **entry, il_error *err)
+il_status il_image_load(il_image *image, const char *path, const il_plugin **entry,
+                        il_error *err)
 {
     const il_plugin *found = NULL;
     void *handle = NULL;

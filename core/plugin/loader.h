@@ -17,6 +17,7 @@ typedef struct il_image {
     char sha256[IL_HASH_HEX];
     il_plugin_prefix prefix;
     il_manifest manifest; /* empty when it has none */
+    int sealed;           /* descriptor of the bytes to load from, or -1 */
 } il_image;
 
 /* Reads and judges a file. `stamped`: it must have a good manifest; without,
@@ -25,13 +26,13 @@ typedef struct il_image {
  * when it came that far. */
 il_status il_image_read(il_image *out, const char *path, bool stamped, il_error *err);
 void il_image_free(il_image *image);
-/* Loads the file that the image was read from (an absolute path) and checks its
- * entry, and the manifest against it when the image has one. What it loads stays
- * loaded. */
-il_status il_image_load(const il_image *image, const char *path,
-                        const il_plugin **entry, il_error *err);
+/* Loads the bytes that were read, from a sealed copy, and checks their entry, and the
+ * manifest against it when the image has one. `path` is the file's, for messages. What
+ * it loads stays loaded, and keeps the copy's descriptor. */
+il_status il_image_load(il_image *image, const char *path, const il_plugin **entry,
+                        il_error *err);
 /* Loads it and finds its entry, whatever that says. */
-il_status il_image_open(const il_image *image, const char *path, void **handle,
+il_status il_image_open(il_image *image, const char *path, void **handle,
                         const il_plugin **entry, il_error *err);
 /* Whether it needs nothing but libc and libm (and a sanitizer's library where the host
  * itself was built with it). */
