@@ -22,6 +22,7 @@ static const verb verbs[] = {
     {"compare", il_verb_compare, "prints arms and runs side by side, seed by seed"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "makes, checks, lists and inspects plugins"},
+    {"bundle", il_verb_bundle, "packs, signs, checks and installs plugins"},
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},
     {"report", il_verb_report, "prints the table of a run and writes its page"},
     {"version", il_verb_version, "prints what this program is"},

@@ -201,36 +201,17 @@ const il_node *il_config_tree(il_config_file *f, const il_config_options *o)
     return jobs.items[0].document;
 }
 
-/* The folders under a document's `plugins.path`, absolute. */
-static il_names_spec plugin_path(const il_node *document, il_arena *arena)
-{
-    const il_node *list = il_node_find(document, "plugins.path");
-    il_names_spec path = {0};
-
-    if (list == NULL || list->kind != IL_NODE_LIST) {
-        return path;
-    }
-    path.items = il_arena_calloc(arena, list->count + 1, sizeof *path.items);
-    for (size_t i = 0; path.items != NULL && i < list->count; i++) {
-        const il_node *item = list->items[i].value;
-
-        if (item->kind == IL_NODE_SCALAR) {
-            path.items[path.count] = il_place_path(arena, item->place, item->text);
-            path.count += path.items[path.count] != NULL;
-        }
-    }
-    return path;
-}
-
 il_registry *il_config_registry(const il_config_options *o, const il_node *document,
                                 il_arena *arena)
 {
-    il_names_spec path = plugin_path(document, arena);
+    il_problems ignored = {.arena = arena};
+    const il_pipeline *p =
+        document != NULL ? il_pipeline_read(arena, document, NULL, &ignored) : NULL;
     il_registry *registry = NULL;
     il_error err = {0};
 
-    if (il_plugins_find(&registry, o->plugins, o->plugin_count, &path, NULL, &err) !=
-        IL_OK) {
+    if (il_plugins_find(&registry, o->plugins, o->plugin_count,
+                        p != NULL ? &p->plugins : NULL, NULL, &err) != IL_OK) {
         fprintf(stderr, "%s%serror: %s\n", err.where, err.where[0] != '\0' ? ": " : "",
                 err.message);
         il_registry_destroy(registry);

@@ -7,6 +7,7 @@ int il_verb_run(int argc, char **argv);
 int il_verb_explain(int argc, char **argv);
 int il_verb_certify(int argc, char **argv);
 int il_verb_config(int argc, char **argv);
+int il_verb_bundle(int argc, char **argv);
 int il_verb_compare(int argc, char **argv);
 int il_verb_sweep(int argc, char **argv);
 int il_verb_gc(int argc, char **argv);

@@ -160,6 +160,20 @@ static il_status decrypt(uint8_t *binary, const char *where, const char *passwor
     return IL_OK;
 }
 
+/* Whether the second half of a secret key is the public key of the first. A key without
+ * a password has no checksum. */
+static bool is_pair(const uint8_t key[64])
+{
+    uint8_t pair[64];
+    uint8_t public_key[32];
+    bool good;
+
+    (void)crypto_sign_seed_keypair(public_key, pair, key);
+    good = sodium_memcmp(pair, key, sizeof pair) == 0;
+    sodium_memzero(pair, sizeof pair);
+    return good;
+}
+
 il_status il_secret_key_read(const char *text, const char *where, const char *password,
                              il_secret_key *out, il_error *err)
 {
@@ -182,12 +196,15 @@ il_status il_secret_key_read(const char *text, const char *where, const char *pa
         status =
             il_error_set(err, IL_ERR_INPUT, where, "encrypted by an unknown method");
     }
-    if (status == IL_OK) {
+    if (status == IL_OK && binary[2] != 0) {
         checksum(binary, sum);
         if (sodium_memcmp(sum, binary + SECRET_HEAD + 72, 32) != 0) {
             status = il_error_set(err, IL_ERR_INPUT, where,
                                   "the password is wrong, or the key is damaged");
         }
+    }
+    if (status == IL_OK && !is_pair(binary + SECRET_HEAD + 8)) {
+        status = il_error_set(err, IL_ERR_INPUT, where, "the key is damaged");
     }
     if (status == IL_OK) {
         memcpy(out->id, binary + SECRET_HEAD, 8);
@@ -216,7 +233,6 @@ il_status il_key_make(char **public_text, char **secret_text, il_error *err)
     randombytes_buf(binary + SECRET_HEAD, 8);
     (void)crypto_sign_keypair(public_binary + 10, binary + SECRET_HEAD + 8);
     memcpy(public_binary + 2, binary + SECRET_HEAD, 8);
-    checksum(binary, binary + SECRET_HEAD + 72);
     il_key_name(public_binary + 2, name);
     il_text_addf(&public_file, "%sminisign public key %s\n", untrusted, name);
     encode(&public_file, public_binary, sizeof public_binary);

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 #include "formats/npz.h"
 #include "formats/safetensors.h"
 
@@ -21,10 +21,10 @@ void il_directions_clear(il_directions *d)
 }
 
 /* The first of these names that the file has, or NULL. */
-static const char *first_of(const il_bundle *b, const char *const *names)
+static const char *first_of(const il_arrays *b, const char *const *names)
 {
     for (; *names != NULL; names++) {
-        if (il_bundle_has(b, *names)) {
+        if (il_arrays_has(b, *names)) {
             return *names;
         }
     }
@@ -46,18 +46,18 @@ typedef struct parts {
 } parts;
 
 /* PyTorch's: one tensor that ends in "weight", alone or after a dot. */
-static il_status find_torch(const il_bundle *b, parts *p, il_error *err)
+static il_status find_torch(const il_arrays *b, parts *p, il_error *err)
 {
     il_text bias = {0};
 
-    for (size_t i = 0; i < il_bundle_count(b); i++) {
-        const char *name = il_bundle_name(b, i);
+    for (size_t i = 0; i < il_arrays_count(b); i++) {
+        const char *name = il_arrays_name(b, i);
 
         if (strcmp(name, "weight") != 0 && !ends_in(name, ".weight")) {
             continue;
         }
         if (p->weight != NULL) {
-            return il_error_set(err, IL_ERR_INPUT, il_bundle_path(b),
+            return il_error_set(err, IL_ERR_INPUT, il_arrays_path(b),
                                 "expected one layer, got '%.64s' and '%.64s': save the "
                                 "linear layer alone",
                                 p->weight, name);
@@ -66,16 +66,16 @@ static il_status find_torch(const il_bundle *b, parts *p, il_error *err)
     }
     if (p->weight == NULL) {
         return il_error_set(
-            err, IL_ERR_INPUT, il_bundle_path(b),
+            err, IL_ERR_INPUT, il_arrays_path(b),
             "expected a probe: coef and intercept as scikit-learn names "
             "them, or weight and bias as PyTorch does");
     }
     il_text_add_bytes(&bias, p->weight, strlen(p->weight) - strlen("weight"));
     il_text_add(&bias, "bias");
     if (bias.failed) {
-        return il_error_set(err, IL_ERR_MEMORY, il_bundle_path(b), "out of memory");
+        return il_error_set(err, IL_ERR_MEMORY, il_arrays_path(b), "out of memory");
     }
-    if (il_bundle_has(b, bias.data)) {
+    if (il_arrays_has(b, bias.data)) {
         p->bias = bias.data;
     } else {
         il_text_free(&bias);
@@ -83,7 +83,7 @@ static il_status find_torch(const il_bundle *b, parts *p, il_error *err)
     return IL_OK;
 }
 
-static il_status find_parts(const il_bundle *b, parts *p, il_error *err)
+static il_status find_parts(const il_arrays *b, parts *p, il_error *err)
 {
     static const char *const weights[] = {"coef", "coef_", NULL};
     static const char *const biases[] = {"intercept", "intercept_", NULL};
@@ -96,22 +96,22 @@ static il_status find_parts(const il_bundle *b, parts *p, il_error *err)
     p->bias = bias != NULL ? strdup(bias) : NULL;
     return bias == NULL || p->bias != NULL
                ? IL_OK
-               : il_error_set(err, IL_ERR_MEMORY, il_bundle_path(b), "out of memory");
+               : il_error_set(err, IL_ERR_MEMORY, il_arrays_path(b), "out of memory");
 }
 
 /* The weight as one row; of two rows their difference, the second against the first. */
-static il_status read_weight(il_bundle *b, const char *name, il_direction *d,
+static il_status read_weight(il_arrays *b, const char *name, il_direction *d,
                              int64_t *rows, il_error *err)
 {
     const il_array *a = NULL;
     char shape[96];
     int64_t width;
 
-    IL_TRY(il_bundle_array(b, name, &a, err));
+    IL_TRY(il_arrays_array(b, name, &a, err));
     *rows = a->ndim == 2 ? a->shape[0] : 1;
     if ((a->ndim != 1 && a->ndim != 2) || *rows < 1 || *rows > 2 ||
         a->shape[a->ndim - 1] < 1) {
-        return il_error_set(err, IL_ERR_INPUT, il_bundle_path(b),
+        return il_error_set(err, IL_ERR_INPUT, il_arrays_path(b),
                             "tensor '%s': expected shape (1, W) or (W), or (2, W) of "
                             "two classes, got %s%s",
                             name, il_array_shape(a->ndim, a->shape, shape),
@@ -119,7 +119,7 @@ static il_status read_weight(il_bundle *b, const char *name, il_direction *d,
     }
     width = a->shape[a->ndim - 1];
     IL_TRY(
-        il_array_take(a, il_bundle_path(b), name, a->ndim, a->shape, &d->weight, err));
+        il_array_take(a, il_arrays_path(b), name, a->ndim, a->shape, &d->weight, err));
     d->width = width;
     for (int64_t c = 0; *rows == 2 && c < width; c++) {
         d->weight[c] = d->weight[width + c] - d->weight[c];
@@ -127,7 +127,7 @@ static il_status read_weight(il_bundle *b, const char *name, il_direction *d,
     return IL_OK;
 }
 
-static il_status read_bias(il_bundle *b, const char *name, il_direction *d,
+static il_status read_bias(il_arrays *b, const char *name, il_direction *d,
                            int64_t rows, il_error *err)
 {
     const il_array *a = NULL;
@@ -137,14 +137,14 @@ static il_status read_bias(il_bundle *b, const char *name, il_direction *d,
     if (name == NULL) {
         return IL_OK;
     }
-    IL_TRY(il_bundle_array(b, name, &a, err));
+    IL_TRY(il_arrays_array(b, name, &a, err));
     if (il_array_count(a) != rows) {
-        return il_error_set(err, IL_ERR_INPUT, il_bundle_path(b),
+        return il_error_set(err, IL_ERR_INPUT, il_arrays_path(b),
                             "tensor '%s': expected %" PRId64 " value%s, got shape %s",
                             name, rows, rows == 1 ? "" : "s",
                             il_array_shape(a->ndim, a->shape, shape));
     }
-    IL_TRY(il_array_take(a, il_bundle_path(b), name, a->ndim, a->shape, &values, err));
+    IL_TRY(il_array_take(a, il_arrays_path(b), name, a->ndim, a->shape, &values, err));
     d->bias = rows == 2 ? values[1] - values[0] : values[0];
     free(values);
     return IL_OK;
@@ -153,7 +153,7 @@ static il_status read_bias(il_bundle *b, const char *name, il_direction *d,
 /* A scaler in front of the probe: w . (x - mean) / scale + b is
  * (w / scale) . x + b - (w / scale) . mean. Either part may be missing, as
  * StandardScaler(with_mean=False) has it. */
-static il_status fold_scaler(il_bundle *b, il_direction *d, il_text *said,
+static il_status fold_scaler(il_arrays *b, il_direction *d, il_text *said,
                              il_error *err)
 {
     static const char *const means[] = {"mean", "mean_", "scaler_mean", "scaler_mean_",
@@ -167,14 +167,14 @@ static il_status fold_scaler(il_bundle *b, il_direction *d, il_text *said,
 
     for (int i = 0; i < 2 && status == IL_OK; i++) {
         if (names[i] != NULL) {
-            status = il_bundle_floats(b, names[i], 1, &d->width, &parts_of[i], err);
+            status = il_arrays_floats(b, names[i], 1, &d->width, &parts_of[i], err);
         }
     }
     for (int64_t c = 0; c < d->width && status == IL_OK; c++) {
         double scale = parts_of[1] != NULL ? parts_of[1][c] : 1;
 
         if (!(scale > 0)) {
-            status = il_error_set(err, IL_ERR_INPUT, il_bundle_path(b),
+            status = il_error_set(err, IL_ERR_INPUT, il_arrays_path(b),
                                   "tensor '%s': element [%" PRId64
                                   "]: expected a number above 0, got %g",
                                   names[1], c, scale);
@@ -196,23 +196,23 @@ static il_status fold_scaler(il_bundle *b, il_direction *d, il_text *said,
 }
 
 /* Rows and scores that came along. */
-static il_status read_own(il_bundle *b, il_directions *out, il_error *err)
+static il_status read_own(il_arrays *b, il_directions *out, il_error *err)
 {
     const il_array *a = NULL;
     int64_t shape[2] = {0, out->items[0].width};
 
-    if (!il_bundle_has(b, "activations") || !il_bundle_has(b, "scores")) {
+    if (!il_arrays_has(b, "activations") || !il_arrays_has(b, "scores")) {
         return IL_OK;
     }
-    IL_TRY(il_bundle_array(b, "activations", &a, err));
+    IL_TRY(il_arrays_array(b, "activations", &a, err));
     shape[0] = a->ndim > 0 ? a->shape[0] : 0;
     out->row_count = shape[0];
     IL_TRY(
-        il_array_take(a, il_bundle_path(b), "activations", 2, shape, &out->rows, err));
-    return il_bundle_floats(b, "scores", 1, shape, &out->logits, err);
+        il_array_take(a, il_arrays_path(b), "activations", 2, shape, &out->rows, err));
+    return il_arrays_floats(b, "scores", 1, shape, &out->logits, err);
 }
 
-static il_status read_probe(il_bundle *b, il_directions *out, il_text *said,
+static il_status read_probe(il_arrays *b, il_directions *out, il_text *said,
                             il_error *err)
 {
     parts p = {NULL, NULL};
@@ -222,7 +222,7 @@ static il_status read_probe(il_bundle *b, il_directions *out, il_text *said,
 
     out->items = calloc(1, sizeof *out->items);
     if (status == IL_OK && out->items == NULL) {
-        status = il_error_set(err, IL_ERR_MEMORY, il_bundle_path(b), "out of memory");
+        status = il_error_set(err, IL_ERR_MEMORY, il_arrays_path(b), "out of memory");
     }
     if (status == IL_OK) {
         out->count = 1;
@@ -250,14 +250,14 @@ static il_status read_probe(il_bundle *b, il_directions *out, il_text *said,
 il_status il_direction_read_probe(il_directions *out, const char *path, il_text *said,
                                   il_error *err)
 {
-    il_bundle *b = NULL;
+    il_arrays *b = NULL;
     il_directions all = {.items = NULL};
-    il_status status = il_bundle_open(&b, path, err);
+    il_status status = il_arrays_open(&b, path, err);
 
     if (status == IL_OK) {
         status = read_probe(b, &all, said, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     if (status != IL_OK) {
         il_directions_clear(&all);
         return status;

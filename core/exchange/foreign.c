@@ -6,7 +6,7 @@
 #include "base/files.h"
 #include "base/mapped.h"
 #include "detect/saved.h"
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 #include "exchange/sae_lens.h"
 #include "exchange/weights.h"
 
@@ -91,7 +91,7 @@ static bool ends_in(const char *text, const char *end)
 /* Arrays are an SAE's or a probe's by their names. */
 static il_status tell_bundle(const char *path, il_foreign_format *out, il_error *err)
 {
-    il_bundle *b = NULL;
+    il_arrays *b = NULL;
     il_saved *saved = NULL;
     il_status status = IL_OK;
 
@@ -106,18 +106,18 @@ static il_status tell_bundle(const char *path, il_foreign_format *out, il_error 
                             "a detector as this program saves it: a pipeline takes it "
                             "by `from`, there is nothing to import");
     }
-    IL_TRY(il_bundle_open(&b, path, err));
-    if ((il_bundle_has(b, "W_enc") || il_bundle_has(b, "w_enc")) &&
-        il_bundle_has(b, "threshold")) {
+    IL_TRY(il_arrays_open(&b, path, err));
+    if ((il_arrays_has(b, "W_enc") || il_arrays_has(b, "w_enc")) &&
+        il_arrays_has(b, "threshold")) {
         *out = IL_FOREIGN_GEMMA_SCOPE;
-    } else if (il_bundle_has(b, "W_enc") || il_bundle_has(b, "W_dec")) {
+    } else if (il_arrays_has(b, "W_enc") || il_arrays_has(b, "W_dec")) {
         status = il_error_set(err, IL_ERR_INPUT, path,
                               "weights of an SAE without what says how it computes: "
                               "name the folder that has its cfg.json");
     } else {
         *out = IL_FOREIGN_PROBE;
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     return status;
 }
 
@@ -136,7 +136,7 @@ static il_status read_rows(il_foreign *f, const char *folder, il_error *err)
     const il_dictionary *d = &f->dictionary;
     char *path = il_path_join(folder, "expected.safetensors");
     const il_array *a = NULL;
-    il_bundle *b = NULL;
+    il_arrays *b = NULL;
     int64_t x[2] = {0, d->width};
     int64_t y[2] = {0, d->features};
     il_status status = IL_OK;
@@ -148,21 +148,21 @@ static il_status read_rows(il_foreign *f, const char *folder, il_error *err)
         free(path);
         return IL_OK;
     }
-    status = il_bundle_open(&b, path, err);
+    status = il_arrays_open(&b, path, err);
     if (status == IL_OK) {
-        status = il_bundle_array(b, "x", &a, err);
+        status = il_arrays_array(b, "x", &a, err);
     }
     if (status == IL_OK) {
         f->row_count = x[0] = y[0] = a->ndim > 0 ? a->shape[0] : 0;
-        status = il_bundle_floats(b, "x", 2, x, &f->rows, err);
+        status = il_arrays_floats(b, "x", 2, x, &f->rows, err);
     }
-    if (status == IL_OK && il_bundle_has(b, "features")) {
-        status = il_bundle_floats(b, "features", 2, y, &f->features, err);
+    if (status == IL_OK && il_arrays_has(b, "features")) {
+        status = il_arrays_floats(b, "features", 2, y, &f->features, err);
     }
-    if (status == IL_OK && il_bundle_has(b, "output")) {
-        status = il_bundle_floats(b, "output", 2, x, &f->output, err);
+    if (status == IL_OK && il_arrays_has(b, "output")) {
+        status = il_arrays_floats(b, "output", 2, x, &f->output, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     free(path);
     return status;
 }

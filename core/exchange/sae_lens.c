@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 #include "exchange/settings.h"
 
 /* All that cfg.json says of what is computed. */
@@ -193,11 +193,11 @@ static il_status read_facts(const il_settings *c, facts *f, il_text *said,
 }
 
 /* The one threshold of a checkpoint, for each feature. */
-static il_status read_shared_threshold(il_dictionary *d, il_bundle *b, il_error *err)
+static il_status read_shared_threshold(il_dictionary *d, il_arrays *b, il_error *err)
 {
     float *one = NULL;
 
-    IL_TRY(il_bundle_floats(b, "topk_threshold", 0, NULL, &one, err));
+    IL_TRY(il_arrays_floats(b, "topk_threshold", 0, NULL, &one, err));
     d->threshold = malloc((size_t)d->features * sizeof *d->threshold);
     for (int64_t f = 0; d->threshold != NULL && f < d->features; f++) {
         d->threshold[f] = *one;
@@ -205,30 +205,30 @@ static il_status read_shared_threshold(il_dictionary *d, il_bundle *b, il_error 
     free(one);
     return d->threshold != NULL
                ? IL_OK
-               : il_error_set(err, IL_ERR_MEMORY, il_bundle_path(b), "out of memory");
+               : il_error_set(err, IL_ERR_MEMORY, il_arrays_path(b), "out of memory");
 }
 
-static il_status read_tensors(il_dictionary *d, const facts *f, il_bundle *b,
+static il_status read_tensors(il_dictionary *d, const facts *f, il_arrays *b,
                               il_error *err)
 {
     const int64_t in[] = {f->width, f->features};
     const int64_t out[] = {f->features, f->width};
 
-    IL_TRY(il_bundle_floats(b, "W_enc", 2, in, &d->encoder, err));
-    IL_TRY(il_dictionary_turn(d, il_bundle_path(b), err));
-    IL_TRY(il_bundle_floats(b, "W_dec", 2, out, &d->decoder, err));
-    IL_TRY(il_bundle_floats(b, "b_dec", 1, &f->width, &d->decoder_bias, err));
+    IL_TRY(il_arrays_floats(b, "W_enc", 2, in, &d->encoder, err));
+    IL_TRY(il_dictionary_turn(d, il_arrays_path(b), err));
+    IL_TRY(il_arrays_floats(b, "W_dec", 2, out, &d->decoder, err));
+    IL_TRY(il_arrays_floats(b, "b_dec", 1, &f->width, &d->decoder_bias, err));
     if (f->form == IL_DICTIONARY_GATED) {
-        IL_TRY(il_bundle_floats(b, "b_gate", 1, out, &d->gate_bias, err));
-        IL_TRY(il_bundle_floats(b, "b_mag", 1, out, &d->encoder_bias, err));
-        return il_bundle_floats(b, "r_mag", 1, out, &d->log_scale, err);
+        IL_TRY(il_arrays_floats(b, "b_gate", 1, out, &d->gate_bias, err));
+        IL_TRY(il_arrays_floats(b, "b_mag", 1, out, &d->encoder_bias, err));
+        return il_arrays_floats(b, "r_mag", 1, out, &d->log_scale, err);
     }
-    IL_TRY(il_bundle_floats(b, "b_enc", 1, out, &d->encoder_bias, err));
+    IL_TRY(il_arrays_floats(b, "b_enc", 1, out, &d->encoder_bias, err));
     if (f->in_training) {
         return read_shared_threshold(d, b, err);
     }
     return f->form == IL_DICTIONARY_JUMPRELU
-               ? il_bundle_floats(b, "threshold", 1, out, &d->threshold, err)
+               ? il_arrays_floats(b, "threshold", 1, out, &d->threshold, err)
                : IL_OK;
 }
 
@@ -254,7 +254,7 @@ static il_status fold_norms(il_dictionary *d, il_error *err)
 
 /* Factors on the features before they are decoded, from a fine-tuning: the decoder
  * takes them in. */
-static il_status fold_finetuning(il_dictionary *d, il_bundle *b, il_text *said,
+static il_status fold_finetuning(il_dictionary *d, il_arrays *b, il_text *said,
                                  il_error *err)
 {
     static const char *const names[] = {"finetuning_scaling_factor", "scaling_factor"};
@@ -262,12 +262,12 @@ static il_status fold_finetuning(il_dictionary *d, il_bundle *b, il_text *said,
     float *factor = NULL;
 
     for (size_t i = 0; i < 2 && name == NULL; i++) {
-        name = il_bundle_has(b, names[i]) ? names[i] : NULL;
+        name = il_arrays_has(b, names[i]) ? names[i] : NULL;
     }
     if (name == NULL) {
         return IL_OK;
     }
-    IL_TRY(il_bundle_floats(b, name, 1, &d->features, &factor, err));
+    IL_TRY(il_arrays_floats(b, name, 1, &d->features, &factor, err));
     for (int64_t f = 0; f < d->features; f++) {
         for (int64_t c = 0; c < d->width; c++) {
             d->decoder[f * d->width + c] *= factor[f];
@@ -347,8 +347,8 @@ static void read_about(il_dictionary *d, const il_settings *c, il_text *said)
 static il_status read_weights(il_dictionary *d, const facts *f, const char *folder,
                               const char *path, il_text *said, il_error *err)
 {
-    il_bundle *b = NULL;
-    il_status status = il_bundle_open(&b, path, err);
+    il_arrays *b = NULL;
+    il_status status = il_arrays_open(&b, path, err);
 
     d->form = f->form;
     d->scaling = f->scaling;
@@ -369,7 +369,7 @@ static il_status read_weights(il_dictionary *d, const facts *f, const char *fold
     if (status == IL_OK && f->unscaled) {
         status = fold_scale(d, folder, said, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     return status;
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 #include "formats/npy.h"
 #include "interloop/rng.h"
 
@@ -303,23 +303,23 @@ static il_status rows_of_npy(const char *path, int64_t *width, float **out,
 static il_status rows_of_bundle(const char *path, const char *name, int64_t *width,
                                 float **out, int64_t *count, il_error *err)
 {
-    il_bundle *b = NULL;
+    il_arrays *b = NULL;
     const il_array *a = NULL;
-    il_status status = il_bundle_open(&b, path, err);
+    il_status status = il_arrays_open(&b, path, err);
 
-    if (status == IL_OK && name == NULL && il_bundle_count(b) != 1) {
+    if (status == IL_OK && name == NULL && il_arrays_count(b) != 1) {
         status = il_error_set(err, IL_ERR_INPUT, path,
                               "holds %zu arrays: say which, as %s#NAME",
-                              il_bundle_count(b), path);
+                              il_arrays_count(b), path);
     }
     if (status == IL_OK) {
-        name = name != NULL ? name : il_bundle_name(b, 0);
-        status = il_bundle_array(b, name, &a, err);
+        name = name != NULL ? name : il_arrays_name(b, 0);
+        status = il_arrays_array(b, name, &a, err);
     }
     if (status == IL_OK) {
         status = as_rows(a, path, name, width, out, count, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     return status;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 #include "exchange/settings.h"
 #include "formats/npz.h"
 
@@ -101,22 +101,22 @@ static char *site_of_folder(const char *folder)
 static il_status read_sparsify(il_dictionary *d, const char *path, il_error *err)
 {
     const int64_t shape[] = {d->features, d->width};
-    il_bundle *b = NULL;
-    il_status status = il_bundle_open(&b, path, err);
+    il_arrays *b = NULL;
+    il_status status = il_arrays_open(&b, path, err);
 
     if (status == IL_OK) {
-        status = il_bundle_floats(b, "encoder.weight", 2, shape, &d->encoder, err);
+        status = il_arrays_floats(b, "encoder.weight", 2, shape, &d->encoder, err);
     }
     if (status == IL_OK) {
-        status = il_bundle_floats(b, "encoder.bias", 1, shape, &d->encoder_bias, err);
+        status = il_arrays_floats(b, "encoder.bias", 1, shape, &d->encoder_bias, err);
     }
     if (status == IL_OK) {
-        status = il_bundle_floats(b, "W_dec", 2, shape, &d->decoder, err);
+        status = il_arrays_floats(b, "W_dec", 2, shape, &d->decoder, err);
     }
     if (status == IL_OK) {
-        status = il_bundle_floats(b, "b_dec", 1, shape + 1, &d->decoder_bias, err);
+        status = il_arrays_floats(b, "b_dec", 1, shape + 1, &d->decoder_bias, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     return status;
 }
 
@@ -161,22 +161,22 @@ il_status il_sparsify_read(il_dictionary *out, const char *folder, il_text *said
 
 /* ---- Gemma Scope ---------------------------------------------------------------- */
 
-static il_status read_scope(il_dictionary *d, il_bundle *b, il_error *err)
+static il_status read_scope(il_dictionary *d, il_arrays *b, il_error *err)
 {
-    const char *encoder = il_bundle_has(b, "w_enc") ? "w_enc" : "W_enc";
-    const char *decoder = il_bundle_has(b, "w_dec") ? "w_dec" : "W_dec";
-    const char *path = il_bundle_path(b);
+    const char *encoder = il_arrays_has(b, "w_enc") ? "w_enc" : "W_enc";
+    const char *decoder = il_arrays_has(b, "w_dec") ? "w_dec" : "W_dec";
+    const char *path = il_arrays_path(b);
     const il_array *a = NULL;
     char shape[96];
     int64_t in[2];
     int64_t out[2];
 
-    if (il_bundle_has(b, "affine_skip_connection")) {
+    if (il_arrays_has(b, "affine_skip_connection")) {
         return il_error_set(err, IL_ERR_INPUT, path,
                             "tensor 'affine_skip_connection': no sparse autoencoder on "
                             "one site: it adds a linear map of its input");
     }
-    IL_TRY(il_bundle_array(b, encoder, &a, err));
+    IL_TRY(il_arrays_array(b, encoder, &a, err));
     if (a->ndim != 2 || il_array_count(a) == 0) {
         return il_error_set(err, IL_ERR_INPUT, path,
                             "tensor '%s': expected shape (W, F), got %s", encoder,
@@ -185,11 +185,11 @@ static il_status read_scope(il_dictionary *d, il_bundle *b, il_error *err)
     d->width = in[0] = out[1] = a->shape[0];
     d->features = in[1] = out[0] = a->shape[1];
     /* The biases know which of the two is which, where the encoder lies wrong. */
-    IL_TRY(il_bundle_floats(b, "b_dec", 1, in, &d->decoder_bias, err));
-    IL_TRY(il_bundle_floats(b, "b_enc", 1, out, &d->encoder_bias, err));
-    IL_TRY(il_bundle_floats(b, "threshold", 1, out, &d->threshold, err));
-    IL_TRY(il_bundle_floats(b, decoder, 2, out, &d->decoder, err));
-    IL_TRY(il_bundle_floats(b, encoder, 2, in, &d->encoder, err));
+    IL_TRY(il_arrays_floats(b, "b_dec", 1, in, &d->decoder_bias, err));
+    IL_TRY(il_arrays_floats(b, "b_enc", 1, out, &d->encoder_bias, err));
+    IL_TRY(il_arrays_floats(b, "threshold", 1, out, &d->threshold, err));
+    IL_TRY(il_arrays_floats(b, decoder, 2, out, &d->decoder, err));
+    IL_TRY(il_arrays_floats(b, encoder, 2, in, &d->encoder, err));
     return il_dictionary_turn(d, path, err);
 }
 
@@ -197,13 +197,13 @@ il_status il_gemma_scope_read(il_dictionary *out, const char *path, il_text *sai
                               il_error *err)
 {
     il_dictionary d = {.form = IL_DICTIONARY_JUMPRELU};
-    il_bundle *b = NULL;
-    il_status status = il_bundle_open(&b, path, err);
+    il_arrays *b = NULL;
+    il_status status = il_arrays_open(&b, path, err);
 
     if (status == IL_OK) {
         status = read_scope(&d, b, err);
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     if (status != IL_OK) {
         il_dictionary_clear(&d);
         return status;

@@ -234,6 +234,7 @@ static il_status read_entry(il_zip *zip, const directory *d, uint64_t *at,
     e->packed_bytes = get32(p + 20);
     e->member.bytes = get32(p + 24);
     e->begin = get32(p + 42);
+    e->member.mode = p[5] == ZIP_UNIX ? get16(p + 40) : 0;
     if ((get16(p + 8) & ZIP_ENCRYPTED) != 0) {
         return member_broken(zip, e, "is encrypted", err);
     }

@@ -17,6 +17,7 @@ typedef struct il_zip il_zip; /* an open archive */
 typedef struct il_zip_member {
     const char *name; /* as in the archive; no two are the same */
     uint64_t bytes;   /* unpacked */
+    uint32_t mode;    /* of a file under Unix, where the archive says so; else 0 */
 } il_zip_member;
 
 /* An archive may unpack to this many times its own size, and this much more: weights do

@@ -15,6 +15,9 @@ enum { ZIP_LOCAL = 30, ZIP_ENTRY = 46, ZIP_END = 22, ZIP_END64 = 56, ZIP_LOCATOR
 
 #define ZIP_64 UINT32_C(0xffffffff) /* a size that stands elsewhere, in 64 bits */
 
+/* Who made a member, where its mode is one of Unix. */
+enum { ZIP_UNIX = 3 };
+
 /* Flags of a member that somebody meant to keep from being read. */
 enum { ZIP_ENCRYPTED = 0x2041 };
 

@@ -45,7 +45,7 @@ il_status il_session_open(il_session *s, const il_run_options *o, il_error *err)
                             "seed is left after the choices made");
     }
     IL_TRY(il_plugins_find(&s->registry, o->plugin_path, o->plugin_path_count,
-                           &s->jobs.items[0].pipeline->plugin_path, s->log, err));
+                           &s->jobs.items[0].pipeline->plugins, s->log, err));
     portable = s->jobs.items[0].pipeline->numerics == IL_NUMERICS_PORTABLE;
     IL_TRY(il_blas_open(&s->blas, portable, err));
     IL_TRY(own_hash(own, err));

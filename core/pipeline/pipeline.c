@@ -55,16 +55,28 @@ static size_t map_count(const il_node *map)
 
 static void read_plugins(il__reader *r, const il_node *plugins)
 {
-    il_names_spec path = il__read_names(r, il_node_get(plugins, "path"));
+    static const char *const modes[] = {"any", "locked", "signed", NULL};
+    il_plugins_spec *p = &r->pipeline->plugins;
+    const il_node *lock = il_node_get(plugins, "lock");
 
-    for (size_t i = 0; i < path.count; i++) {
-        path.items[i] = il_place_path(r->arena, path.places[i], path.items[i]);
-        if (path.items[i] == NULL) {
+    p->path = il__read_names(r, il_node_get(plugins, "path"));
+    for (size_t i = 0; i < p->path.count; i++) {
+        p->path.items[i] = il_place_path(r->arena, p->path.places[i], p->path.items[i]);
+        if (p->path.items[i] == NULL) {
             r->problems->no_memory = true;
-            path.items[i] = "";
+            p->path.items[i] = "";
         }
     }
-    r->pipeline->plugin_path = path;
+    p->trust = (il_trust_mode)il__read_choice(plugins, "trust", modes, IL_TRUST_ANY);
+    if (lock != NULL && lock->kind == IL_NODE_SCALAR) {
+        p->lock = il_place_path(r->arena, lock->place, lock->text);
+        r->problems->no_memory = r->problems->no_memory || p->lock == NULL;
+    }
+    if (p->trust == IL_TRUST_LOCKED && p->lock == NULL) {
+        il_problem_add(r->problems, il__read_place(plugins, "trust"),
+                       "`trust: locked` needs `lock`: a plugins.lock, as every run "
+                       "writes one");
+    }
 }
 
 static void read_references(il__reader *r, const il_node *map)

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "pipeline/node.h"
 #include "pipeline/problems.h"
+#include "plugin/trust.h"
 
 /* A list of names with where each stands. */
 typedef struct il_names_spec {
@@ -187,6 +188,13 @@ typedef struct il_detector_spec {
     bool vault;
     il_place place;
 } il_detector_spec;
+
+/* Where plugins are looked for, and which may be loaded. */
+typedef struct il_plugins_spec {
+    il_names_spec path; /* absolute folders */
+    il_trust_mode trust;
+    const char *lock; /* LOCKED: the lock's file, absolute */
+} il_plugins_spec;
 
 typedef struct il_reference_spec {
     const char *name;
@@ -488,7 +496,7 @@ typedef struct il_pipeline {
     const char *name;
     uint64_t seed;
     il_numerics_spec numerics;
-    il_names_spec plugin_path; /* absolute folders */
+    il_plugins_spec plugins;
     il_component_spec model;
     il_component_spec data;
     il_component_spec environment;

@@ -2,17 +2,72 @@
 #include "pipeline/plugins.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bundle/store.h"
 #include "pipeline/params.h"
 
-il_status il_plugins_find(il_registry **out, const char *const *folders, size_t count,
-                          const il_names_spec *path, il_log *log, il_error *err)
+/* The hashes that signed bundles vouch for. */
+static il_status read_signed(il_trust *trust, il_error *err)
 {
+    il_public_key *keys = calloc(IL_MINISIGN_KEYS, sizeof *keys);
+    json_t *list = NULL;
+    size_t count = 0;
+    il_status status =
+        keys != NULL ? il_store_keys_read(keys, &count, err)
+                     : il_error_set(err, IL_ERR_MEMORY, "plugins", "out of memory");
+
+    if (status == IL_OK) {
+        status = il_store_list(keys, count, &list, err);
+    }
+    for (size_t i = 0; status == IL_OK && i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+
+        if (json_is_string(json_object_get(item, "signer")) &&
+            !il_trust_add(trust, json_string_value(json_object_get(item, "sha256")))) {
+            status = il_error_set(err, IL_ERR_MEMORY, "plugins", "out of memory");
+        }
+    }
+    json_decref(list);
+    free(keys);
+    return status;
+}
+
+static il_status read_trust(const il_plugins_spec *spec, il_trust *trust, il_error *err)
+{
+    trust->mode = spec->trust;
+    if (spec->trust == IL_TRUST_SIGNED) {
+        return read_signed(trust, err);
+    }
+    if (spec->trust == IL_TRUST_LOCKED) {
+        trust->source = strdup(spec->lock);
+        return trust->source != NULL
+                   ? il_trust_read_lock(trust, spec->lock, err)
+                   : il_error_set(err, IL_ERR_MEMORY, "plugins", "out of memory");
+    }
+    return IL_OK;
+}
+
+il_status il_plugins_find(il_registry **out, const char *const *folders, size_t count,
+                          const il_plugins_spec *spec, il_log *log, il_error *err)
+{
+    il_trust trust = {0};
+    il_status status;
+
     IL_TRY(il_registry_create(out, log, err));
+    if (spec != NULL) {
+        status = read_trust(spec, &trust, err);
+        if (status == IL_OK) {
+            il_registry_trust(*out, &trust);
+        }
+        il_trust_free(&trust);
+        IL_TRY(status);
+    }
     for (size_t i = 0; i < count; i++) {
         IL_TRY(il_registry_add_folder(*out, folders[i], true, err));
     }
-    for (size_t i = 0; path != NULL && i < path->count; i++) {
-        IL_TRY(il_registry_add_folder(*out, path->items[i], false, err));
+    for (size_t i = 0; spec != NULL && i < spec->path.count; i++) {
+        IL_TRY(il_registry_add_folder(*out, spec->path.items[i], false, err));
     }
     return il_registry_add_defaults(*out, err);
 }

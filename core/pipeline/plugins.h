@@ -8,10 +8,10 @@
 
 /* Makes a registry of the folders of the command line (absolute, each must be there),
  * of the pipeline's `plugins.path`, and of the defaults (INTERLOOP_PLUGIN_PATH among
- * them). On failure *out may hold what was made so far; the caller destroys it in any
- * case. */
+ * them), that loads what the pipeline trusts. `spec` may be NULL. On failure *out may
+ * hold what was made so far; the caller destroys it in any case. */
 il_status il_plugins_find(il_registry **out, const char *const *folders, size_t count,
-                          const il_names_spec *path, il_log *log, il_error *err);
+                          const il_plugins_spec *spec, il_log *log, il_error *err);
 
 /* Adds a problem for each component of the jobs that no plugin offers and for all that
  * is wrong with its params, without making any. */

@@ -282,6 +282,7 @@ void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems)
 {
     const il_node *path = il_node_find(root, "plugins.path");
     const il_node *detectors = il_node_get(root, "detectors");
+    il_node *lock = il_node_find(root, "plugins.lock");
 
     for (size_t i = 0; path != NULL && path->kind == IL_NODE_LIST && i < path->count;
          i++) {
@@ -297,5 +298,8 @@ void il_paths_resolve(il_arena *arena, il_node *root, il_problems *problems)
         if (!resolve_path(arena, from, problems)) {
             return;
         }
+    }
+    if (lock != NULL) {
+        (void)resolve_path(arena, lock, problems);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/text.h"
+#include "plugin/param_schema.h"
 #include "pipeline/schema.h"
 
 /* A ${...} may stand for any value. */
@@ -60,47 +61,28 @@ static json_t *choice_json(const char *const *choices)
 
 /* ---- components ----------------------------------------------------------------- */
 
-static json_t *param_json(const il_param_spec *p)
+/* The params of an offer, from its plugin's manifest. */
+static json_t *params_json(const il_offer *offer)
 {
-    static const char *const types[] = {"", "integer", "number", "boolean", "string"};
-    json_t *o = p->type == IL_PARAM_TYPE_CHOICE
-                    ? choice_json(p->choices)
-                    : json_pack("{s:s}", "type", types[p->type]);
-    bool required = (p->flags & IL_PARAM_REQUIRED) != 0;
-    double number;
-
-    if (p->type == IL_PARAM_TYPE_INT || p->type == IL_PARAM_TYPE_REAL) {
-        set_bounds(o, p->min, p->max, false, false);
-        if (p->initial != NULL && il_parse_real(p->initial, &number)) {
-            (void)json_object_set_new(o, "default", number_json(number));
-        }
-    } else if (p->type == IL_PARAM_TYPE_FLAG && p->initial != NULL) {
-        (void)json_object_set_new(o, "default",
-                                  json_boolean(strcmp(p->initial, "true") == 0));
-    } else if (p->initial != NULL) {
-        (void)json_object_set_new(o, "default", json_string(p->initial));
-    }
-    if (p->flags & IL_PARAM_DEPRECATED) {
-        (void)json_object_set_new(o, "deprecated", json_true());
-    }
-    o = or_substitution(o);
-    (void)json_object_set_new(
-        o, "description",
-        json_sprintf("%s%s%s%s%s", p->help, p->unit[0] != '\0' ? " (" : "", p->unit,
-                     p->unit[0] != '\0' ? ")" : "", required ? "; required" : ""));
-    return o;
-}
-
-static json_t *params_json(const il_component *c)
-{
+    json_t *manifest = json_loads(offer->file->manifest, 0, NULL);
+    json_t *schemas = il_manifest_schemas(manifest);
+    json_t *schema = json_object_get(schemas, offer->id);
+    const char *name;
+    json_t *property;
+    json_t *out = json_object();
     json_t *properties = json_object();
 
-    for (size_t i = 0; i < c->param_count; i++) {
-        (void)json_object_set_new(properties, c->params[i].name,
-                                  param_json(&c->params[i]));
+    json_object_foreach(json_object_get(schema, "properties"), name, property)
+    {
+        (void)json_object_set_new(properties, name,
+                                  or_substitution(json_incref(property)));
     }
-    return or_substitution(json_pack("{s:s, s:o, s:b}", "type", "object", "properties",
-                                     properties, "additionalProperties", 0));
+    (void)json_object_set_new(out, "type", json_string("object"));
+    (void)json_object_set_new(out, "properties", properties);
+    (void)json_object_set_new(out, "additionalProperties", json_false());
+    json_decref(schemas);
+    json_decref(manifest);
+    return or_substitution(out);
 }
 
 /* Escapes the dots of an id for a regular expression. */
@@ -155,7 +137,7 @@ static void add_offers(const writer *w, json_t *o, il_kind kind)
         (void)json_array_append_new(
             cases, json_pack("{s:{s:[s], s:{s:{s:s}}}, s:{s:{s:o}}}", "if", "required",
                              "use", "properties", "use", "pattern", pattern, "then",
-                             "properties", "params", params_json(offer->component)));
+                             "properties", "params", params_json(offer)));
         free(pattern);
     }
     /* Others may be on offer where the pipeline is run. */

@@ -626,8 +626,14 @@ const il_schema il_schema_stage = {
 
 /* --- the top level --- */
 
+static const char *const trusts[] = {"any", "locked", "signed", NULL};
+static const il_schema trust = {
+    .kind = IL_SCHEMA_CHOICE, .what = "any, locked or signed", .choices = trusts};
 static const il_schema_field plugin_fields[] = {
     {"path", &texts, 0, "folders with plugins, relative to this file"},
+    {"trust", &trust, 0,
+     "which may be loaded: any, those of a lock, or those that a trusted key signed"},
+    {"lock", &text, 0, "the plugins.lock that says which, relative to this file"},
 };
 static const il_schema plugins = {
     .kind = IL_SCHEMA_MAP, .what = "where plugins are", FIELDS(plugin_fields)};

@@ -212,16 +212,14 @@ static il_status judge_elf(const il_elf *elf, const char *path, il_error *err)
     return IL_OK;
 }
 
-il_status il_image_read(il_image *out, const char *path, bool stamped, il_error *err)
+il_status il_image_judge(il_image *out, const void *data, size_t size, const char *path,
+                         bool stamped, il_error *err)
 {
-    char *data = NULL;
-    size_t size = 0;
     il_status status;
     il_elf elf;
 
     memset(out, 0, sizeof *out);
     out->sealed = -1;
-    IL_TRY(read_file(path, &data, &size, err));
     il_hash_bytes(data, size, out->sha256);
     status = il_elf_read(&elf, data, size, path, err);
     if (status == IL_OK && elf.entry_kind == IL_ELF_ENTRY_OBJECT &&
@@ -241,6 +239,19 @@ il_status il_image_read(il_image *out, const char *path, bool stamped, il_error 
         status = il_error_set(err, IL_ERR_INPUT, path,
                               "has no manifest: interloop plugin stamp %s", path);
     }
+    return status;
+}
+
+il_status il_image_read(il_image *out, const char *path, bool stamped, il_error *err)
+{
+    char *data = NULL;
+    size_t size = 0;
+    il_status status;
+
+    memset(out, 0, sizeof *out);
+    out->sealed = -1;
+    IL_TRY(read_file(path, &data, &size, err));
+    status = il_image_judge(out, data, size, path, stamped, err);
     if (status == IL_OK) {
         status = il_sealed_copy(data, size, path, &out->sealed, err);
     }

@@ -25,6 +25,9 @@ typedef struct il_image {
  * write, is refused. On failure `out` is empty, but for the sha256 and the manifest
  * when it came that far. */
 il_status il_image_read(il_image *out, const char *path, bool stamped, il_error *err);
+/* The same for bytes at hand, which `path` names in messages; not to be loaded. */
+il_status il_image_judge(il_image *out, const void *data, size_t size, const char *path,
+                         bool stamped, il_error *err);
 void il_image_free(il_image *image);
 /* Loads the bytes that were read, from a sealed copy, and checks their entry, and the
  * manifest against it when the image has one. `path` is the file's, for messages. What

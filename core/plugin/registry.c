@@ -22,6 +22,8 @@ struct il_registry {
     size_t file_count;
     il_offer **offers; /* each stays where it is: instances point to it */
     size_t offer_count;
+    il_trust trust;
+    bool own; /* what is added lies in a folder that came with this program */
 };
 
 const char *il_kind_name(il_kind kind)
@@ -58,6 +60,7 @@ il_status il_registry_create(il_registry **out, il_log *log, il_error *err)
 void il_registry_destroy(il_registry *r)
 {
     if (r != NULL) {
+        il_trust_free(&r->trust);
         free(r->files);
         free(r->offers);
         il_arena_destroy(r->arena);
@@ -122,6 +125,24 @@ static const char *keep(il_registry *r, const char *text, bool *good)
     return copy;
 }
 
+static il_status check_trust(const il_registry *r, const char *sha256, const char *path,
+                             il_error *err)
+{
+    const il_trust *t = &r->trust;
+
+    if (t->mode == IL_TRUST_ANY || il_trust_has(t, sha256) ||
+        (t->mode == IL_TRUST_SIGNED && r->own)) {
+        return IL_OK;
+    }
+    return t->mode == IL_TRUST_LOCKED
+               ? il_error_set(err, IL_ERR_INPUT, path,
+                              "it is not in the lock %s (its SHA-256 is %s)",
+                              t->source != NULL ? t->source : "", sha256)
+               : il_error_set(err, IL_ERR_INPUT, path,
+                              "it is of no bundle that a trusted key signed: "
+                              "interloop bundle install puts such a one in place");
+}
+
 /* Judges and loads one file; what is refused is kept with its reason. */
 static il_status add_file(il_registry *r, const char *path, il_error *err)
 {
@@ -137,7 +158,8 @@ static il_status add_file(il_registry *r, const char *path, il_error *err)
     if (file == NULL || grown == NULL) {
         return no_memory(err);
     }
-    if (il_image_read(&image, path, true, &why) == IL_OK) {
+    if (il_image_read(&image, path, true, &why) == IL_OK &&
+        check_trust(r, image.sha256, path, &why) == IL_OK) {
         (void)il_image_load(&image, path, &file->entry, &why);
     }
     file->path = keep(r, path, &good);
@@ -193,6 +215,49 @@ static il_status visit_file(void *user, const char *name, il_error *err)
     return status;
 }
 
+void il_registry_trust(il_registry *r, il_trust *trust)
+{
+    il_trust_free(&r->trust);
+    r->trust = *trust;
+    memset(trust, 0, sizeof *trust);
+}
+
+/* The folders of the plugins that came with this program, by number: beside an
+ * installed one and beside one that was just built; malloc'ed, NULL for a number too
+ * many and where it cannot be told. */
+static char *own_folder(size_t number)
+{
+    static const char *const beside[] = {"../lib/interloop/plugins", "plugins"};
+    char self[PATH_ROOM];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *folder;
+    char *path;
+
+    if (number >= sizeof beside / sizeof beside[0] || size <= 0) {
+        return NULL;
+    }
+    self[size] = '\0';
+    folder = il_path_folder(self);
+    path = folder != NULL ? il_path_join(folder, beside[number]) : NULL;
+    free(folder);
+    return path;
+}
+
+static bool is_own(const char *real)
+{
+    bool own = false;
+
+    for (size_t i = 0; i < 2 && !own; i++) {
+        char *path = own_folder(i);
+        char *other = path != NULL ? realpath(path, NULL) : NULL;
+
+        own = other != NULL && strcmp(other, real) == 0;
+        free(other);
+        free(path);
+    }
+    return own;
+}
+
 il_status il_registry_add_folder(il_registry *r, const char *folder, bool must,
                                  il_error *err)
 {
@@ -214,6 +279,7 @@ il_status il_registry_add_folder(il_registry *r, const char *folder, bool must,
                             "cannot open the folder of plugins: %s", strerror(errno));
     }
     v = (visit){r, real};
+    r->own = is_own(real);
     status = il_folder_check(real, err);
     if (status == IL_OK) {
         status = il_folder_list(real, visit_file, &v, err);
@@ -266,32 +332,17 @@ static il_status add_user(il_registry *r, il_error *err)
                : IL_OK;
 }
 
-/* Those that came with this program: ../lib/interloop/plugins beside an installed one,
- * plugins/ beside one that was just built. */
+/* Those that came with this program. */
 static il_status add_installed(il_registry *r, il_error *err)
 {
-    static const char *const beside[] = {"../lib/interloop/plugins", "plugins"};
-    char self[PATH_ROOM];
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     il_status status = IL_OK;
-    char *folder;
 
-    if (size <= 0) {
-        return IL_OK;
-    }
-    self[size] = '\0';
-    folder = il_path_folder(self);
-    if (folder == NULL) {
-        return no_memory(err);
-    }
     for (size_t i = 0; i < 2 && status == IL_OK; i++) {
-        char *path = il_path_join(folder, beside[i]);
+        char *path = own_folder(i);
 
-        status =
-            path != NULL ? il_registry_add_folder(r, path, false, err) : no_memory(err);
+        status = path != NULL ? il_registry_add_folder(r, path, false, err) : IL_OK;
         free(path);
     }
-    free(folder);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "interloop/plugin.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "plugin/trust.h"
 
 /* A file that was found. */
 typedef struct il_plugin_file {
@@ -35,6 +36,9 @@ typedef struct il_registry il_registry;
 
 il_status il_registry_create(il_registry **out, il_log *log, il_error *err);
 void il_registry_destroy(il_registry *r); /* plugins stay loaded */
+/* Says which of the files that are added from now on may be loaded; without, any. Takes
+ * what the trust holds and leaves it empty. */
+void il_registry_trust(il_registry *r, il_trust *trust);
 /* Adds every .so of a folder, loading those that are usable. A refused file is kept
  * with its reason and is no error; a folder that is not absolute, is missing when
  * `must`, or is world-writable is. Two usable files that offer one id are an error

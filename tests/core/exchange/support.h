@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 
 static char folder[64];
 
@@ -56,19 +56,19 @@ static inline const char *fixture(const char *name)
 /* All values of an array of a file, for the caller to free; its first size in *rows. */
 static inline float *numbers(const char *path, const char *name, int64_t *rows)
 {
-    il_bundle *b = NULL;
+    il_arrays *b = NULL;
     const il_array *a = NULL;
     il_error err = {0};
     float *out = NULL;
 
-    ck_assert_msg(il_bundle_open(&b, path, &err) == IL_OK, "%s: %s", err.where,
+    ck_assert_msg(il_arrays_open(&b, path, &err) == IL_OK, "%s: %s", err.where,
                   err.message);
-    ck_assert_msg(il_bundle_array(b, name, &a, &err) == IL_OK, "%s", err.message);
+    ck_assert_msg(il_arrays_array(b, name, &a, &err) == IL_OK, "%s", err.message);
     ck_assert_int_eq(il_array_floats(&out, a, path, &err), IL_OK);
     if (rows != NULL) {
         *rows = a->ndim > 0 ? a->shape[0] : 1;
     }
-    il_bundle_close(b);
+    il_arrays_close(b);
     return out;
 }
 

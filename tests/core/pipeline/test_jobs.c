@@ -75,8 +75,8 @@ START_TEST(liar_is_read_as_it_is_meant)
     ck_assert_str_eq(p->model.use, "gpt");
     ck_assert_str_eq(p->model.range, "^1.0");
     ck_assert_str_eq(text_at(p->data.params, "root"), "/usr/share/wordnet");
-    ck_assert_uint_eq(p->plugin_path.count, 1);
-    ck_assert_int_eq(p->plugin_path.items[0][0], '/');
+    ck_assert_uint_eq(p->plugins.path.count, 1);
+    ck_assert_int_eq(p->plugins.path.items[0][0], '/');
     auditor = il_pipeline_detector(p, "auditor");
     ck_assert_int_eq(auditor->context, IL_CONTEXT_PAST);
     ck_assert(auditor->vault);

@@ -1,4 +1,4 @@
-#include "exchange/bundle.h"
+#include "exchange/arrays.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "formats/safetensors.h"
 #include "formats/safetensors_private.h"
 
-struct il_bundle {
+struct il_arrays {
     char *path;
     il_npz *npz;           /* this one */
     il_safetensors *plain; /* or that */
@@ -32,9 +32,9 @@ static bool is_zip(const char *path)
     return zip;
 }
 
-il_status il_bundle_open(il_bundle **out, const char *path, il_error *err)
+il_status il_arrays_open(il_arrays **out, const char *path, il_error *err)
 {
-    il_bundle *b = calloc(1, sizeof *b);
+    il_arrays *b = calloc(1, sizeof *b);
     il_status status;
 
     if (b == NULL || (b->path = strdup(path)) == NULL) {
@@ -44,14 +44,14 @@ il_status il_bundle_open(il_bundle **out, const char *path, il_error *err)
     status = is_zip(path) ? il_npz_open(&b->npz, path, err)
                           : il_safetensors_open(&b->plain, path, err);
     if (status != IL_OK) {
-        il_bundle_close(b);
+        il_arrays_close(b);
         return status;
     }
     *out = b;
     return IL_OK;
 }
 
-void il_bundle_close(il_bundle *b)
+void il_arrays_close(il_arrays *b)
 {
     if (b == NULL) {
         return;
@@ -62,23 +62,23 @@ void il_bundle_close(il_bundle *b)
     free(b);
 }
 
-const char *il_bundle_path(const il_bundle *b)
+const char *il_arrays_path(const il_arrays *b)
 {
     return b->path;
 }
 
-size_t il_bundle_count(const il_bundle *b)
+size_t il_arrays_count(const il_arrays *b)
 {
     return b->npz != NULL ? il_npz_count(b->npz) : il_safetensors_count(b->plain);
 }
 
-const char *il_bundle_name(const il_bundle *b, size_t i)
+const char *il_arrays_name(const il_arrays *b, size_t i)
 {
     return b->npz != NULL ? il_npz_name(b->npz, i)
                           : il_safetensors_at(b->plain, i)->name;
 }
 
-bool il_bundle_has(const il_bundle *b, const char *name)
+bool il_arrays_has(const il_arrays *b, const char *name)
 {
     size_t i;
 
@@ -86,17 +86,17 @@ bool il_bundle_has(const il_bundle *b, const char *name)
                           : il_safetensors_find(b->plain, name) != NULL;
 }
 
-static il_status missing(const il_bundle *b, const char *name, il_error *err)
+static il_status missing(const il_arrays *b, const char *name, il_error *err)
 {
     enum { SHOWN = 12 };
     il_text names = {0};
-    size_t count = il_bundle_count(b);
+    size_t count = il_arrays_count(b);
     char shown[64];
     il_status status;
 
     for (size_t i = 0; i < count && i < SHOWN; i++) {
         il_text_addf(&names, "%s%s", i > 0 ? ", " : "",
-                     il__safetensor_show(il_bundle_name(b, i), shown));
+                     il__safetensor_show(il_arrays_name(b, i), shown));
     }
     status = il_error_set(err, IL_ERR_INPUT, b->path,
                           "tensor '%s': missing: the file has %s%s", name,
@@ -106,13 +106,13 @@ static il_status missing(const il_bundle *b, const char *name, il_error *err)
     return status;
 }
 
-il_status il_bundle_array(il_bundle *b, const char *name, const il_array **out,
+il_status il_arrays_array(il_arrays *b, const char *name, const il_array **out,
                           il_error *err)
 {
     const il_safetensor *t;
     size_t i = 0;
 
-    if (!il_bundle_has(b, name)) {
+    if (!il_arrays_has(b, name)) {
         return missing(b, name, err);
     }
     if (b->npz != NULL) {
@@ -206,11 +206,11 @@ il_status il_array_take(const il_array *a, const char *path, const char *name,
     return IL_OK;
 }
 
-il_status il_bundle_floats(il_bundle *b, const char *name, int32_t ndim,
+il_status il_arrays_floats(il_arrays *b, const char *name, int32_t ndim,
                            const int64_t *shape, float **out, il_error *err)
 {
     const il_array *a = NULL;
 
-    IL_TRY(il_bundle_array(b, name, &a, err));
+    IL_TRY(il_arrays_array(b, name, &a, err));
     return il_array_take(a, b->path, name, ndim, shape, out, err);
 }
