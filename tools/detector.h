@@ -18,7 +18,8 @@ typedef struct il_detector_cli {
     size_t acts_count, site_count, accept_count, detector_count, split_count;
     const char *tokens, *context, *convention, *model, *method, *unit;
     double fpr, lr, l2; /* negative: not given */
-    int64_t steps, rows, top;
+    int64_t steps, rows, top, features[64];
+    size_t feature_count;
     bool json, rows_only;
 } il_detector_cli;
 
@@ -95,6 +96,18 @@ typedef struct il_detector_judged {
     double seconds; /* to score all rows */
 } il_detector_judged;
 
+/* The label that judges a detector of the world: its own, else that of another. */
+const char *il_detector_label(const il_world *w, const il_detector *d);
+/* Which rows judge at a stage: those of the split, or else of its audit: a split, or
+ * episodes, recorded ones before the policy's own. `name` is what people call them. */
+il_status il_detector_judge_draw(const il_stage_spec *stage, const char *split,
+                                 il_draw_spec *draw, il_draw *purpose,
+                                 const char **name, il_error *err);
+/* Judges a detector of the world on them, by its own label or else another's. Rows that
+ * fitted or calibrated it, or one that it reads, are refused by id. */
+il_status il_detector_judge_stage(il_detector_judged *out, const il_world *w,
+                                  const il_stage_spec *stage, const char *split,
+                                  il_detector *d, const char **from, il_error *err);
 il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
                             const il_blas *blas, const il_acts *acts, uint64_t seed,
                             il_error *err);
@@ -106,6 +119,8 @@ double il_detector_clock(void);            /* seconds, for differences */
 int il_detector_fit_verb(int argc, char **argv);
 int il_detector_eval_verb(int argc, char **argv);
 int il_detector_zoo_verb(int argc, char **argv);
+int il_detector_harvest_verb(int argc, char **argv);
+int il_detector_explain_verb(int argc, char **argv);
 int il_detector_import_verb(int argc, char **argv);
 int il_detector_export_verb(int argc, char **argv);
 

@@ -2,6 +2,7 @@
  * not been yet, with its weights and detectors at hand. See detector.h. */
 #include "detector.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,4 +119,98 @@ il_status il_detector_names_check(const il_detector_stage *st, const il_detector
         }
     }
     return IL_OK;
+}
+
+/* ---- judged --------------------------------------------------------------------- */
+
+il_status il_detector_judge_draw(const il_stage_spec *stage, const char *split,
+                                 il_draw_spec *draw, il_draw *purpose,
+                                 const char **name, il_error *err)
+{
+    const il_audit_spec *audit = &stage->audit;
+
+    memset(draw, 0, sizeof *draw);
+    *purpose = IL_DRAW_JUDGE;
+    if (split != NULL || audit->splits.count > 0) {
+        draw->split = split != NULL ? split : audit->splits.items[0];
+        *name = draw->split;
+    } else if (audit->reference.policy != NULL) {
+        draw->rollouts = audit->reference;
+        *purpose = IL_DRAW_REFERENCE;
+        *name = audit->reference.policy;
+    } else if (audit->rollouts.policy != NULL) {
+        draw->rollouts = audit->rollouts;
+        *name = audit->rollouts.policy;
+    } else {
+        return il_error_set(err, IL_ERR_INPUT, stage->name,
+                            "its audit names no split and no rollouts, so nothing is "
+                            "there to judge by");
+    }
+    return IL_OK;
+}
+
+/* Ids of the rows that judge against those that fitted or calibrated it, and so with
+ * every detector that it reads. */
+static il_status check_apart(const il_detector *d, const il_acts *acts, il_error *err)
+{
+    const il_documents *used[] = {&d->fit_ids, &d->calibration_ids};
+    il_arena *arena = il_arena_create(1 << 14);
+    int64_t n = 0;
+    int64_t shared = 0;
+    int64_t *ids = arena != NULL ? il_documents_list(&acts->rows, arena, &n) : NULL;
+    il_status status =
+        ids != NULL ? IL_OK
+                    : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+
+    for (int i = 0; status == IL_OK && i < 2; i++) {
+        if (il_documents_meet(n, ids, used[i]->count, used[i]->ids, &shared)) {
+            status = il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                                  "document %" PRId64 " would judge this detector, and "
+                                  "it %s it",
+                                  shared, i == 0 ? "fitted" : "calibrated");
+        }
+    }
+    il_arena_destroy(arena);
+    for (size_t i = 0; status == IL_OK && i < d->member_count; i++) {
+        status = check_apart(d->members[i], acts, err);
+    }
+    return status;
+}
+
+const char *il_detector_label(const il_world *w, const il_detector *d)
+{
+    const char *label = d->fields.label;
+
+    for (size_t i = 0; i < w->detector_count && label == NULL; i++) {
+        label = w->detectors[i]->fields.label;
+    }
+    return label;
+}
+
+il_status il_detector_judge_stage(il_detector_judged *out, const il_world *w,
+                                  const il_stage_spec *stage, const char *split,
+                                  il_detector *d, const char **from, il_error *err)
+{
+    const char *label = d->fields.label;
+    il_draw_spec draw;
+    il_draw purpose;
+    il_acts *acts = NULL;
+    il_status status;
+
+    IL_TRY(il_detector_judge_draw(stage, split, &draw, &purpose, from, err));
+    d->fields.label = il_detector_label(w, d);
+    if (d->fields.label == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                            "no detector names a label to judge by");
+    }
+    status = il_stage_rows(&acts, w, d, &draw, purpose, 0, err);
+    d->fields.label = label;
+    if (status == IL_OK) {
+        status = check_apart(d, acts, err);
+    }
+    if (status == IL_OK) {
+        status = il_detector_judge(out, d, w->host.blas, acts, w->seed, err);
+    }
+    il_acts_destroy(acts);
+    return status;
 }

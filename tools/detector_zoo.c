@@ -50,99 +50,6 @@ typedef struct zoo {
     const char *judge; /* where the rows that judge come from, for people */
 } zoo;
 
-/* The rows of the stage's audit: a split, or episodes, recorded ones before the
- * policy's own. */
-static il_status find_judge(const il_stage_spec *stage, il_draw_spec *draw,
-                            il_draw *purpose, const char **name, il_error *err)
-{
-    const il_audit_spec *audit = &stage->audit;
-
-    memset(draw, 0, sizeof *draw);
-    *purpose = IL_DRAW_JUDGE;
-    if (audit->splits.count > 0) {
-        draw->split = audit->splits.items[0];
-        *name = draw->split;
-    } else if (audit->reference.policy != NULL) {
-        draw->rollouts = audit->reference;
-        *purpose = IL_DRAW_REFERENCE;
-        *name = audit->reference.policy;
-    } else if (audit->rollouts.policy != NULL) {
-        draw->rollouts = audit->rollouts;
-        *name = audit->rollouts.policy;
-    } else {
-        return il_error_set(err, IL_ERR_INPUT, stage->name,
-                            "its audit names no split and no rollouts, so nothing is "
-                            "there to judge by");
-    }
-    return IL_OK;
-}
-
-/* Ids of the rows that judge against those that fitted or calibrated it, and so with
- * every detector that it reads. */
-static il_status check_apart(const il_detector *d, const il_acts *acts, il_error *err)
-{
-    const il_documents *used[] = {&d->fit_ids, &d->calibration_ids};
-    il_arena *arena = il_arena_create(1 << 14);
-    int64_t n = 0;
-    int64_t shared = 0;
-    int64_t *ids = arena != NULL ? il_documents_list(&acts->rows, arena, &n) : NULL;
-    il_status status =
-        ids != NULL ? IL_OK
-                    : il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
-
-    for (int i = 0; status == IL_OK && i < 2; i++) {
-        if (il_documents_meet(n, ids, used[i]->count, used[i]->ids, &shared)) {
-            status = il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                                  "document %" PRId64 " would judge this detector, and "
-                                  "it %s it",
-                                  shared, i == 0 ? "fitted" : "calibrated");
-        }
-    }
-    il_arena_destroy(arena);
-    for (size_t i = 0; status == IL_OK && i < d->member_count; i++) {
-        status = check_apart(d->members[i], acts, err);
-    }
-    return status;
-}
-
-/* The label that judges a detector: its own, else that of another. */
-static const char *label_of(const il_world *w, const il_detector *d)
-{
-    const char *label = d->fields.label;
-
-    for (size_t i = 0; i < w->detector_count && label == NULL; i++) {
-        label = w->detectors[i]->fields.label;
-    }
-    return label;
-}
-
-static il_status judge(const zoo *z, const il_world *w, const il_stage_spec *stage,
-                       il_detector *d, entry *e, const char **from, il_error *err)
-{
-    const char *label = d->fields.label;
-    il_draw_spec draw;
-    il_draw purpose;
-    il_acts *acts = NULL;
-    il_status status;
-
-    IL_TRY(find_judge(stage, &draw, &purpose, from, err));
-    d->fields.label = label_of(w, d);
-    if (d->fields.label == NULL) {
-        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "no detector names a label to judge by");
-    }
-    status = il_stage_rows(&acts, w, d, &draw, purpose, 0, err);
-    d->fields.label = label;
-    if (status == IL_OK) {
-        status = check_apart(d, acts, err);
-    }
-    if (status == IL_OK) {
-        status = il_detector_judge(&e->judged, d, z->s->blas, acts, w->seed, err);
-    }
-    il_acts_destroy(acts);
-    return status;
-}
-
 /* Whether it is asked for, or is read by one that is. */
 static bool needed(const zoo *z, const il_world *w, const il_detector *d)
 {
@@ -205,7 +112,8 @@ static void try(zoo *z, const il_stage_host *host, il_world *w, const il_job *jo
     }
     e->judged_too = !e->fits || d->fields.label != NULL;
     if (status == IL_OK && e->judged_too && il_detector_wanted(z->c, d->spec->name)) {
-        status = judge(z, w, stage, d, e, &z->judge, &e->failure);
+        status = il_detector_judge_stage(&e->judged, w, stage, NULL, d, &z->judge,
+                                         &e->failure);
     }
     e->has_threshold = d->has_threshold;
     if (status != IL_OK || il_detector_wanted(z->c, d->spec->name)) {
@@ -229,7 +137,8 @@ static il_status visit(zoo *z, const il_job *job, il_error *err)
     il_detector_stage look = {.job = job, .spec = stage};
     il_draw_spec draw;
     il_draw purpose;
-    il_status status = find_judge(stage, &draw, &purpose, &z->judge, err);
+    il_status status =
+        il_detector_judge_draw(stage, NULL, &draw, &purpose, &z->judge, err);
 
     if (status == IL_OK) {
         status = il_world_create(&look.world, &host.host, job->pipeline, job->seed,

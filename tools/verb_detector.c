@@ -17,6 +17,8 @@ static const struct {
 } words[] = {
     {"fit", il_detector_fit_verb, "fits a detector and saves it in a file"},
     {"eval", il_detector_eval_verb, "judges a detector on labelled rows"},
+    {"explain", il_detector_explain_verb, "says what a detector is"},
+    {"harvest", il_detector_harvest_verb, "writes activations with labels and ids"},
     {"zoo", il_detector_zoo_verb, "fits and judges all of a pipeline's detectors"},
     {"import", il_detector_import_verb, "takes a detector from another program's file"},
     {"export", il_detector_export_verb, "writes a detector for another program"},
@@ -86,6 +88,7 @@ enum {
     ACCEPT,
     DETECTOR,
     SPLIT,
+    FEATURE,
     SET,
     PLUGINS,
     STAGE,
@@ -122,6 +125,7 @@ static const struct option known[] = {
     {"accept", required_argument, NULL, ACCEPT},
     {"detector", required_argument, NULL, DETECTOR},
     {"split", required_argument, NULL, SPLIT},
+    {"feature", required_argument, NULL, FEATURE},
     {"set", required_argument, NULL, SET},
     {"plugin-path", required_argument, NULL, PLUGINS},
     {"stage", required_argument, NULL, STAGE},
@@ -228,6 +232,10 @@ static bool take_number(il_detector_cli *c, int option, const char *text)
     case ROWS:
     case TOP:
         return il_parse_int(text, whole) && *whole >= 1;
+    case FEATURE:
+        return c->feature_count < 64 &&
+               il_parse_int(text, &c->features[c->feature_count]) &&
+               c->features[c->feature_count++] >= 0;
     case WORKERS:
         if (!il_parse_uint(text, &seed) || seed < 1 || seed > 256) {
             return false;

@@ -75,14 +75,14 @@ json_t *il_detector_contract(const il_detector *d)
     }
     ids_hash(&d->fit_ids, fit);
     ids_hash(&d->calibration_ids, calibration);
-    json = json_pack(
-        "{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "component",
-        d->instance->offer->id, "params", params_of(d), "sites", sites, "widths",
-        widths, "convention", d->convention != NULL ? d->convention : IL_CONVENTION,
-        "tokens", s->tokens, "context", il_context_name(s->context), "scaling",
-        scaled ? IL_SCALING_STANDARD : IL_SCALING_NONE,
-        "model", d->model_hash, "fit_ids", fit, "calibration_ids", calibration,
-        "negatives", (json_int_t)d->negatives);
+    json = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}",
+                     "component", d->instance->offer->id, "params", params_of(d),
+                     "sites", sites, "widths", widths, "convention",
+                     d->convention != NULL ? d->convention : IL_CONVENTION, "tokens",
+                     s->tokens, "context", il_context_name(s->context), "scaling",
+                     scaled ? IL_SCALING_STANDARD : IL_SCALING_NONE, "model",
+                     d->model_hash, "fit_ids", fit, "calibration_ids", calibration,
+                     "negatives", (json_int_t)d->negatives);
     if (json != NULL && d->member_count > 0) {
         json_object_set_new(json, "of", members_json(d));
     }
@@ -100,7 +100,7 @@ json_t *il_detector_contract(const il_detector *d)
     }
     if (json != NULL && d->has_threshold) {
         json_object_set_new(json, "threshold", json_real(d->threshold));
-        json_object_set_new(json, "unit", json_string(il_unit_name(s->threshold.unit)));
+        json_object_set_new(json, "unit", json_string(il_unit_name(d->unit)));
         if (isfinite(d->rate)) {
             json_object_set_new(json, "rate", json_real(d->rate));
         }
@@ -167,8 +167,8 @@ il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
                             il_safetensor **items, size_t *count, il_error *err)
 {
     const il_store *store = d->instance->store;
-    il_safetensor *all =
-        il_arena_calloc(arena, 3 * store->count + 2 * il_detector_input_count(d) + 4, sizeof *all);
+    il_safetensor *all = il_arena_calloc(
+        arena, 3 * store->count + 2 * il_detector_input_count(d) + 4, sizeof *all);
     size_t n = 0;
 
     if (all == NULL) {

@@ -150,6 +150,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
     d->seed = in->seed;
     d->component = in->component != NULL ? *in->component : in->spec->component;
     d->rate = NAN;
+    d->unit = in->spec->threshold.unit;
     d->site_count = in->spec->sites.count;
     d->sites = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->sites);
     d->widths = il_arena_calloc(d->arena, d->site_count + 1, sizeof *d->widths);
@@ -534,6 +535,7 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->has_threshold = d->has_threshold;
     copy->threshold = d->threshold;
     copy->rate = d->rate;
+    copy->unit = d->unit;
     copy->apart = d->apart;
     copy->middle = d->middle;
     copy->zero = d->zero;

@@ -52,6 +52,7 @@ typedef struct il_detector {
     /* Of a linear one: how far apart the class means of its fitting rows lie along its
      * direction, in the site's units, and what is half way; 0: not known. */
     double apart, middle;
+    il_unit unit;         /* that alarms */
     int64_t negatives;    /* units behind it */
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;
@@ -83,7 +84,7 @@ typedef struct il_detector_input {
     const il_detector_spec *spec;
     const il_instance *model;
     const il_instance *data;
-    il_detector *const *members; /* in the order of the spec's `of`; borrowed */
+    il_detector *const *members;        /* in the order of the spec's `of`; borrowed */
     const il_component_spec *component; /* in the place of the spec's; NULL: that */
     uint64_t seed;
     il_log *log;

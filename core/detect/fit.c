@@ -669,6 +669,7 @@ il_status il_detector_calibrate(il_detector *d, const il_blas *blas,
             d->threshold = il_rate_threshold(n, kept, spec->fpr);
             d->has_threshold = true;
             d->rate = spec->fpr;
+            d->unit = spec->unit;
             d->negatives = n;
         }
     }

@@ -138,9 +138,8 @@ static il_status take_scaling(const il__kept *k, taken *out, il_error *err)
 
     for (size_t i = 0; i < il_detector_input_count(d); i++) {
         int64_t width = il_detector_input_width(d, i);
-        const char *name = d->member_count == 0
-                               ? json_string_value(json_array_get(sites, i))
-                               : NULL;
+        const char *name =
+            d->member_count == 0 ? json_string_value(json_array_get(sites, i)) : NULL;
         const il_safetensor *mean = NULL;
         const il_safetensor *inv = NULL;
 
@@ -211,10 +210,16 @@ static void take_words(il_detector *d, const json_t *contract)
     const json_t *threshold = json_object_get(contract, "threshold");
     const json_t *rate = json_object_get(contract, "rate");
     const char *model = json_string_value(json_object_get(contract, "model"));
+    const char *unit = json_string_value(json_object_get(contract, "unit"));
 
     d->has_threshold = json_is_number(threshold);
     d->threshold = json_number_value(threshold);
     d->rate = json_is_number(rate) ? json_number_value(rate) : NAN;
+    for (int u = 0; unit != NULL && u < IL_UNITS; u++) {
+        if (strcmp(unit, il_unit_name((il_unit)u)) == 0) {
+            d->unit = (il_unit)u;
+        }
+    }
     d->negatives = json_integer_value(json_object_get(contract, "negatives"));
     d->apart = json_number_value(json_object_get(contract, "apart"));
     d->middle = json_number_value(json_object_get(contract, "middle"));

@@ -276,24 +276,18 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
 
 /* ---- detectors from files ------------------------------------------------------- */
 
-/* The lineage of the weights that the stage starts from. */
-static il_status start_models(il_stage_work *s, const char *parent, json_t **out,
-                              il_error *err)
+il_status il_stage_models(const il_stage_host *host, const il_world *w,
+                          const il_job *job, int64_t at, json_t **out, il_error *err)
 {
-    char hash[IL_HASH_HEX];
+    char address[IL_HASH_HEX];
     il_state *state = NULL;
     char *folder;
     il_status status;
 
-    if (s->at == 0) {
-        IL_TRY(start_afresh(s->world, err));
-        il_stage_model(s->world, hash);
-        *out = json_pack("[s]", hash);
-        return IL_OK;
-    }
-    folder = il_state_folder(s->host->runs, parent);
+    IL_TRY(il_stage_address(host, w, job, (size_t)at, address, err));
+    folder = il_state_folder(host->runs, address);
     if (folder == NULL) {
-        return no_memory(s->label, err);
+        return no_memory(job->stage, err);
     }
     status = il_state_read(&state, folder, IL_STATE_RESULT, err);
     if (status == IL_OK) {
@@ -304,9 +298,23 @@ static il_status start_models(il_stage_work *s, const char *parent, json_t **out
     return status;
 }
 
+/* The lineage of the weights that the stage starts from. */
+static il_status start_models(il_stage_work *s, json_t **out, il_error *err)
+{
+    char hash[IL_HASH_HEX];
+
+    if (s->at > 0) {
+        return il_stage_models(s->host, s->world, s->job, (int64_t)s->at - 1, out, err);
+    }
+    IL_TRY(start_afresh(s->world, err));
+    il_stage_model(s->world, hash);
+    *out = json_pack("[s]", hash);
+    return IL_OK;
+}
+
 /* Whether every detector from a file that has a part here, or is audited, was fitted on
  * a model that this one descends from. */
-static il_status check_models(il_stage_work *s, const char *parent, il_error *err)
+static il_status check_models(il_stage_work *s, il_error *err)
 {
     json_t *models = NULL;
     il_status status = IL_OK;
@@ -320,7 +328,7 @@ static il_status check_models(il_stage_work *s, const char *parent, il_error *er
             continue;
         }
         if (models == NULL) {
-            status = start_models(s, parent, &models, err);
+            status = start_models(s, &models, err);
         }
         if (status == IL_OK) {
             status = il_detector_descends(detector, models, err);
@@ -437,7 +445,7 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
     s.out = folder;
     if (status == IL_OK) {
         memcpy(out->address, s.address, IL_HASH_HEX);
-        status = check_models(&s, out->parent, err);
+        status = check_models(&s, err);
     }
     if (status == IL_OK) {
         status = il_state_lock(host->runs, s.address, true, &lock, err);

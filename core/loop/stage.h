@@ -54,6 +54,10 @@ il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
  * would. *seconds is what the fit itself took, harvests left out. */
 il_status il_stage_fit_alone(const il_stage_host *host, il_world *w, const il_job *job,
                              il_detector *d, double *seconds, il_error *err);
+/* The hashes of the weights that chain[at] left and of those that it came from, a list
+ * for the caller to let go of. */
+il_status il_stage_models(const il_stage_host *host, const il_world *w,
+                          const il_job *job, int64_t at, json_t **out, il_error *err);
 /* The hash of the model's weights as they are. */
 void il_stage_model(const il_world *w, char hex[IL_HASH_HEX]);
 void il_stage_result_free(il_stage_result *r);

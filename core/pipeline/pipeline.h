@@ -81,6 +81,7 @@ typedef enum il_unit {
     IL_UNIT_EPISODE,
     IL_UNIT_STEP
 } il_unit;
+enum { IL_UNITS = IL_UNIT_STEP + 1 };
 
 typedef struct il_threshold_spec {
     il_threshold_kind kind;
