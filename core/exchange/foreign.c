@@ -88,6 +88,8 @@ static bool ends_in(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+static const char *const pickled[] = {".pt", ".pth", ".pkl", ".pickle", ".joblib"};
+
 /* Arrays are an SAE's or a probe's by their names. */
 static il_status tell_bundle(const char *path, il_foreign_format *out, il_error *err)
 {
@@ -95,10 +97,13 @@ static il_status tell_bundle(const char *path, il_foreign_format *out, il_error 
     il_saved *saved = NULL;
     il_status status = IL_OK;
 
-    if (ends_in(path, ".pt") || ends_in(path, ".pth") || ends_in(path, ".pkl")) {
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "a file of PyTorch's, pickled inside: save the state_dict "
-                            "as safetensors");
+    for (size_t i = 0; i < sizeof pickled / sizeof pickled[0]; i++) {
+        if (ends_in(path, pickled[i])) {
+            return il_error_set(err, IL_ERR_INPUT, path,
+                                "a %s file is pickled inside, and would run code as it "
+                                "is read: save arrays as .npz or safetensors",
+                                pickled[i]);
+        }
     }
     if (ends_in(path, ".safetensors") && il_saved_open(&saved, path, NULL) == IL_OK) {
         il_saved_close(saved);

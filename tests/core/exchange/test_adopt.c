@@ -1,4 +1,5 @@
 #define _XOPEN_SOURCE 700 /* realpath */
+#include "detect/edit.h"
 #include "exchange/adopt.h"
 #include "interloop/rng.h"
 #include <check.h>
@@ -257,6 +258,36 @@ START_TEST(an_adopted_direction_scores_steers_and_is_loaded_again)
 }
 END_TEST
 
+/* One step between the classes adds the vector, as a control vector is meant. */
+START_TEST(a_vector_that_steers_is_added_whole)
+{
+    float weight[3] = {3, 0, -4};
+    const float x[6] = {1, 2, 3, -1, 0, 1};
+    const float want[6] = {4, 2, -1, 2, 0, -3};
+    const il_direction d = {2, 3, weight, 0};
+    const il_edit_spec spec = {
+        .given = true, .kind = IL_EDIT_STEER, .value = 1, .classes = true};
+    const il_edit_at everywhere = {.strength = 1, .count = 2};
+    il_adopt_input in = input("linear_probe");
+    il_adopted *a = NULL;
+    il_editor editor;
+    il_pass *pass = NULL;
+    il_tensor *y;
+    il_error err = {0};
+
+    ck_assert_int_eq(il_adopt_direction(&a, &d, true, &in, &problems, &err), IL_OK);
+    il_editor_open(&editor, a->detector, &spec, NULL);
+    ck_assert_int_eq(il_pass_create(&pass, blas, 1, &err), IL_OK);
+    il_pass_begin(pass);
+    y = editor.site.apply(editor.site.user, pass,
+                          il_pass_borrow(pass, IL_SHAPE(2, 3), x), &everywhere);
+    ck_assert_msg(il_pass_status(pass, &err) == IL_OK, "%s", err.message);
+    near("steered", il_f32(y), want, 6, 1e-6);
+    il_pass_destroy(pass);
+    il_adopted_close(a);
+}
+END_TEST
+
 /* A jumping dictionary of two features on two channels. */
 static void small(il_dictionary *d, float *block)
 {
@@ -359,6 +390,7 @@ int main(void)
     tcase_add_test(t, a_scaled_probe_goes_out_with_its_scaling_folded_in);
     tcase_add_test(t, what_is_neither_is_refused);
     tcase_add_test(t, an_adopted_direction_scores_steers_and_is_loaded_again);
+    tcase_add_test(t, a_vector_that_steers_is_added_whole);
     tcase_add_test(t, a_threshold_below_zero_still_keeps_negative_features_out);
     tcase_add_test(t, one_feature_is_the_logit_and_one_that_is_not_there_is_refused);
     tcase_add_test(t, a_component_that_cannot_hold_it_is_refused);
