@@ -110,21 +110,37 @@ il_status il_direction_read_gguf(il_directions *out, const char *path, il_text *
     return IL_OK;
 }
 
-il_status il_direction_write_gguf(const il_direction *d, const char *model,
-                                  const char *path, il_error *err)
+il_status il_direction_write_gguf(const il_direction *items, size_t count,
+                                  const char *model, const char *path, il_error *err)
 {
-    char name[32];
-    const il_gguf_vector vector = {name, d->width, d->weight};
-    const il_gguf_pair pairs[] = {
-        {"general.architecture", "controlvector", 0},
-        {"controlvector.model_hint", model != NULL ? model : "unknown", 0},
-        {"controlvector.layer_count", NULL, (uint32_t)d->layer}};
+    il_gguf_vector *vectors = calloc(count + 1, sizeof *vectors);
+    char(*names)[32] = calloc(count + 1, sizeof *names);
+    int64_t last = 0;
+    il_status status = IL_OK;
 
-    if (d->layer < 1) {
-        return il_error_set(err, IL_ERR_INPUT, path,
-                            "expected a layer from 1 on, which a control vector's "
-                            "directions belong to");
+    if (vectors == NULL || names == NULL) {
+        status = il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
     }
-    (void)snprintf(name, sizeof name, "direction.%" PRId64, d->layer);
-    return il_gguf_write(path, pairs, 3, &vector, 1, err);
+    for (size_t i = 0; i < count && status == IL_OK; i++) {
+        if (items[i].layer < 1 || items[i].layer > INT32_MAX) {
+            status =
+                il_error_set(err, IL_ERR_INPUT, path,
+                             "expected a layer from 1 on, which a control vector's "
+                             "directions belong to");
+        }
+        last = items[i].layer > last ? items[i].layer : last;
+        (void)snprintf(names[i], sizeof names[i], "%s%" PRId64, prefix, items[i].layer);
+        vectors[i] = (il_gguf_vector){names[i], items[i].width, items[i].weight};
+    }
+    if (status == IL_OK) {
+        const il_gguf_pair pairs[] = {
+            {"general.architecture", "controlvector", 0},
+            {"controlvector.model_hint", model != NULL ? model : "unknown", 0},
+            {"controlvector.layer_count", NULL, (uint32_t)last}};
+
+        status = il_gguf_write(path, pairs, 3, vectors, count, err);
+    }
+    free(names);
+    free(vectors);
+    return status;
 }

@@ -47,13 +47,14 @@ il_status il_direction_read_probe(il_directions *out, const char *path, il_text 
 il_status il_direction_read_gguf(il_directions *out, const char *path, il_text *said,
                                  il_error *err);
 
-/* The other way, one direction each. `npz` and `safetensors` as coef (1,W) and
- * intercept (1); `gguf` as direction.LAYER, without the bias. */
+/* The other way: one direction as coef (1,W) and intercept (1), or all of a control
+ * vector as direction.LAYER, without biases. Layers below 1, or two of one layer, are
+ * IL_ERR_INPUT. */
 il_status il_direction_write_npz(const il_direction *d, const char *path,
                                  il_error *err);
 il_status il_direction_write_safetensors(const il_direction *d, const char *path,
                                          il_error *err);
-il_status il_direction_write_gguf(const il_direction *d, const char *model,
-                                  const char *path, il_error *err);
+il_status il_direction_write_gguf(const il_direction *items, size_t count,
+                                  const char *model, const char *path, il_error *err);
 
 #endif

@@ -136,7 +136,10 @@ vectors() {
         imports gguf "$folder/cv3.gguf" --out "$folder/cv3.back" &&
         says 'for llama: 1 layers, 3 to 3' &&
         exits 0 export "$folder/cv3.back" --to gguf "$folder/cv3.again" &&
-        cmp "$folder/cv3.gguf" "$folder/cv3.again"
+        cmp "$folder/cv3.gguf" "$folder/cv3.again" &&
+        exits 0 export "$folder"/cv[1-4].safetensors --to gguf "$folder/all.gguf" &&
+        imports "$folder/all.gguf" --layer 4 --out "$folder/cv4.back" &&
+        says '4 layers, 1 to 4, of 64 channels'
 }
 check "a control vector becomes a detector a layer, and goes out again" vectors
 check "several layers need a place each" \

@@ -169,22 +169,28 @@ END_TEST
 START_TEST(a_control_vector_is_written_and_read_back)
 {
     float weight[3] = {1, 2, -3};
-    il_direction d = {4, 3, weight, 0.5f};
+    il_direction both[] = {{4, 3, weight, 0.5f}, {2, 3, weight, 0}};
     il_directions back = {.count = 0};
     il_text said = {0};
     il_error err = {0};
 
-    ck_assert_int_eq(il_direction_write_gguf(&d, "gpt", in_folder("v.gguf"), &err),
+    ck_assert_int_eq(il_direction_write_gguf(both, 2, "gpt", in_folder("v.gguf"), &err),
                      IL_OK);
     ck_assert_int_eq(il_direction_read_gguf(&back, in_folder("v.gguf"), &said, &err),
                      IL_OK);
     ck_assert_str_eq(back.model, "gpt");
-    ck_assert_int_eq(back.items[0].layer, 4);
-    ck_assert_mem_eq(back.items[0].weight, weight, sizeof weight);
+    ck_assert_uint_eq(back.count, 2);
+    ck_assert_int_eq(back.items[0].layer, 2);
+    ck_assert_int_eq(back.items[1].layer, 4);
+    ck_assert_mem_eq(back.items[1].weight, weight, sizeof weight);
     il_directions_clear(&back);
     il_text_free(&said);
-    d.layer = 0;
-    ck_assert_int_eq(il_direction_write_gguf(&d, "gpt", in_folder("w.gguf"), &err),
+    both[1].layer = 4;
+    ck_assert_int_eq(il_direction_write_gguf(both, 2, "gpt", in_folder("w.gguf"), &err),
+                     IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "'direction.4' is there twice"));
+    both[1].layer = 0;
+    ck_assert_int_eq(il_direction_write_gguf(both, 2, "gpt", in_folder("w.gguf"), NULL),
                      IL_ERR_INPUT);
     ck_assert(!il_file_exists(in_folder("w.gguf")));
 }
