@@ -20,3 +20,5 @@ check() {
 }
 check gpt "logits, loss and every gradient of the GPT are PyTorch's"
 check belief_desire "beliefs, losses and every gradient of the agent are PyTorch's"
+check attention_probe "logits and every gradient of the attention probe are PyTorch's"
+check through_fit "fits move with their rows as PyTorch's autograd says"

@@ -46,8 +46,8 @@ static float *stored_floats(const char *prefix, const char *name, int64_t count)
 }
 
 /* The largest difference, in units of the largest of theirs. */
-static double apart(const float *ours, const char *prefix, const char *name,
-                    int64_t count)
+IL_UNUSED static double apart(const float *ours, const char *prefix, const char *name,
+                              int64_t count)
 {
     float *theirs = stored_floats(prefix, name, count);
     double difference = 0.0;

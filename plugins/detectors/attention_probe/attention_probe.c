@@ -6,19 +6,36 @@
  * A query that does not depend on t makes a softmax over the past a running one:
  * position t adds one term to the sums of position t-1. So both directions take O(T)
  * a document and head, and keep running maxima, since an early position may lie far
- * below a later one. */
+ * below a later one. A bias on how far back s lies is a term of s alone while it is
+ * linear, since what depends on t alone cancels; any other (distance.c) is not. */
 #include <interloop/plugin.h>
 #include <math.h>
+#include "distance.h"
 
 typedef struct probe {
     int64_t heads;  /* H */
     il_param query; /* (H,W) */
     il_param value; /* (H,W) */
     il_param bias;  /* (1) */
+    int position;   /* a place in position_names */
+    il_param where; /* slopes (H,1), or a bias a distance (H,D) */
 } probe;
 
-static const il_param_spec params[] = {IL_PARAM_INT(
-    "heads", "2", 1, 64, "heads", "how many queries, each with a value of its own")};
+enum { POSITION_NONE, POSITION_LINEAR, POSITION_DISTANCE };
+static const char *const position_names[] = {"none", "linear", "distance", NULL};
+
+/* Slopes are in units of this many positions, so that they learn as fast as queries. */
+#define SLOPE_POSITIONS 32.0f
+
+static const il_param_spec params[] = {
+    IL_PARAM_INT("heads", "2", 1, 64, "heads",
+                 "how many queries, each with a value of its own"),
+    IL_PARAM_CHOICE("position", "none", position_names,
+                    "what attention knows of positions: nothing, a learned slope, or a "
+                    "learned bias for each distance"),
+    IL_PARAM_INT("distances", "32", 1, 4096, "positions",
+                 "how many distances have a bias of their own; further ones share the "
+                 "last")};
 
 /* [setup] */
 static il_status probe_create(const il_setup *s, void **self, il_error *err)
@@ -39,6 +56,17 @@ static il_status probe_create(const il_setup *s, void **self, il_error *err)
     IL_TRY(il_setup_param(s, &p->value, "value", IL_SHAPE(p->heads, width),
                           IL_INIT_NORMAL(0.02), err));
     IL_TRY(il_setup_param(s, &p->bias, "bias", IL_SHAPE(1), IL_INIT_ZERO, err));
+    while (strcmp(il_setup_text(s, "position"), position_names[p->position]) != 0) {
+        p->position++;
+    }
+    if (p->position == POSITION_LINEAR) {
+        IL_TRY(il_setup_param(s, &p->where, "slope", IL_SHAPE(p->heads, 1),
+                              IL_INIT_ZERO, err));
+    } else if (p->position == POSITION_DISTANCE) {
+        IL_TRY(il_setup_param(s, &p->where, "distance",
+                              IL_SHAPE(p->heads, il_setup_int(s, "distances")),
+                              IL_INIT_ZERO, err));
+    }
     *self = p;
     return IL_OK;
 }
@@ -184,18 +212,38 @@ static void pool_backward(const void *state, const il_tensor *const *in,
 static const il_custom pool_op = {sizeof(il_custom), "attention_probe.pool",
                                   pool_forward, pool_backward};
 
+/* The slopes' part of the keys, (B,T,H): what depends on the position that is scored
+ * is the same for all that it reads. */
+static il_tensor *slope_keys(const probe *p, il_pass *pass, const il_reading *r)
+{
+    il_tensor *at = il_constant(pass, IL_SHAPE(r->batch, r->length, 1), NULL);
+
+    for (int64_t i = 0; !il_pass_failed(pass) && i < r->batch * r->length; i++) {
+        il_f32(at)[i] = (float)(i % r->length) / SLOPE_POSITIONS;
+    }
+    return il_linear(pass, at, il_use(pass, p->where), NULL);
+}
+
 /* (B,T,width_i) of every site -> (B,T) logits. [work] */
 static il_tensor *probe_score(const void *self, il_pass *pass, const il_reading *r)
 {
     const probe *p = self;
     il_tensor *x = r->sites == 1 ? r->acts[0] : il_concat(pass, r->sites, r->acts);
     il_tensor *in[2];
+    il_tensor *pooled;
     size_t bytes = (size_t)(r->batch * r->length * p->heads) * sizeof(float);
     pool *state = il_pass_alloc(pass, sizeof *state);
     int32_t *lengths = NULL;
 
     in[0] = il_linear(pass, x, il_use(pass, p->query), NULL);
     in[1] = il_linear(pass, x, il_use(pass, p->value), NULL);
+    if (p->position == POSITION_LINEAR) {
+        in[0] = il_add(pass, in[0], slope_keys(p, pass, r));
+    }
+    if (p->position == POSITION_DISTANCE) {
+        pooled = distance_pool(pass, r, in[0], in[1], il_use(pass, p->where));
+        return il_add(pass, pooled, il_use(pass, p->bias));
+    }
     if (r->lengths != NULL) {
         lengths = il_pass_alloc(pass, (size_t)r->batch * sizeof *lengths);
     }
@@ -213,9 +261,8 @@ static il_tensor *probe_score(const void *self, il_pass *pass, const il_reading 
     for (int64_t b = 0; lengths != NULL && b < r->batch; b++) {
         lengths[b] = r->lengths[b];
     }
-    return il_add(
-        pass, il_custom_op(pass, &pool_op, state, 2, in, IL_SHAPE(r->batch, r->length)),
-        il_use(pass, p->bias));
+    pooled = il_custom_op(pass, &pool_op, state, 2, in, IL_SHAPE(r->batch, r->length));
+    return il_add(pass, pooled, il_use(pass, p->bias));
 }
 
 static const il_recipe recipe = {.struct_size = sizeof(il_recipe),
