@@ -66,6 +66,17 @@ static int64_t order_row(order *o, int64_t place)
     return (int64_t)at;
 }
 
+void il_dictionary_order(uint64_t seed, int64_t rows, int64_t first, int64_t count,
+                         int64_t *out)
+{
+    order o;
+
+    order_open(&o, seed, rows);
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = order_row(&o, first + i);
+    }
+}
+
 /* ---- a fit under way ------------------------------------------------------------ */
 
 /* A part of the batch, with all that a task needs for it. */
@@ -549,10 +560,9 @@ static il_status learn(learning *g, il_dictionary_fitted *out, il_error *err)
     return IL_OK;
 }
 
-il_status il_dictionary_learn(il_instance *instance, const float *x, int64_t rows,
-                              const int64_t *widths, size_t inputs,
-                              const il_dictionary_fit *fit, il_dictionary_fitted *out,
-                              il_error *err)
+static learning learning_of(il_instance *instance, const float *x, int64_t rows,
+                            const int64_t *widths, size_t inputs,
+                            const il_dictionary_fit *fit)
 {
     learning g = {.instance = instance,
                   .api = il_instance_detector(instance),
@@ -561,12 +571,38 @@ il_status il_dictionary_learn(il_instance *instance, const float *x, int64_t row
                   .rows = rows,
                   .widths = widths,
                   .inputs = inputs};
-    il_status status;
 
     for (size_t i = 0; i < inputs; i++) {
         g.width += widths[i];
     }
-    status = check_values(&g, err);
+    return g;
+}
+
+il_status il_dictionary_start(il_instance *instance, const float *x, int64_t rows,
+                              const int64_t *widths, size_t inputs, il_error *err)
+{
+    const il_dictionary_fit fit = {.batch = 1};
+    learning g = learning_of(instance, x, rows, widths, inputs, &fit);
+    il_status status = check_values(&g, err);
+
+    if (status == IL_OK) {
+        status = learning_open(&g, err);
+    }
+    if (status == IL_OK) {
+        status = start(&g, err);
+    }
+    learning_close(&g);
+    return status;
+}
+
+il_status il_dictionary_learn(il_instance *instance, const float *x, int64_t rows,
+                              const int64_t *widths, size_t inputs,
+                              const il_dictionary_fit *fit, il_dictionary_fitted *out,
+                              il_error *err)
+{
+    learning g = learning_of(instance, x, rows, widths, inputs, fit);
+    il_status status = check_values(&g, err);
+
     if (status == IL_OK) {
         status = learning_open(&g, err);
     }

@@ -50,8 +50,15 @@ il_status il_dictionary_learn(il_instance *instance, const float *x, int64_t row
                               const int64_t *widths, size_t inputs,
                               const il_dictionary_fit *fit, il_dictionary_fitted *out,
                               il_error *err);
-/* The same for a detector and what was harvested for it; where the acts have labels and
- * the component reads its features out, that too. */
+/* What a fit from scratch begins with, without a step. */
+il_status il_dictionary_start(il_instance *instance, const float *x, int64_t rows,
+                              const int64_t *widths, size_t inputs, il_error *err);
+/* Which of `rows` rows stand at places [first,first+count) of all batches, one after
+ * the other: each time through them in another order. */
+void il_dictionary_order(uint64_t seed, int64_t rows, int64_t first, int64_t count,
+                         int64_t *out);
+/* il_dictionary_learn for a detector and what was harvested for it; where the acts have
+ * labels and the component reads its features out, that too. */
 il_status il_detector_learn(il_detector *d, const il_acts *acts,
                             const il_dictionary_fit *fit, il_error *err);
 /* Features (N,F) of all scored rows of acts, in the caller's memory. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "tensor/kernels.h"
 #include "tensor/kernels_sparse.h"
+#include "tensor/rough.h"
 #include "tensor/tape.h"
 
 enum {
@@ -158,6 +159,10 @@ typedef struct search {
     const float *w, *b;
     const float *margin; /* (F): sqrt(b^2 + |w|^2) */
     float bound;         /* times norm times margin: how far a product is off */
+    uint16_t *w_rough;   /* w packed for a rough product, or NULL */
+    uint16_t *x_rough;   /* a stretch of x likewise */
+    float *b_rough;      /* (wide) */
+    int64_t wide;        /* from one row of the product to the next */
     bool broken;         /* a weight is no number */
     int64_t room;        /* candidates a row */
     int32_t *starts;     /* (N+1) of the candidates, then of what is kept */
@@ -169,7 +174,7 @@ typedef struct search {
 
 static bool is_broken(const search *s, int64_t row)
 {
-    return s->broken || !isfinite(s->norms[row]);
+    return s->broken || !(s->norms[row] < 1e18f);
 }
 
 /* A row with a number that is none, of which nothing can be said. */
@@ -255,42 +260,60 @@ static void raise_least(search *s, int64_t end)
     }
 }
 
+/* The product of a stretch of rows, `wide` apart, by tiles or by OpenBLAS. */
+static void multiply(const search *s, float *found, int64_t first, int64_t n)
+{
+    if (s->w_rough != NULL) {
+        il_rough_pack_first(s->x_rough, s->x + first * s->in, n, s->in);
+        il_rough_product(found, s->x_rough, s->w_rough, s->b_rough, n, s->width, s->in);
+    } else {
+        il_blas_linear(il__of(s->p)->blas, true, n, s->width, s->in,
+                       s->x + first * s->in, s->in, s->w, s->in, s->b, found, s->wide);
+    }
+}
+
+/* The candidates of row r, whose product is a. */
+static int64_t find_row(const search *s, int64_t r, const float *a, int32_t *columns,
+                        float *values)
+{
+    int64_t got;
+
+    if (is_broken(s, r)) {
+        return keep_nan(s, columns, values);
+    }
+    if (s->over_all) {
+        return find_over_all(s, r, a, columns, values);
+    }
+    got = il_k_top_candidates(columns, a, s->margin, s->bound * s->norms[r], s->width,
+                              s->count, s->room, s->scratch);
+    return got > s->room ? settle(s, r, a, s->count, columns) : got;
+}
+
 /* The candidates of all rows, by row. */
 static bool find_candidates(search *s)
 {
-    int64_t chunk = FOUND_FLOATS / s->width;
+    int64_t chunk = FOUND_FLOATS / s->wide;
     float *found;
     int32_t total = 0;
 
     chunk = chunk < 64 ? 64 : chunk;
     chunk = chunk < s->rows ? chunk : s->rows;
-    found = il__floats(s->p, chunk * s->width);
-    if (found == NULL) {
+    found = il__floats(s->p, il_rough_up(chunk) * s->wide);
+    s->x_rough =
+        s->w_rough != NULL
+            ? il__bytes(s->p, (size_t)il_rough_size(chunk, s->in) * sizeof *s->x_rough)
+            : NULL;
+    if (found == NULL || (s->w_rough != NULL && s->x_rough == NULL)) {
         return false;
     }
     s->starts[0] = 0;
     for (int64_t first = 0; first < s->rows; first += chunk) {
         int64_t n = s->rows - first < chunk ? s->rows - first : chunk;
 
-        il_blas_linear(il__of(s->p)->blas, true, n, s->width, s->in,
-                       s->x + first * s->in, s->in, s->w, s->in, s->b, found, s->width);
+        multiply(s, found, first, n);
         for (int64_t r = first; r < first + n; r++) {
-            const float *a = found + (r - first) * s->width;
-            int64_t got;
-
-            if (is_broken(s, r)) {
-                got = keep_nan(s, s->columns + total, s->values + total);
-            } else if (s->over_all) {
-                got = find_over_all(s, r, a, s->columns + total, s->values + total);
-            } else {
-                got = il_k_top_candidates(s->columns + total, a, s->margin,
-                                          s->bound * s->norms[r], s->width, s->count,
-                                          s->room, s->scratch);
-                if (got > s->room) {
-                    got = settle(s, r, a, s->count, s->columns + total);
-                }
-            }
-            total += (int32_t)got;
+            total += (int32_t)find_row(s, r, found + (r - first) * s->wide,
+                                       s->columns + total, s->values + total);
             s->starts[r + 1] = total;
         }
         if (s->over_all) {
@@ -421,6 +444,29 @@ static void back_top_linear(il__back *k, il__node *n)
     }
 }
 
+/* Packs w where a rough product gains. False when memory is out. */
+static bool open_rough(search *s)
+{
+    s->wide = s->width;
+    if (!il_rough_suits(s->width, s->in)) {
+        return true;
+    }
+    s->wide = il_rough_up(s->width);
+    s->w_rough =
+        il__bytes(s->p, (size_t)il_rough_size(s->width, s->in) * sizeof *s->w_rough);
+    s->b_rough = il__floats(s->p, s->wide);
+    if (s->w_rough == NULL || s->b_rough == NULL) {
+        return false;
+    }
+    memset(s->b_rough, 0, (size_t)s->wide * sizeof *s->b_rough);
+    if (s->b != NULL) {
+        memcpy(s->b_rough, s->b, (size_t)s->width * sizeof *s->b_rough);
+    }
+    il_rough_pack_second(s->w_rough, s->w, s->width, s->in);
+    s->bound += IL_ROUGH_BOUND + (float)s->in * 0x1p-22f;
+    return true;
+}
+
 static bool search_open(search *s, il_pass *p, const il_tensor *x,
                         const il_tensor *shift, const il_tensor *w, const il_tensor *b)
 {
@@ -454,12 +500,13 @@ static bool search_open(search *s, il_pass *p, const il_tensor *x,
                      s->rows, s->in);
     il_k_row_margins(margin, s->w, s->b, s->width, s->in);
     for (int64_t f = 0; f < s->width; f++) {
-        s->broken = s->broken || !isfinite(margin[f]);
+        /* beyond this a product could leave the range of floats */
+        s->broken = s->broken || !(margin[f] < 1e18f);
     }
     s->x = centred;
     s->norms = norms;
     s->margin = margin;
-    return true;
+    return open_rough(s);
 }
 
 const il_sparse *il__op_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,

@@ -78,3 +78,21 @@ if "$python" -c 'import sklearn' 2>/dev/null; then
          END { if (ours > 0) printf("  against scikit-learn %8.2f times the speed at the same " \
              "loss, 1 thread to %d\n", best / ours, threads) }' "$fit"
 fi
+
+# A TopK sparse autoencoder, the same rows in the same order from the same start.
+if "$python" -c 'import torch, numpy' 2>/dev/null; then
+    sae=$build/bench/sae.txt
+    rows=$build/bench/sae.bin
+    steps=$((rounds < 8 ? 8 : rounds))
+    echo "sparse autoencoder, 4096 features of 512 channels, 32 a row, batch 2048" | tee "$sae"
+    "$python" "$root/tools/bench/sae_torch.py" make "$rows" 16384 512
+    "$build/bench/bench_sae" "$rows" 16384 512 4096 32 2048 "$steps" "$build/plugins" | tee -a "$sae"
+    for threads in 1 2; do
+        "$python" "$root/tools/bench/sae_torch.py" fit "$rows" 4096 32 2048 "$threads" | tee -a "$sae"
+    done
+    rm -f "$rows" "$rows.order" "$rows.start"
+    awk '/autoencoder, [12] worker/ { if (ours == 0 || $4 < ours) { ours = $4; workers = $2 } }
+         /PyTorch/ { if (best == 0 || $4 < best) { best = $4; threads = $2 } }
+         END { if (ours > 0 && best > 0) printf("  against PyTorch      %8.2f times the speed, %d " \
+             "workers to %d threads\n", best / ours, workers, threads) }' "$sae"
+fi
