@@ -157,7 +157,10 @@ bool il_config_open(il_config_file *f, const char *path, const il_config_options
                            &err);
     if (f->document == NULL || il_problems_any(&f->problems)) {
         if (f->document != NULL) {
-            il_jobs_check(f->document, &f->problems); /* all that is wrong at once */
+            il_jobs jobs;
+
+            /* all that is wrong at once */
+            il_jobs_check(&jobs, f->document, &f->problems);
         }
         *code = il_config_report(&f->problems);
         return false;
@@ -220,18 +223,15 @@ il_registry *il_config_registry(const il_config_options *o, const il_node *docum
     return registry;
 }
 
-/* Components and params of every job against the plugins. */
-static int check_plugins(il_config_file *f, const il_config_options *o)
+/* The grammar, and components and params of every job against the plugins. */
+static int check(il_config_file *f, const il_config_options *o)
 {
-    static const uint64_t seed = 1;
-    il_jobs_filter filter = {.seeds = &seed, .seed_count = 1};
     il_registry *registry = NULL;
-    il_error err = {0};
     il_jobs jobs;
 
-    if (il_jobs_list(&jobs, f->document, &filter, &f->problems, &err) != IL_OK ||
-        jobs.count == 0) {
-        return 0; /* the problems tell */
+    il_jobs_check(&jobs, f->document, &f->problems);
+    if (o->grammar || jobs.count == 0) {
+        return 0;
     }
     registry = il_config_registry(o, jobs.items[0].document, f->arena);
     if (registry == NULL) {
@@ -248,10 +248,7 @@ static int validate(const il_config_options *o, const char *path)
     int code = 0;
 
     if (il_config_open(&f, path, o, &code)) {
-        il_jobs_check(f.document, &f.problems);
-        if (!o->grammar && !il_problems_any(&f.problems)) {
-            code = check_plugins(&f, o);
-        }
+        code = check(&f, o);
         if (il_problems_any(&f.problems)) {
             code = il_config_report(&f.problems);
         } else if (code == 0) {

@@ -744,9 +744,8 @@ static void order_jobs(il_jobs *jobs)
     }
 }
 
-il_status il_jobs_list(il_jobs *out, il_document *document,
-                       const il_jobs_filter *filter, il_problems *problems,
-                       il_error *err)
+static void list(il_jobs *out, il_document *document, const il_jobs_filter *filter,
+                 il_problems *problems)
 {
     lister l = {.document = document,
                 .arena = document->arena,
@@ -757,13 +756,13 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
 
     memset(out, 0, sizeof *out);
     if (view == NULL) {
-        return il_problems_status(problems, err);
+        return;
     }
     il_substitute(l.arena, view, IL_SUBSTITUTE_ALL, problems);
     l.stages = il_node_get(view, "stages");
     if (!is_map(l.stages) || l.stages->count == 0) {
         il_schema_check(&il_schema_pipeline, view, problems);
-        return il_problems_status(problems, err);
+        return;
     }
     check_filter(&l);
     check_rest(&l, view);
@@ -780,18 +779,23 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
     il_document_check_settings(document, problems);
     check_axes(&l);
     order_jobs(out);
+}
+
+il_status il_jobs_list(il_jobs *out, il_document *document,
+                       const il_jobs_filter *filter, il_problems *problems,
+                       il_error *err)
+{
+    list(out, document, filter, problems);
     if (il_problems_any(problems)) {
         memset(out, 0, sizeof *out);
     }
     return il_problems_status(problems, err);
 }
 
-void il_jobs_check(il_document *document, il_problems *problems)
+void il_jobs_check(il_jobs *out, il_document *document, il_problems *problems)
 {
     static const uint64_t seed = 1;
     il_jobs_filter filter = {.seeds = &seed, .seed_count = 1};
-    il_error ignored = {0};
-    il_jobs jobs;
 
-    (void)il_jobs_list(&jobs, document, &filter, problems, &ignored);
+    list(out, document, &filter, problems);
 }

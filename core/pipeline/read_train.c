@@ -177,7 +177,7 @@ static void check_minibatches(il__reader *r, const il_train_spec *t,
 
 static void check_train(il__reader *r, const il_train_spec *t, const il_node *node)
 {
-    if (t->steps > 0 && t->batch == 0) {
+    if (t->steps > 0 && il_node_get(node, "batch") == NULL) {
         il_problem_add(r->problems, t->place,
                        "training by `steps` needs `batch`: examples a step");
     }

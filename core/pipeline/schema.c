@@ -201,6 +201,10 @@ static bool expected(const il_node *node, const char *what, il_problems *problem
 {
     char found[64];
 
+    if (node->kind == IL_NODE_SCALAR && strstr(node->text, "${") != NULL &&
+        problems->count > 0) {
+        return false; /* it could not be resolved, which was reported */
+    }
     il_problem_add(problems, node->place, "expected %s, found %s", what,
                    il_node_describe(node, found, sizeof found));
     return false;
@@ -213,6 +217,9 @@ static bool is_unquoted(const il_node *node, const char *what, il_problems *prob
 
     if (node->kind != IL_NODE_SCALAR) {
         return expected(node, what, problems);
+    }
+    if (node->quoted && strstr(node->text, "${") != NULL && problems->count > 0) {
+        return false;
     }
     if (node->quoted) {
         il_problem_add(problems, node->place,

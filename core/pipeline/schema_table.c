@@ -628,7 +628,7 @@ const il_schema il_schema_stage = {
 
 static const char *const trusts[] = {"any", "locked", "signed", NULL};
 static const il_schema trust = {
-    .kind = IL_SCHEMA_CHOICE, .what = "any, locked or signed", .choices = trusts};
+    .kind = IL_SCHEMA_CHOICE, .what = "a kind of trust", .choices = trusts};
 static const il_schema_field plugin_fields[] = {
     {"path", &texts, 0, "folders with plugins, relative to this file"},
     {"trust", &trust, 0,
@@ -642,7 +642,7 @@ static const il_schema extends = {
     .kind = IL_SCHEMA_EITHER, .what = "a file or a list", .options = extends_options};
 static const char *const numerics_words[] = {"native", "portable", NULL};
 static const il_schema numerics = {
-    .kind = IL_SCHEMA_CHOICE, .what = "native or portable", .choices = numerics_words};
+    .kind = IL_SCHEMA_CHOICE, .what = "a kind of numerics", .choices = numerics_words};
 static const il_schema references = {.kind = IL_SCHEMA_NAMED,
                                      .what = "a map of references",
                                      .whole = true,

@@ -379,7 +379,7 @@ START_TEST(a_reference_must_be_of_a_stage_that_came_before)
             "    signals: {k: {source: {kl: base}, channel: loss, route: all}}\n"
             "  b: {from: a, audit: {}}\n"),
         NULL, 0);
-    il_jobs_check(f.document, &f.problems);
+    il_jobs_check(&(il_jobs){0}, f.document, &f.problems);
     fixture_expect(&f, "t.yaml:8:27: error: reference 'base' is of stage 'b', which "
                        "stage 'a' does not come from");
     fixture_close(&f);

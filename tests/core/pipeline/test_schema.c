@@ -62,7 +62,7 @@ static const edit edits[] = {
     {"seed: 1", "seed: 1.5", "found '1.5'"},
     {"seed: 1", "seed: 99999999999999999999", "expected a whole number"},
     {"seed: 1", "numerics: fast",
-     "'fast' is not native or portable, expected native or portable"},
+     "'fast' is not a kind of numerics, expected native or portable"},
     {"use: gpt@^1.0, ", "", "p.yaml:4:8: error: a component needs `use`"},
     {"gpt@^1.0", "gpt@", "expected an id, or id@range"},
     {"params: {layers", "parms: {layers",
@@ -405,7 +405,7 @@ static void check_text(fixture *f, const char *text)
     fixture_open(f);
     fixture_load(f, fixture_file(f, "p.yaml", text), NULL, 0);
     if (f->document != NULL) {
-        il_jobs_check(f->document, &f->problems);
+        il_jobs_check(&(il_jobs){0}, f->document, &f->problems);
     }
 }
 
@@ -521,7 +521,7 @@ START_TEST(any_shape_anywhere_is_refused_or_taken_but_never_crashes)
                          NULL, 0);
             free(path);
             more = misshape(f.document->arena, f.document->tree, n, shapes[shape % 5]);
-            il_jobs_check(f.document, &f.problems);
+            il_jobs_check(&(il_jobs){0}, f.document, &f.problems);
             ck_assert(!f.problems.no_memory);
             fixture_close(&f);
         }
