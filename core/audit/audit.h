@@ -36,7 +36,7 @@ typedef struct il_audit_input {
     uint32_t depth; /* of the stage, for the keys of draws */
     bool whole;     /* also what is too dear for every audit of a trajectory: readers'
                        floors (a random model, shuffled labels), readers at further
-                       sites, the text of then */
+                       sites, the text of then, edits */
     int64_t looks;  /* at vault detectors before this one */
     /* What is done to the model of now while it is measured; NULL: nothing. */
     const il_site_edits *edits;

@@ -27,6 +27,7 @@ typedef struct il_audit_work {
     json_t *played;             /* what is known of the episodes, by set */
     json_t *unread;             /* why, by fresh reader, one could not be fitted */
     json_t *outcome;            /* NULL: the environment does not tell */
+    bool floored;               /* floor.ablated has been measured */
 } il_audit_work;
 
 il_status il__audit_no_memory(il_error *err);
@@ -87,12 +88,13 @@ il_status il__audit_cells(il_audit_work *w, il_error *err);
 il_status il__audit_played(il_audit_work *w, il_error *err);
 /* What the model answers where an environment of text asks, and the outcome. */
 il_status il__audit_answers(il_audit_work *w, il_error *err);
-/* All of it once more under each edit that the audit names: edit.NAME.METRIC. */
+/* All of it once more under each edit that the audit names, as edit.NAME.METRIC: in a
+ * whole audit. */
 il_status il__audit_edited(il_audit_work *w, il_error *err);
-/* What the model does with a linear reader's direction ablated to the middle of the
- * classes at its site, at every position, as fresh.linear.ablated.METRIC, and with a
- * random one, as floor.ablated.METRIC: in a whole audit. `acts` are what the reader was
- * fitted on. */
+/* What the model does with a fresh reader's direction ablated to the middle of the
+ * classes at its site, at every position, as fresh.READER.ablated.METRIC, and once with
+ * a random one, as floor.ablated.METRIC: in a whole audit, for readers that are linear.
+ * `acts` are what the reader was fitted on. */
 il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
                            const il_acts *acts, il_error *err);
 /* Keeps what the data measured. */

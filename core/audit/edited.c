@@ -145,7 +145,7 @@ static il_status editable(const il_audit_work *w, const il_site_edit *edit,
 
 il_status il__audit_edited(il_audit_work *w, il_error *err)
 {
-    for (size_t i = 0; i < w->in->spec->edit_count; i++) {
+    for (size_t i = 0; w->in->whole && i < w->in->spec->edit_count; i++) {
         const il_audit_edit_spec *e = &w->in->spec->edits[i];
         const il_detector *d = NULL;
         il_editor editor;
@@ -198,6 +198,8 @@ il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
 {
     static const il_edit_spec ablate = {
         .given = true, .kind = IL_EDIT_ABLATE, .to_middle = true};
+    const char *prefix =
+        il_arena_printf(w->out->arena, "%s.ablated", reader->spec->name);
     il_detector *floor = NULL;
     il_error why = {.code = IL_OK};
     il_editor editor;
@@ -209,15 +211,22 @@ il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
     }
     il_editor_open(&editor, reader, &ablate, "all");
     status = editable(w, &editor.site, &why);
+    if (prefix == NULL) {
+        return il__audit_no_memory(err);
+    }
     if (status == IL_ERR_INPUT) { /* the model shows the site and no more */
-        json_object_set_new(w->unread, "fresh.linear.ablated",
+        json_object_set_new(w->unread, prefix,
                             json_sprintf("%s: %s", why.where, why.message));
         return IL_OK;
     }
     if (status != IL_OK) {
         return il_error_set(err, why.code, why.where, "%s", why.message);
     }
-    IL_TRY(audit_under(w, "fresh.linear.ablated", &editor.site, 1.0f, true, err));
+    IL_TRY(audit_under(w, prefix, &editor.site, 1.0f, true, err));
+    if (w->floored) {
+        return IL_OK;
+    }
+    w->floored = true;
     status = random_direction(w, reader, acts, &floor, err);
     if (status == IL_OK) {
         il_editor_open(&editor, floor, &ablate, "all");

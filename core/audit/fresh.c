@@ -414,14 +414,15 @@ static il_status fit_all(il_audit_work *w, zoo *z, il_error *err)
     return IL_OK;
 }
 
-/* Whether the model uses what the first linear reader finds. */
+/* Whether the model uses what linear readers find where the first detector reads. */
 static il_status try_use(il_audit_work *w, const zoo *z, il_error *err)
 {
     for (int i = 0; i < z->count; i++) {
         const fresh_task *t = &z->tasks[i];
 
-        if (t->kind == 0 && z->of[i] == FRESH && t->err.code == IL_OK) {
-            return il__audit_causal(w, t->detector, t->anchors, err);
+        if (z->of[i] == FRESH && strchr(t->spec.name, '@') == NULL &&
+            t->err.code == IL_OK) {
+            IL_TRY(il__audit_causal(w, t->detector, t->anchors, err));
         }
     }
     return IL_OK;

@@ -179,7 +179,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
         status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
                                         IL_MEASURE_TPR_AT_1, err);
     }
-    if (status == IL_OK && first && set->primary && kind == &il__audit_readers[0]) {
+    if (status == IL_OK && first && set->primary) {
         status = il__audit_causal(w, reader, &halves[0].acts, err);
     }
     if (status == IL_OK && kind == &il__audit_readers[0] && acts == v->acts) {
