@@ -6,6 +6,7 @@
 #include <string.h>
 #include "detect/closed.h"
 #include "detect/composite.h"
+#include "detect/descent.h"
 #include "detect/dictionary.h"
 #include "detect/harvest.h"
 #include "detect/linear.h"
@@ -97,9 +98,8 @@ static void check_pool(const il_detector *d, il_problems *problems)
     const il_detector_spec *s = d->spec;
     const il_detector_api *api = il_instance_detector(d->instance);
     const char *method = s->fit.method;
-    bool descends =
-        api->recipe != NULL &&
-        (method != NULL ? strncmp(method, "adam", 4) == 0 : !il_detector_closed(d));
+    bool descends = api->recipe != NULL &&
+                    (method != NULL ? il_fit_descends(method) : !il_detector_closed(d));
 
     if (s->pooling.kind == IL_POOL_ATTENTION && !descends) {
         il_problem_add(problems, s->pooling.place,
@@ -194,6 +194,7 @@ static il_status make(il_detector *d, const il_detector_input *in,
                        in->spec->fit.method, d->instance->offer->id);
     }
     il_detector_closed_check(d, problems);
+    il_detector_descent_check(d, problems);
     il_detector_through_check(d, problems);
     il_detector_dictionary_check(d, problems);
     IL_TRY(il_problems_status(problems, err));

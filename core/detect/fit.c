@@ -7,10 +7,10 @@
 #include "detect/closed.h"
 #include "detect/dictionary.h"
 #include "detect/composite.h"
+#include "detect/descent.h"
 #include "detect/linear.h"
 #include "detect/metrics.h"
 #include "detect/logits_private.h"
-#include "tensor/optim.h"
 
 static il_status no_memory(const il_detector *d, il_error *err)
 {
@@ -75,155 +75,6 @@ static il_status scale(il_detector *d, const il_acts *acts, il_error *err)
         d->mean[i] = mean;
         d->inv[i] = inv;
     }
-    return IL_OK;
-}
-
-/* ---- descent -------------------------------------------------------------------- */
-
-typedef struct descent {
-    il_detector *d;
-    const il_detector
-        *reader; /* d itself, or d without its scaling where acts are scaled */
-    const il_acts *acts;
-    il_pass *pass;
-    il_optim optim;
-    int64_t steps;
-    float lr;
-    float l2;
-    float *grads;
-    float **by_bit;
-    il_word *route;
-    float *targets;
-    float *seeds;
-    float *m, *v;
-    int64_t before; /* steps taken earlier with these moments */
-} descent;
-
-static void descent_close(descent *g)
-{
-    il_pass_destroy(g->pass);
-    free(g->grads);
-    free(g->by_bit);
-    free(g->route);
-    free(g->targets);
-    free(g->seeds);
-}
-
-static il_status descent_open(descent *g, const il_blas *blas, il_error *err)
-{
-    const il_store *store = g->d->instance->store;
-    size_t n = (size_t)g->acts->rows.count;
-
-    g->grads = il_store_block(store);
-    g->by_bit = calloc(store->count + 1, sizeof *g->by_bit);
-    g->route = calloc(il_bits_words(store->count) + 1, sizeof *g->route);
-    g->targets = calloc(n + 1, sizeof *g->targets);
-    g->seeds = calloc(n + 1, sizeof *g->seeds);
-    if (g->grads == NULL || g->by_bit == NULL || g->route == NULL ||
-        g->targets == NULL || g->seeds == NULL) {
-        return no_memory(g->d, err);
-    }
-    for (size_t i = 0; i < store->count; i++) {
-        g->by_bit[i] = g->grads + store->items[i].offset;
-        il_bits_set(g->route, i);
-    }
-    for (size_t i = 0; i < n; i++) {
-        g->targets[i] = (float)g->acts->rows.labels[i];
-        g->seeds[i] = (float)(1.0 / (double)n);
-    }
-    return il_pass_create(&g->pass, blas, store->count, err);
-}
-
-static il_status descend(descent *g, il_error *err)
-{
-    const il_store *store = g->d->instance->store;
-    int64_t n = g->acts->rows.count;
-
-    for (int64_t step = 1; step <= g->steps; step++) {
-        il_tensor *logits = NULL;
-        il_tensor *loss;
-        const float *seeds = g->seeds;
-
-        il_pass_begin(g->pass);
-        memset(g->grads, 0, (size_t)store->total * sizeof *g->grads);
-        IL_TRY(il__detector_forward(g->reader, g->pass, g->acts, 0, &logits, err));
-        loss = il_bce_logits(g->pass, logits,
-                             il_pass_borrow(g->pass, IL_SHAPE(n), g->targets));
-        IL_TRY(il_pass_status(g->pass, err));
-        IL_TRY(il_pass_backward(g->pass, 1, &loss, &seeds, g->route, g->by_bit, err));
-        for (size_t i = 0; i < store->count; i++) {
-            const il_stored *item = &store->items[i];
-            float *w = store->values + item->offset;
-
-            for (int64_t k = 0; item->ndim >= 2 && g->l2 > 0 && k < item->count; k++) {
-                g->by_bit[i][k] += 2.0f * g->l2 * w[k];
-            }
-            il_optim_step(&g->optim, g->before + step, g->lr, item->count, w,
-                          g->by_bit[i], 1.0f, g->m + item->offset, g->v + item->offset);
-        }
-    }
-    for (int64_t k = 0; k < store->total; k++) {
-        if (!isfinite(store->values[k])) {
-            return il_error_set(err, IL_ERR_NUMERIC, g->d->spec->name,
-                                "fitting gave a parameter that is no number");
-        }
-    }
-    return IL_OK;
-}
-
-/* Activations scaled once, so that no step of a fit has to: the same values by the same
- * arithmetic. */
-typedef struct prescaled {
-    il_arena *arena;
-    il_acts acts;
-    il_detector reader; /* the detector, scaling nothing */
-} prescaled;
-
-static il_status prescale(prescaled *p, const il_detector *d, const il_acts *acts,
-                          il_error *err)
-{
-    int64_t rows = acts->gathered ? il_scored_first(&acts->rows, acts->rows.count)
-                                  : acts->rows.batch * acts->rows.length;
-    const float **data;
-
-    p->arena = il_arena_create(1 << 16);
-    if (p->arena == NULL) {
-        return no_memory(d, err);
-    }
-    p->acts = *acts;
-    p->acts.arena = NULL;
-    p->reader = *d;
-    p->reader.mean =
-        il_arena_calloc(p->arena, il_detector_input_count(d) + 1, sizeof(float *));
-    data = il_arena_calloc(p->arena, acts->site_count + 1, sizeof *data);
-    if (p->reader.mean == NULL || data == NULL) {
-        return no_memory(d, err);
-    }
-    for (size_t i = 0; i < il_detector_input_count(d); i++) {
-        int64_t at = acts->inputs ? (int64_t)i : il_acts_site(acts, d->sites[i]);
-        int64_t width = il_detector_input_width(d, i);
-        float *out =
-            at < 0
-                ? NULL
-                : il_arena_alloc(p->arena, ((size_t)(rows * width) + 1) * sizeof *out);
-
-        if (at < 0) {
-            return il_error_set(err, IL_ERR_INTERNAL, d->spec->name,
-                                "the harvest lacks a site of this detector");
-        }
-        if (out == NULL) {
-            return no_memory(d, err);
-        }
-        for (int64_t k = 0; k < rows * width; k++) {
-            float x = acts->data[at][k];
-
-            out[k] = d->mean[i] == NULL
-                         ? x
-                         : (x - d->mean[i][k % width]) * d->inv[i][k % width];
-        }
-        data[at] = out;
-    }
-    p->acts.data = data;
     return IL_OK;
 }
 
@@ -306,49 +157,6 @@ static il_status start_fresh(il_detector *d, const il_acts *acts, const il_fit *
     return remember(d, acts, &d->fit_ids, err);
 }
 
-/* Adam over all rows, from the values that the detector has. */
-static il_status fit_adam(il_detector *d, const il_acts *acts, const il_fit *fit,
-                          bool decoupled, il_error *err)
-{
-    const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
-    const il_fit_spec *spec = &d->spec->fit;
-    const il_store *store = d->instance->store;
-    prescaled p = {.arena = NULL};
-    descent g = {.d = d, .reader = &p.reader, .acts = &p.acts};
-    il_status status = prescale(&p, d, acts, err);
-
-    g.optim =
-        (il_optim){.kind = decoupled ? IL_OPTIM_ADAMW : IL_OPTIM_ADAM,
-                   .beta1 = 0.9f,
-                   .beta2 = 0.999f,
-                   .eps = 1e-8f,
-                   .weight_decay = spec->weight_decay >= 0 ? (float)spec->weight_decay
-                                                           : recipe->weight_decay};
-    g.steps = fit->steps > 0    ? fit->steps
-              : spec->steps > 0 ? spec->steps
-                                : recipe->steps;
-    g.lr = (float)(fit->lr > 0 ? fit->lr : spec->lr > 0 ? spec->lr : recipe->lr);
-    g.l2 = spec->l2 >= 0 ? (float)spec->l2 : recipe->l2;
-    if (!spec->given) {
-        g.optim.weight_decay = recipe->weight_decay;
-        g.l2 = recipe->l2;
-    }
-    g.m = il_store_block(store);
-    g.v = il_store_block(store);
-    if (status == IL_OK) {
-        status = g.m != NULL && g.v != NULL ? descent_open(&g, fit->blas, err)
-                                            : no_memory(d, err);
-    }
-    if (status == IL_OK) {
-        status = descend(&g, err);
-    }
-    il_arena_destroy(p.arena);
-    descent_close(&g);
-    free(g.m);
-    free(g.v);
-    return status;
-}
-
 /* Ids of a fit that goes on from an earlier one: of both. */
 static il_status remember_more(il_detector *d, const il_acts *acts, il_error *err)
 {
@@ -413,11 +221,11 @@ static il_status check_method(const il_detector *d, const char *method, il_error
         return il_error_set(err, IL_ERR_UNSUPPORTED, name,
                             "this detector is not fitted by gradient");
     }
-    return strcmp(method, "adam") == 0 || strcmp(method, "adamw") == 0
+    return il_fit_descends(method)
                ? IL_OK
                : il_error_set(err, IL_ERR_UNSUPPORTED, name,
                               "fit method '%s' is not offered, expected adam, adamw, "
-                              "irls, lbfgs or " IL_CLOSED_FORM,
+                              "sgd, irls, lbfgs or " IL_CLOSED_FORM,
                               method);
 }
 
@@ -451,7 +259,7 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
         positions.rows = il_scored_tokens(&acts->rows);
         return fit_dictionary(d, &positions, fit, err);
     }
-    if (acts->rows.first != NULL && strncmp(method, "adam", 4) != 0) {
+    if (acts->rows.first != NULL && !il_fit_descends(method)) {
         il_acts flat;
         il_arena *arena = NULL;
         il_status status = il__detector_flatten(&flat, &arena, d, acts, err);
@@ -474,7 +282,7 @@ static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,
         return il_detector_solve(d, acts, blas, il_detector_l2(d),
                                  fit->steps > 0 ? fit->steps : spec->steps, err);
     }
-    return fit_adam(d, acts, fit, strcmp(method, "adamw") == 0, err);
+    return il__detector_descend(d, acts, fit, method, err);
 }
 
 /* What a fit of the component reads: the acts themselves or, of a detector that reads
@@ -503,7 +311,7 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
 {
     const il_recipe *recipe = il_instance_detector(d->instance)->recipe;
     const char *method = method_of(d);
-    bool descends = strncmp(method, "adam", 4) == 0;
+    bool descends = il_fit_descends(method);
     before b = {.scaling = NULL};
     il_status status;
 
@@ -551,45 +359,6 @@ il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit
     return status;
 }
 
-static il_status online_inputs(il_detector *d, const il_blas *blas, const il_acts *acts,
-                               int64_t steps, double lr, il_error *err)
-{
-    const il_store *store = d->instance->store;
-    descent g = {
-        .d = d,
-        .reader = d,
-        .acts = acts,
-        .steps = steps,
-        .lr = (float)lr,
-        .optim = {.kind = IL_OPTIM_ADAM, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f},
-        .before = d->steps};
-    il_status status;
-
-    if (acts->rows.labels == NULL) {
-        return il_error_set(err, IL_ERR_INPUT, d->spec->name,
-                            "an online refit needs labels");
-    }
-    if (acts->rows.count == 0) {
-        return IL_OK; /* nothing was scored; a batch of one class still teaches */
-    }
-    d->m = d->m != NULL ? d->m : il_store_block(store);
-    d->v = d->v != NULL ? d->v : il_store_block(store);
-    if (d->m == NULL || d->v == NULL) {
-        return no_memory(d, err);
-    }
-    g.m = d->m;
-    g.v = d->v;
-    status = descent_open(&g, blas, err);
-    if (status == IL_OK) {
-        status = descend(&g, err);
-    }
-    descent_close(&g);
-    if (status == IL_OK) {
-        d->steps += steps;
-    }
-    return status;
-}
-
 il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts *acts,
                              int64_t steps, double lr, il_error *err)
 {
@@ -598,7 +367,7 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
     il_status status = inputs_of(&read, &made, d, blas, acts, err);
 
     if (status == IL_OK) {
-        status = online_inputs(d, blas, read, steps, lr, err);
+        status = il__detector_descend_online(d, blas, read, steps, lr, err);
     }
     il_acts_destroy(made);
     return status;
