@@ -6,6 +6,7 @@
 #   make test       install what is missing, build and run the tests; T=part/of/a/path picks some
 #   make bands      the long experiments against their bands     make interop  against Python
 #   make bench      speed and memory                              make bless    rewrite golden files
+#   make abi        how the plugin ABI has grown
 #   make install    with PREFIX and DESTDIR                       make clean format lint
 #
 # V=1 shows the commands, WERROR=1 makes warnings errors, SAN=asan|ubsan|tsan picks a sanitizer,
@@ -70,7 +71,7 @@ all: $(lib) $(command) $(plugins)
 
 # The compiler's flags for the libraries, asked of pkg-config once the libraries are there. Make
 # reads this file anew when it has changed, so a fresh machine needs no second call.
-building := $(filter-out clean format lint,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean format lint abi,$(or $(MAKECMDGOALS),all))
 running  := $(filter demo test bands interop bench bless,$(MAKECMDGOALS))
 ifneq ($(building),)
 include $B/deps.mk
@@ -189,6 +190,8 @@ interop: all
 	@$(env) bash tests/interop/run.sh
 bench: all $(bench)
 	@$(env) bash tools/bench/run.sh
+abi:
+	@CC='$(CC)' sh tools/abi/report.sh
 
 # --- install ---------------------------------------------------------------------------------
 
@@ -216,7 +219,7 @@ lint:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	shellcheck -S warning $$(git ls-files '*.sh') .ci/run
 
-.PHONY: all test bless demo bands interop bench install clean format lint FORCE
+.PHONY: all test bless demo bands interop bench abi install clean format lint FORCE
 
 -include $B/obj/templates.d $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
     $(wildcard plugins/*/*/*.c)))

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #define IL_ABI_MAJOR 1 /* differs: nothing fits */
-#define IL_ABI_MINOR 0 /* grows when slots are appended */
+#define IL_ABI_MINOR 1 /* grows when slots are appended */
 #define IL_ABI_MINOR_HOST                                                              \
-    0 /* the oldest host minor that a plugin built from here accepts */
+    1 /* the oldest host minor that a plugin built from here accepts */
 
 /* Whether the struct at `s` is large enough to hold `member`, and has it set. */
 #define IL_HAS(s, member)                                                              \

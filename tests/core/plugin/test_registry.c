@@ -155,9 +155,14 @@ static const char prelude[] =
     "SECTION='objcopy --remove-section=.interloop --add-section .interloop=m "
     "--set-section-flags .interloop=noload,readonly file.so' && "
     "MANIFEST='%s plugin inspect --json file.so'\n";
+#define TEXT_OF(number) #number
+#define TEXT(macro)     TEXT_OF(macro)
+#define MINOR           TEXT(IL_ABI_MINOR)
+#define ABI             TEXT(IL_ABI_MAJOR) "." MINOR
+#define LEAST           "(host minor " TEXT(IL_ABI_MINOR_HOST) ")"
 static const char loadable[] =
     "echo '{\"schema\":1,\"space\":\"x\",\"version\":\"1.0.0\",\"abi\":"
-    "{\"major\":1,\"minor\":0,\"host_minor_min\":0}}' >m; $SECTION";
+    "{\"major\":1,\"minor\":" MINOR ",\"host_minor_min\":0}}' >m; $SECTION";
 
 /* What is to be refused: how it is made from which flags, and what the reason says. */
 typedef struct hostile {
@@ -170,9 +175,9 @@ typedef struct hostile {
 static const hostile table[] = {
     {"-DMAGIC=\"'N','O','P','L','U','G','I','N'\"", false, NULL,
      "does not begin with \"ILPLUGIN\""},
-    {"-DMAJOR=9", false, NULL, "built for ABI 9.0, this host has 1.0"},
+    {"-DMAJOR=9", false, NULL, "built for ABI 9." MINOR ", this host has " ABI},
     {"-DMINOR=77 -DLEAST=77", false, NULL,
-     "needs a host with ABI 1.77 or newer, this host has 1.0"},
+     "needs a host with ABI 1.77 or newer, this host has " ABI},
     {"-DFORK=3", false, NULL, "fork 3"},
     {"-DSIZE=40", false, NULL, "its entry says it has 40 bytes"},
     {"-DNOWHERE", false, NULL, "does not export il_plugin_entry"},
@@ -208,7 +213,7 @@ static const hostile table[] = {
     {NULL, true, "$MANIFEST | sed 's/how wide/how tall/' >m; $SECTION",
      "disagrees with its code on `components`"},
     {NULL, true, "$MANIFEST | sed 's/.major.:1/\"major\":2/' >m; $SECTION",
-     "ABI 2.0 (host minor 0) in the manifest, 1.0 (host minor 0) in the code"},
+     "ABI 2." MINOR " " LEAST " in the manifest, " ABI " " LEAST " in the code"},
     {NULL, true, "$MANIFEST | sed 's/^{/{\"more\":1,/' >m; $SECTION",
      "says more than its code"},
 };

@@ -1,0 +1,188 @@
+/* Setup: the host object that a component's `create` gets. It hands over the configured
+ * values and takes what the component declares: parameters, buffers, sites, outputs,
+ * losses.
+ *
+ * Everything a component keeps is a named tensor registered here, so that saving,
+ * loading, optimizing, counting and routing are the core's business and the same for
+ * all. [setup] throughout: one thread. */
+#ifndef INTERLOOP_SETUP_H
+#define INTERLOOP_SETUP_H
+
+#include <stdbool.h>
+#include "interloop/status.h"
+#include "interloop/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Handles; valid with the component that registered them. */
+typedef struct il_param {
+    int32_t id;
+} il_param;
+typedef struct il_site {
+    int32_t id;
+} il_site;
+
+/* How a parameter starts. Normal draws come from the stream (seed, 0, IL_RNG_INIT, hash
+ * of the name, row). */
+typedef enum il_init_kind {
+    IL_INIT_CONSTANT,
+    IL_INIT_GAUSS,
+    IL_INIT_RANGE
+} il_init_kind;
+typedef struct il_init {
+    il_init_kind kind;
+    float a; /* the constant; the standard deviation; half the width of the range about
+                0 */
+} il_init;
+
+static inline il_init il_init_make(il_init_kind kind, float a)
+{
+    il_init i;
+
+    i.kind = kind;
+    i.a = a;
+    return i;
+}
+#define IL_INIT_ZERO         il_init_make(IL_INIT_CONSTANT, 0.0f)
+#define IL_INIT_ONE          il_init_make(IL_INIT_CONSTANT, 1.0f)
+#define IL_INIT_NORMAL(std)  il_init_make(IL_INIT_GAUSS, (float)(std))
+#define IL_INIT_UNIFORM(lim) il_init_make(IL_INIT_RANGE, (float)(lim))
+
+typedef struct il_setup il_setup;
+
+typedef struct il_setup_api {
+    size_t struct_size;
+    void *(*new_instance)(const il_setup *s, size_t bytes);
+    int64_t (*get_int)(const il_setup *s, const char *name);
+    double (*get_real)(const il_setup *s, const char *name);
+    bool (*get_flag)(const il_setup *s, const char *name);
+    const char *(*get_text)(const il_setup *s, const char *name);
+    uint64_t (*seed)(const il_setup *s);
+    bool (*fact)(const il_setup *s, const char *name, int64_t *value);
+    void (*publish)(const il_setup *s, const char *name, int64_t value);
+    void (*group)(const il_setup *s, const char *name);
+    il_status (*param)(const il_setup *s, il_param *out, const char *name, int32_t ndim,
+                       const int64_t *shape, il_init init, il_error *err);
+    il_status (*site)(const il_setup *s, il_site *out, const char *name, int64_t width,
+                      il_error *err);
+    il_status (*output)(const il_setup *s, const char *name, int64_t width,
+                        il_error *err);
+    il_status (*loss)(const il_setup *s, const char *name, const char *weights,
+                      il_error *err);
+    int32_t (*site_count)(const il_setup *s);
+    int64_t (*site_width)(const il_setup *s, int32_t index);
+    void (*log)(const il_setup *s, const char *line);
+} il_setup_api;
+
+struct il_setup {
+    const il_setup_api *api;
+};
+
+/* Cleared memory for the instance, owned by the host and released after `destroy`; what
+ * the instance allocates besides is its own to free there. NULL when memory is out. */
+static inline void *il_setup_new(const il_setup *s, size_t bytes)
+{
+    return s->api->new_instance(s, bytes);
+}
+
+/* Configured values by the name in the component's table, already checked against it.
+ * Text lives as long as the instance. Asking for a name or a type that the table does
+ * not have fails the create with a message. */
+static inline int64_t il_setup_int(const il_setup *s, const char *name)
+{
+    return s->api->get_int(s, name);
+}
+static inline double il_setup_real(const il_setup *s, const char *name)
+{
+    return s->api->get_real(s, name);
+}
+static inline bool il_setup_flag(const il_setup *s, const char *name)
+{
+    return s->api->get_flag(s, name);
+}
+static inline const char *il_setup_text(const il_setup *s, const char *name)
+{
+    return s->api->get_text(s, name);
+}
+
+/* The run's seed. */
+static inline uint64_t il_setup_seed(const il_setup *s)
+{
+    return s->api->seed(s);
+}
+
+/* Facts pass numbers to the model: a dataset publishes "vocabulary" (tokens) and
+ * "context" (tokens a row), an environment of steps "observation" (its width) and
+ * "actions" (how many), a model asks. False when nobody published it. */
+static inline bool il_setup_fact(const il_setup *s, const char *name, int64_t *value)
+{
+    return s->api->fact(s, name, value);
+}
+static inline void il_setup_publish(const il_setup *s, const char *name, int64_t value)
+{
+    s->api->publish(s, name, value);
+}
+
+/* Parameters registered from here on belong to this group ("blocks.3", "belief").
+ * Before the first call, to the group "model". */
+static inline void il_setup_group(const il_setup *s, const char *name)
+{
+    s->api->group(s, name);
+}
+
+/* Registers a trainable f32 tensor; names are unique in the component. */
+static inline il_status
+il_setup_param(const il_setup *s, il_param *out, const char *name, int32_t ndim,
+               const int64_t *shape, il_init init, il_error *err)
+{
+    return s->api->param(s, out, name, ndim, shape, init, err);
+}
+
+/* Models: registers a point of the forward pass, of shape (B,T,width), under its
+ * TransformerLens name. */
+static inline il_status il_setup_add_site(const il_setup *s, il_site *out,
+                                          const char *name, int64_t width,
+                                          il_error *err)
+{
+    return s->api->site(s, out, name, width, err);
+}
+
+/* Models: declares a named output of shape (B,T,width). */
+static inline il_status il_setup_output(const il_setup *s, const char *name,
+                                        int64_t width, il_error *err)
+{
+    return s->api->output(s, name, width, err);
+}
+
+/* Models: declares a named loss, given in forward as one number a row of (B,T).
+ * `weights` is the batch field of shape (B,T), f32, that weighs the rows, or NULL for
+ * all ones; the core divides by its sum over the batch. */
+static inline il_status il_setup_loss(const il_setup *s, const char *name,
+                                      const char *weights, il_error *err)
+{
+    return s->api->loss(s, name, weights, err);
+}
+
+/* Detectors: how many sites it reads, and the width of each. */
+static inline int32_t il_setup_site_count(const il_setup *s)
+{
+    return s->api->site_count(s);
+}
+static inline int64_t il_setup_site_width(const il_setup *s, int32_t index)
+{
+    return s->api->site_width(s, index);
+}
+
+/* A line for the run's log. */
+static inline void il_setup_log(const il_setup *s, const char *line)
+{
+    s->api->log(s, line);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
