@@ -14,7 +14,7 @@ enum { NEEDS = 20, DATE = 0x21 /* 1 January 1980 */ };
 static void put(il_text *t, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++) {
-        char byte = i < 8 ? (char)(value >> (8 * i) & 0xff) : 0;
+        char byte = (char)(value >> (8 * i) & 0xff);
 
         il_text_add_bytes(t, &byte, 1);
     }
@@ -81,6 +81,38 @@ static il_status check(const char *path, const il_zip_source *members, size_t co
     return IL_OK;
 }
 
+/* The member's head in the file, and its entry, `at` being where the head begins. */
+static void put_member(il_text *head, il_text *directory, const il_zip_source *m,
+                       uint64_t at)
+{
+    uint32_t crc = checksum(m);
+
+    put(head, ZIP_LOCAL_MARK, 4);
+    put_facts(head, m, crc);
+    il_text_add(head, m->name);
+    put(directory, ZIP_ENTRY_MARK, 4);
+    put(directory, NEEDS, 2);
+    put_facts(directory, m, crc);
+    put(directory, 0, 6); /* no comment, disk 0, no attributes */
+    put(directory, 0, 4); /* nor any of the system that made it */
+    put(directory, at, 4);
+    il_text_add(directory, m->name);
+}
+
+/* The end record of a directory that begins at `at`. */
+static void put_end(il_text *directory, size_t count, uint64_t at)
+{
+    uint64_t size = directory->size;
+
+    put(directory, ZIP_END_MARK, 4);
+    put(directory, 0, 4);
+    put(directory, count, 2);
+    put(directory, count, 2);
+    put(directory, size, 4);
+    put(directory, at, 4);
+    put(directory, 0, 2);
+}
+
 il_status il_zip_write(const char *path, const il_zip_source *members, size_t count,
                        il_error *err)
 {
@@ -102,34 +134,15 @@ il_status il_zip_write(const char *path, const il_zip_source *members, size_t co
     }
     for (size_t i = 0; i < count; i++) {
         const il_zip_source *m = &members[i];
-        uint32_t crc = checksum(m);
 
-        put(&heads[i], ZIP_LOCAL_MARK, 4);
-        put_facts(&heads[i], m, crc);
-        il_text_add(&heads[i], m->name);
-        put(&directory, ZIP_ENTRY_MARK, 4);
-        put(&directory, NEEDS, 2);
-        put_facts(&directory, m, crc);
-        put(&directory, 0, 10); /* no comment, disk 0, no attributes */
-        put(&directory, at, 4);
-        il_text_add(&directory, m->name);
+        put_member(&heads[i], &directory, m, at);
         failed = failed || heads[i].failed;
         parts[3 * i] = (il_file_part){heads[i].data, heads[i].size};
         parts[3 * i + 1] = (il_file_part){m->head, m->head_bytes};
         parts[3 * i + 2] = (il_file_part){m->data, m->data_bytes};
         at += heads[i].size + m->head_bytes + m->data_bytes;
     }
-    {
-        uint64_t size = directory.size;
-
-        put(&directory, ZIP_END_MARK, 4);
-        put(&directory, 0, 4);
-        put(&directory, count, 2);
-        put(&directory, count, 2);
-        put(&directory, size, 4);
-        put(&directory, at, 4);
-        put(&directory, 0, 2);
-    }
+    put_end(&directory, count, at);
     if (failed || directory.failed) {
         status = il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
         goto out;

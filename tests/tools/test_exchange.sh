@@ -171,7 +171,8 @@ stages:
         spliced: {detector: features, splice: true}
         ablated: {detector: theirs, ablate: true}
 YAML
-    "$interloop" run "$folder/use.yaml" --stage pretrain --runs "$folder/runs" >"$folder/out" 2>&1 &&
+    "$interloop" run "$folder/use.yaml" --stage pretrain \
+        --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --runs "$folder/runs" >"$folder/out" 2>&1 &&
         grep -q '"edit.spliced.theirs.mean"' "$folder/runs/foreign/summary.json" &&
         grep -q '"edit.ablated.features.mean"' "$folder/runs/foreign/summary.json"
 }
