@@ -35,6 +35,10 @@ stages:
       endless: {/environment.params.fault: endless}
       wild: {train.rollouts.own.policy: random, /environment.params.fault: wild,
              signals.task.channel: monitor}
+      late_wide: {/environment.params: {fault: wide_obs, rare: true}}
+      late_blind: {/environment.params: {fault: nan_obs, rare: true}}
+      late_wild: {train.rollouts.own.policy: random, signals.task.channel: monitor,
+                  /environment.params: {fault: wild, rare: true}}
 YAML
 run() {
     "$INTERLOOP" run "$folder/walks.yaml" --runs "$folder/runs" --no-report "$@" \
@@ -48,7 +52,7 @@ check "is named with update, episode and position" \
     grep -Eq "seldom seed 1: walk.line: update [0-9]+, episode [0-9]+, position [0-9]+: no number was given for the reward 'cost'" \
     "$folder/out"
 check "and the other runs are done" says "good seed 1 done"
-check "as is one whose episodes never end by themselves" says "endless seed 1 done"
+check "as is one whose episodes never end: they are cut at the length that is stated" says "endless seed 1 done"
 first=$(grep -o 'update [0-9]*' "$folder/out" | head -1)
 run --variant seldom
 check "the run goes on from its last checkpoint" says "goes on from step 50"
@@ -62,4 +66,24 @@ check "a state written past its size is named" says "wrote past the 16 bytes of 
 run --variant wild
 check "an action that there is none of is named" says \
     "position 1: the policy chose action 3: expected 0 to 2"
+check "and is wrong input too" fails 2
+
+# The same in an episode long after the last checkpoint.
+late=(--variant late_wide --variant late_blind --variant late_wild)
+at='seed 1: walk.line: update [0-9]+, episode [0-9]+'
+run "${late[@]}" --variant good
+check "of several that go wrong the command tells" not fails 0
+check "an observation too wide," grep -Eq \
+    "late_wide $at, position 3: the environment wrote an observation wider" "$folder/out"
+check "one that is no number" grep -Eq \
+    "late_blind $at, position 3: value 1 of the observation's 2 is no number" \
+    "$folder/out"
+check "and an action that there is none of" grep -Eq \
+    "late_wild $at, position 1: the policy chose action 3" "$folder/out"
+check "and what is sound is done" says "good seed 1 "
+for variant in late_wide late_blind late_wild; do
+    run --variant $variant
+    check "$variant goes on from its last checkpoint" says "goes on from step 50"
+    check "and stops again" not fails 0
+done
 exit $failed
