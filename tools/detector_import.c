@@ -250,15 +250,21 @@ static il_status find_site(const imported *im, int64_t layer, char **out, il_err
     return IL_OK;
 }
 
-/* Where it comes from, for the file: its name, not where it lay. */
+/* The last part of a path: what a file keeps says nothing of folders here. */
+static const char *last_of(const char *path)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+/* Where it comes from, for the file. */
 static json_t *origin_of(const imported *im)
 {
     const il_foreign *f = im->foreign;
-    const char *slash = strrchr(im->o->path, '/');
     const char *model = f->is_dictionary ? f->dictionary.model : f->directions.model;
-    json_t *json =
-        json_pack("{s:s, s:s}", "format", il_foreign_name(f->format), "name",
-                  slash != NULL && slash[1] != '\0' ? slash + 1 : im->o->path);
+    json_t *json = json_pack("{s:s, s:s}", "format", il_foreign_name(f->format), "name",
+                             last_of(im->o->path));
 
     if (json != NULL && model != NULL) {
         json_object_set_new(json, "model", json_string(model));
@@ -281,14 +287,17 @@ static il_status verify_by(const imported *im, const il_adopted *a, il_evidence 
 static il_status verify(const imported *im, const il_adopted *a, il_error *err)
 {
     il_foreign *f = im->foreign;
-    il_evidence own = {.from = "the file",
+    il_evidence own = {.from = im->o->path,
+                       .name = "the file",
                        .count = f->row_count,
                        .rows = f->rows,
                        .features = f->features,
                        .output = f->output,
                        .scores = f->scores};
-    il_evidence given = {
-        .from = im->o->verify, .count = im->row_count, .rows = im->rows};
+    il_evidence given = {.from = im->o->verify,
+                         .name = last_of(im->o->verify),
+                         .count = im->row_count,
+                         .rows = im->rows};
 
     if (f->is_dictionary) {
         IL_TRY(il_verify_component(a, &f->dictionary, im->desk->blas, &f->said, err));

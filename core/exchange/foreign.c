@@ -42,7 +42,7 @@ static il_status tell_folder(const char *path, il_foreign_format *out, il_error 
         *out = IL_FOREIGN_SAELENS;
     } else if (config && holds(path, "sae.safetensors")) {
         *out = IL_FOREIGN_SPARSIFY;
-    } else if (holds(path, "params.npz")) {
+    } else if (holds(path, "params.npz") || holds(path, "params.safetensors")) {
         *out = IL_FOREIGN_GEMMA_SCOPE;
     } else if (holds(path, "ae.pt")) {
         return il_error_set(err, IL_ERR_INPUT, path,
@@ -53,7 +53,8 @@ static il_status tell_folder(const char *path, il_foreign_format *out, il_error 
         return il_error_set(
             err, IL_ERR_INPUT, path,
             "expected a folder with cfg.json and sae_weights.safetensors (SAELens) or "
-            "sae.safetensors (sparsify), or with params.npz (Gemma Scope)%s",
+            "sae.safetensors (sparsify), or with params.npz or params.safetensors (Gemma "
+            "Scope)%s",
             config ? ": cfg.json is there and the weights are not" : "");
     }
     return IL_OK;
@@ -174,7 +175,8 @@ static il_status read_rows(il_foreign *f, const char *folder, il_error *err)
 
 static il_status read_scope(il_foreign *f, const char *path, il_error *err)
 {
-    char *inside = is_folder(path) ? il_path_join(path, "params.npz") : strdup(path);
+    const char *name = holds(path, "params.npz") ? "params.npz" : "params.safetensors";
+    char *inside = is_folder(path) ? il_path_join(path, name) : strdup(path);
     il_status status = inside != NULL
                            ? il_gemma_scope_read(&f->dictionary, inside, &f->said, err)
                            : il_error_set(err, IL_ERR_MEMORY, path, "out of memory");

@@ -69,7 +69,7 @@ static il_status compare(const char *what, const float *got, const float *want,
     il_text_addf(said,
                  "verified: %s on %" PRId64 " rows of %s, off by %.2g of their "
                  "norm\n",
-                 what, e->count, e->from, off);
+                 what, e->count, e->name, off);
     return IL_OK;
 }
 
@@ -117,7 +117,7 @@ static il_status measure(const il_evidence *e, const float *features, int64_t wi
     il_text_addf(said,
                  "%s: the reconstruction leaves %.4f of the variance of %" PRId64
                  " rows of %s, with %.1f features a row\n",
-                 left < 1 ? "verified" : "accepted", left, e->count, e->from,
+                 left < 1 ? "verified" : "accepted", left, e->count, e->name,
                  (double)active / (double)e->count);
     return IL_OK;
 }
@@ -179,7 +179,7 @@ static il_status verify_scores(const il_adopted *a, const il_blas *blas,
             said,
             "scores of %" PRId64 " rows of %s lie from %.4g to %.4g; there was "
             "nothing to hold them against: --expect names what they are to be\n",
-            e->count, e->from, low, high);
+            e->count, e->name, low, high);
     }
     free(scores);
     return status;

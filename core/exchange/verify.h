@@ -8,7 +8,8 @@
 
 /* Rows, and what they are to give; what is not known is NULL. */
 typedef struct il_evidence {
-    const char *from;      /* where the rows come from, for messages */
+    const char *from;      /* where the rows come from, for errors */
+    const char *name;      /* the same for what is said and kept: no path */
     int64_t count;         /* N */
     const float *rows;     /* (N,W) */
     const float *features; /* (N,F) */

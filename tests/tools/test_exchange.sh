@@ -70,7 +70,10 @@ gemma() {
     imports "$fixtures/gemma_scope.npz" --site s --out "$folder/gemma.safetensors" \
         --verify "$fixtures/gemma_scope.safetensors#x" \
         --expect "$fixtures/gemma_scope.safetensors#output" &&
-        says 'verified: reconstructions on 12 rows'
+        says 'verified: reconstructions on 12 rows of gemma_scope.safetensors#x' || return 1
+    mkdir "$folder/scope_folder" && cp "$fixtures/gemma_scope.npz" "$folder/scope_folder/params.npz" &&
+        imports "$folder/scope_folder" --site s --out "$folder/gemma.safetensors" &&
+        says "Gemma Scope's parameters" && ! grep -q "$folder" "$folder/gemma.safetensors"
 }
 check "Gemma Scope's parameters are imported and verified by given rows" gemma
 

@@ -1,6 +1,6 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "detect/edit.h"
-#include "exchange/adopt.h"
+#include "exchange/verify.h"
 #include "interloop/rng.h"
 #include <check.h>
 #include "support.h"
@@ -352,6 +352,61 @@ START_TEST(one_feature_is_the_logit_and_one_that_is_not_there_is_refused)
 }
 END_TEST
 
+enum { MANY = 1000 };
+
+/* Features of 1000 rows of two, all of them active, in which the first `lost` are put
+ * out: what il_verify says of them. */
+static il_status verify_with(int lost, const float *wrong, il_text *said, il_error *err)
+{
+    float block[14];
+    static float x[2 * MANY], f[2 * MANY];
+    il_adopt_input in = input("sae");
+    il_evidence e = {.from = "rows.npy",
+                     .name = "rows.npy",
+                     .count = MANY,
+                     .rows = x,
+                     .features = f,
+                     .tolerance = 1e-3};
+    il_dictionary d;
+    il_adopted *a = NULL;
+    il_status status;
+
+    small(&d, block);
+    for (int i = 0; i < 2 * MANY; i++) {
+        x[i] = f[i] = 3 + (float)(i % 7);
+    }
+    for (int i = 0; i < lost; i++) {
+        f[i] = 0;
+    }
+    if (wrong != NULL) {
+        f[2 * MANY - 1] = *wrong;
+    }
+    ck_assert_int_eq(il_adopt_dictionary(&a, &d, &in, &problems, NULL), IL_OK);
+    status = il_verify(a, blas, &e, said, err);
+    il_adopted_close(a);
+    return status;
+}
+
+START_TEST(a_feature_at_its_threshold_may_fall_on_either_side_but_not_many)
+{
+    const float wrong = 100;
+    il_text said = {0};
+    il_error err = {0};
+
+    ck_assert_int_eq(verify_with(0, NULL, &said, &err), IL_OK);
+    ck_assert_str_eq(said.data,
+                     "verified: features on 1000 rows of rows.npy, off by 0 of their "
+                     "norm\n");
+    ck_assert_int_eq(verify_with(3, NULL, &said, &err), IL_OK);
+    ck_assert_int_eq(verify_with(5, NULL, &said, &err), IL_ERR_INPUT);
+    ck_assert_str_eq(err.where, "rows.npy");
+    ck_assert_ptr_nonnull(strstr(err.message, "the features are not those expected"));
+    memset(&err, 0, sizeof err);
+    ck_assert_int_eq(verify_with(0, &wrong, &said, &err), IL_ERR_INPUT);
+    il_text_free(&said);
+}
+END_TEST
+
 START_TEST(a_component_that_cannot_hold_it_is_refused)
 {
     float block[14];
@@ -393,6 +448,7 @@ int main(void)
     tcase_add_test(t, a_vector_that_steers_is_added_whole);
     tcase_add_test(t, a_threshold_below_zero_still_keeps_negative_features_out);
     tcase_add_test(t, one_feature_is_the_logit_and_one_that_is_not_there_is_refused);
+    tcase_add_test(t, a_feature_at_its_threshold_may_fall_on_either_side_but_not_many);
     tcase_add_test(t, a_component_that_cannot_hold_it_is_refused);
     suite_add_tcase(s, t);
     srunner_run_all(sr, CK_NORMAL);
