@@ -33,6 +33,12 @@ check "and what reads that" differ loop/refitted weighed.mean loop/monitor
 for variant in answered judged gated; do
     check "pressure on answers, $variant, is felt" differ loop/$variant answers.mean loop/monitor
 done
+check "a gate of steps is a gate" differ loop/steps both.mean loop/monitor
+for name in late weighed answers; do
+    check "$name has an error of calibration" [ -n "$(value fitted $name.ece)" ]
+    check "and one from before it" [ -n "$(value fitted $name.ece_before)" ]
+done
+check "one without has but one" [ -z "$(value fitted early.ece_before)" ]
 check "an answer is one row" grep -q '"n": 1500' "$folder/runs/composed/fitted/seed-1/audit.json"
 check "pressure on pooled scores lowers them" below loop/answered answers.mean "$(value loop/monitor answers.mean)"
 check "a run goes on from composed states" runs 0 run --no-report --stage loop --variant monitor
@@ -71,6 +77,16 @@ refused "members of two units" 'detectors.verdict.of=[answers, late]' "expected 
 refused "pooling twice" 'detectors.verdict.pool=mean' 'expected one `pool` of the two'
 refused "an unknown pooling" 'detectors.answers.pool=median' "'median' is not last, mean, max"
 refused "a number of another pooling" 'detectors.answers.pool={use: max, k: 2}' "unknown key 'k'"
+refused "calibrating on what fitted" 'detectors.late.calibrate={split: probe_partial, method: platt}' \
+    "'probe_partial' fits detector 'late' already"
+refused "reading a detector of steps" 'detectors.late.calibrate={split: probe_full, method: isotonic}' \
+    "expected platt or temperature"
+refused "a gradient through steps" 'stages.loop.variants.steps={signals.evade.gate: {detector: weighed, through: true}}' \
+    'a gate with `through` needs platt or temperature'
+refused "an unknown calibration" 'detectors.late.calibrate={split: probe_full, method: beta}' "expected platt, temperature or isotonic"
+check "calibrating on a class alone fails" runs 2 run --no-report --stage fitted \
+    --set 'detectors.late.calibrate={split: fixed_justified, method: platt}'
+check "with what it found" says "of both classes, got 1500 with 1500 positive"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
 exit $failed

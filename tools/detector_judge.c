@@ -32,6 +32,7 @@ il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
                                   "row %" PRId64 ": its logit is no number", i);
         }
     }
+    s.calibration = &d->calibration;
     if (status == IL_OK) {
         status = il_scores_measure(&s, DRAWS, seed, 0, &out->measured, err);
         out->ece = il_scores_ece(&s, BINS);

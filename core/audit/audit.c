@@ -209,15 +209,17 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
                        .metrics = json_object(),
                        .floors = json_object(),
                        .played = json_object(),
-                       .unread = json_object()};
+                       .unread = json_object(),
+                       .reliability = json_object()};
     il_status status;
 
     if (audit == NULL || w.metrics == NULL || w.floors == NULL || w.played == NULL ||
-        w.unread == NULL) {
+        w.unread == NULL || w.reliability == NULL) {
         json_decref(w.metrics);
         json_decref(w.floors);
         json_decref(w.played);
         json_decref(w.unread);
+        json_decref(w.reliability);
         il_arena_destroy(arena);
         return il__audit_no_memory(err);
     }
@@ -231,6 +233,10 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
         json_object_set(audit->json, "unread", w.unread);
     }
     json_decref(w.unread);
+    if (json_object_size(w.reliability) > 0) {
+        json_object_set(audit->json, "reliability", w.reliability);
+    }
+    json_decref(w.reliability);
     if (w.outcome != NULL) {
         json_object_set_new(audit->json, "outcome", w.outcome);
     }

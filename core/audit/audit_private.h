@@ -26,6 +26,7 @@ typedef struct il_audit_work {
     const il_detector *against; /* what the others are compared with, or NULL */
     json_t *played;             /* what is known of the episodes, by set */
     json_t *unread;             /* why, by fresh reader, one could not be fitted */
+    json_t *reliability;        /* diagrams, by reader */
     json_t *outcome;            /* NULL: the environment does not tell */
     bool floored;               /* floor.ablated has been measured */
 } il_audit_work;
@@ -58,6 +59,11 @@ il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
 /* The detector as it read the model of then: what it was before refits, with its zero
  * not moved. Borrows all of the audited detector's. */
 il_detector il__audit_then(const il_audited *a);
+/* Whether a detector's probabilities mean what they say: *ece of them, *before by the
+ * plain sigmoid (NaN where it has no calibration), and under `name` the diagrams with
+ * the counts of their bins. NaN without labels. */
+il_status il__audit_reliability(il_audit_work *w, const char *name, const il_scores *s,
+                                double *ece, double *before, il_error *err);
 /* A declared detector on a split; the first split's metrics have its plain name. */
 il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
                           bool first, il_error *err);

@@ -7,7 +7,7 @@
 #include "detect/edit.h"
 #include "interloop/abi.h"
 
-enum { DRAWS = 200, ECE_BINS = 10 };
+enum { DRAWS = 200 };
 
 il_status il__played_put(il_audit_work *w, const il_played *set, const char *reader,
                          const char *name, double value, json_t *more, il_error *err)
@@ -89,7 +89,8 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
                            .labels = v.acts->rows.labels,
                            .documents = v.acts->rows.documents,
                            .has_threshold = d->has_threshold,
-                           .threshold = d->threshold};
+                           .threshold = d->threshold,
+                           .calibration = &d->calibration};
     *out = v;
     return IL_OK;
 }
@@ -178,6 +179,8 @@ static il_status judge(il_audit_work *w, const il_played *set, const il_detector
                                        IL_MEASURE_POSITIVE, IL_MEASURE_NEGATIVE};
     const char *name = d->spec->name;
     double truth;
+    double ece = NAN;
+    double before = NAN;
 
     IL_TRY(check_apart(w, d, v->acts, err));
     IL_TRY(il__played_measure(w, &v->scores, m, err));
@@ -187,8 +190,11 @@ static il_status judge(il_audit_work *w, const il_played *set, const il_detector
     truth = m->rows > 0 ? (double)m->positives / (double)m->rows : NAN;
     IL_TRY(il__played_put(w, set, name, "conceal", truth - m->value[IL_MEASURE_MEAN],
                           NULL, err));
-    return il__played_put(w, set, name, "ece", il_scores_ece(&v->scores, ECE_BINS),
-                          NULL, err);
+    IL_TRY(il__audit_reliability(
+        w, il_arena_printf(w->out->arena, "%s.%s", name, set->name), &v->scores, &ece,
+        &before, err));
+    IL_TRY(il__played_put(w, set, name, "ece", ece, NULL, err));
+    return il__played_put(w, set, name, "ece_before", before, NULL, err);
 }
 
 /* ---- one set -------------------------------------------------------------------- */

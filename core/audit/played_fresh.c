@@ -99,7 +99,8 @@ static il_status measure_part(const il_audit_work *w, const il_detector *d,
                    .labels = p->acts.rows.labels,
                    .documents = p->acts.rows.documents,
                    .has_threshold = d->has_threshold,
-                   .threshold = d->threshold};
+                   .threshold = d->threshold,
+                   .calibration = &d->calibration};
     il_status status = logits != NULL
                            ? il_detector_logits(d, w->in->blas, &p->acts, logits, err)
                            : il__audit_no_memory(err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/played_private.h"
+#include "detect/calibration.h"
 
 enum { BINS = 60 };
 
@@ -114,7 +115,8 @@ static json_t *reading_profile(const il_played *set, const choice *c,
             int64_t at = v->acts->rows.rows[row];
 
             if (chosen(c, batch, at / m->length - first)) {
-                m->sums[at % m->length] += 1.0 / (1.0 + exp(-(double)v->logits[row]));
+                m->sums[at % m->length] +=
+                    il_calibration_probability(v->scores.calibration, v->logits[row]);
                 m->counts[at % m->length]++;
             }
         }

@@ -40,7 +40,8 @@ static il_status score(const il_audit_work *w, const il_detector *d,
                        .labels = acts->rows.labels,
                        .documents = acts->rows.documents,
                        .has_threshold = d->has_threshold,
-                       .threshold = d->threshold};
+                       .threshold = d->threshold,
+                       .calibration = &d->calibration};
     return *logits != NULL ? il_detector_logits(d, w->in->blas, acts, *logits, err)
                            : il__audit_no_memory(err);
 }
@@ -54,6 +55,35 @@ il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
 
     if (status == IL_OK) {
         status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth, m, err);
+    }
+    free(logits);
+    return status;
+}
+
+/* A declared detector's measures, and whether its probabilities mean what they say. */
+static il_status measure_named(il_audit_work *w, const il_detector *d,
+                               const il_acts *acts, const char *name, il_measured *m,
+                               il_error *err)
+{
+    float *logits = NULL;
+    double ece = NAN;
+    double before = NAN;
+    il_scores scores;
+    il_status status = score(w, d, acts, &logits, &scores, err);
+
+    if (status == IL_OK) {
+        status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth, m, err);
+    }
+    if (status == IL_OK) {
+        status = il__audit_reliability(w, name, &scores, &ece, &before, err);
+    }
+    if (status == IL_OK && isfinite(ece)) {
+        status = il__audit_put(w, il_arena_printf(w->out->arena, "%s.ece", name), ece,
+                               NULL, err);
+    }
+    if (status == IL_OK && isfinite(before)) {
+        status = il__audit_put(w, il_arena_printf(w->out->arena, "%s.ece_before", name),
+                               before, NULL, err);
     }
     free(logits);
     return status;
@@ -193,7 +223,7 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
         status = check_apart(a->now, acts, split, w->out->arena, err);
     }
     if (status == IL_OK) {
-        status = il__audit_measure(w, a->now, acts, &m, err);
+        status = measure_named(w, a->now, acts, name, &m, err);
     }
     for (size_t i = 0; status == IL_OK && i < sizeof shown / sizeof *shown; i++) {
         status = il__audit_put_measure(w, name, &m, shown[i], err);

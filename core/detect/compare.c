@@ -7,10 +7,9 @@
 #include "detect/contract.h"
 #include "detect/detector.h"
 
-const char *const il_mismatch_words[] = {"site", "convention", "tokens", "context",
-                                         "pool", "scaling",    "on",     "rate",
-                                         "unit", "trusted",    "model",  "member",
-                                         NULL};
+const char *const il_mismatch_words[] = {
+    "site", "convention", "tokens",  "context", "pool",   "scaling",     "on",
+    "rate", "unit",       "trusted", "model",   "member", "calibration", NULL};
 
 bool il_mismatch_may(const char *what)
 {
@@ -190,6 +189,16 @@ static void compare_threshold(il_mismatches *out, const il_detector *d,
     compare_text(out, "unit", il_unit_name(spec->unit), contract, "unit");
 }
 
+/* By its method: what it makes of scores came with the detector. */
+static void compare_calibration(il_mismatches *out, const il_detector *d,
+                                const json_t *contract)
+{
+    const il_calibrate_spec *spec = &d->spec->calibrate;
+
+    compare_text(out, "calibration", spec->given ? spec->method : NULL,
+                 json_object_get(contract, "calibration"), "method");
+}
+
 static void compare_scaling(il_mismatches *out, const json_t *contract)
 {
     const char *got = json_string_value(json_object_get(contract, "scaling"));
@@ -220,5 +229,6 @@ void il_contract_compare(const il_detector *d, const json_t *contract,
     compare_scaling(out, contract);
     compare_text(out, "on", s->on, contract, "on");
     compare_threshold(out, d, contract);
+    compare_calibration(out, d, contract);
     compare_zero(out, d, contract);
 }

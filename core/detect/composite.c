@@ -90,8 +90,11 @@ static il_tensor *member_acts(const il_detector *d, size_t i, il_pass *pass,
     if (has_features(m)) {
         return il__detector_features(m, pass, rows, own, gathered);
     }
-    return il_reshape(pass, il_detector_score(m, pass, rows, own, gathered, -1),
-                      IL_SHAPE(rows->count, 1));
+    return il_reshape(
+        pass,
+        il_calibration_odds(&m->calibration, pass,
+                            il_detector_score(m, pass, rows, own, gathered, -1)),
+        IL_SHAPE(rows->count, 1));
 }
 
 /* Every position of the batch, padding too: what stands there is nobody's to read. */
@@ -228,6 +231,11 @@ void il_detector_hash(const il_detector *d, char hex[IL_HASH_HEX])
             il_hash_part(h, d->mean[i], bytes);
             il_hash_part(h, d->inv[i], bytes);
         }
+    }
+    if (d->calibration.kind != IL_CALIBRATION_NONE) {
+        il_hash_text(h, il_calibration_name(d->calibration.kind));
+        il_hash_part(h, &d->calibration.slope, sizeof d->calibration.slope);
+        il_hash_part(h, &d->calibration.shift, sizeof d->calibration.shift);
     }
     for (size_t i = 0; i < d->member_count; i++) {
         char member[IL_HASH_HEX];

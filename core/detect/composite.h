@@ -1,7 +1,8 @@
 /* Detectors of detectors: what the members of one give it to read.
  *
  * A detector with `of` reads other detectors in place of sites: the features of a
- * member that has them, else its logit, on the rows that it is to score itself. Its
+ * member that has them, else its logit (its calibrated log-odds, where it has a
+ * calibration), on the rows that it is to score itself. Its
  * sites are those of its members, so activations are harvested and kept as for any
  * detector. On a tape gradients flow through the members to the activations; the
  * members' parameters are constants in it. */

@@ -29,6 +29,14 @@ static json_t *params_of(const il_detector *d)
     return params != NULL ? params : json_object();
 }
 
+static json_t *calibration_json(const il_calibration *c)
+{
+    return json_pack("{s:s, s:f, s:f, s:I, s:f, s:f}", "method",
+                     il_calibration_name(c->kind), "slope", c->slope, "shift", c->shift,
+                     "rows", (json_int_t)c->rows, "ece_before", c->ece_before,
+                     "ece_after", c->ece_after);
+}
+
 /* The detectors that it reads, each with a hash of what it was. */
 static json_t *members_json(const il_detector *d)
 {
@@ -109,6 +117,9 @@ json_t *il_detector_contract(const il_detector *d)
         json_object_set_new(json, "apart", json_real(d->apart));
         json_object_set_new(json, "middle", json_real(d->middle));
     }
+    if (json != NULL && d->calibration.kind != IL_CALIBRATION_NONE) {
+        json_object_set_new(json, "calibration", calibration_json(&d->calibration));
+    }
     if (json != NULL && s->rezero.split != NULL) {
         json_object_set_new(json, "zero", json_real(d->zero));
         json_object_set_new(json, "trusted", json_string(s->rezero.split));
@@ -168,7 +179,7 @@ il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
 {
     const il_store *store = d->instance->store;
     il_safetensor *all = il_arena_calloc(
-        arena, 3 * store->count + 2 * il_detector_input_count(d) + 4, sizeof *all);
+        arena, 3 * store->count + 2 * il_detector_input_count(d) + 6, sizeof *all);
     size_t n = 0;
 
     if (all == NULL) {
@@ -198,6 +209,14 @@ il_status il_detector_state(const il_detector *d, bool moments, il_arena *arena,
             all[n].dtype = i64;
             all[n++].bytes = (size_t)ids->count * sizeof(int64_t);
         }
+    }
+    if (d->calibration.count > 0) {
+        const il_calibration *c = &d->calibration;
+
+        IL_TRY(add(&all[n++], arena, d, "calibration.", "logits", 1, &c->count,
+                   c->logits, err));
+        IL_TRY(add(&all[n++], arena, d, "calibration.", "probabilities", 1, &c->count,
+                   c->probabilities, err));
     }
     if (moments) {
         IL_TRY(add_moments(d, arena, all, &n, err));

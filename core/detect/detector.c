@@ -41,10 +41,6 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->rezero.place,
                        "a detector that reads a reference has its zero there already");
     }
-    if (s->calibrate.given) {
-        il_problem_add(problems, s->calibrate.place,
-                       "'calibrate' is not offered by this version");
-    }
     if (in->data != NULL && strcmp(s->tokens, "all") != 0 &&
         il_field_find(in->data, s->tokens) == NULL) {
         il_problem_add(problems, s->place, "the %s has no mask '%s'", in->data->label,
@@ -62,6 +58,7 @@ static void check_words(const il_detector *d, const il_detector_input *in,
     }
     il_split_check(in->data, s->fit.draw.split, s->fit.place, problems);
     il_split_check(in->data, s->threshold.draw.split, s->threshold.place, problems);
+    il_split_check(in->data, s->calibrate.draw.split, s->calibrate.place, problems);
     il_split_check(in->data, s->refit.split, s->refit.place, problems);
     (void)d;
 }
@@ -519,6 +516,26 @@ static il_status copy_scaling(il_detector *copy, const il_detector *d, il_error 
     return IL_OK;
 }
 
+static il_status copy_calibration(il_detector *copy, const il_detector *d,
+                                  il_error *err)
+{
+    const il_calibration *from = &d->calibration;
+    size_t bytes = (size_t)from->count * sizeof(float);
+    float *corners[2] = {NULL, NULL};
+
+    copy->calibration = *from;
+    for (int i = 0; from->count > 0 && i < 2; i++) {
+        corners[i] = il_arena_alloc(copy->arena, bytes);
+        if (corners[i] == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+        }
+        memcpy(corners[i], i == 0 ? from->logits : from->probabilities, bytes);
+    }
+    copy->calibration.logits = corners[0];
+    copy->calibration.probabilities = corners[1];
+    return IL_OK;
+}
+
 static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err)
 {
     IL_TRY(copy_scaling(copy, d, err));
@@ -533,6 +550,7 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     copy->accepted_count = d->accepted_count;
     copy->fields = d->fields;
     copy->fitted = d->fitted;
+    IL_TRY(copy_calibration(copy, d, err));
     copy->has_threshold = d->has_threshold;
     copy->threshold = d->threshold;
     copy->rate = d->rate;

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include "base/hash.h"
+#include "detect/calibration.h"
 #include "detect/contract.h"
 #include "detect/scored.h"
 #include "formats/safetensors.h"
@@ -53,7 +54,10 @@ typedef struct il_detector {
      * direction, in the site's units, and what is half way; 0: not known. */
     double apart, middle;
     il_unit unit;         /* that alarms */
-    int64_t negatives;    /* units behind it */
+    int64_t negatives; /* units behind it */
+    /* What makes probabilities of its logits; t0's, as the threshold. Thresholds, and
+     * the loss that trains against it, are of the logit itself. */
+    il_calibration calibration;
     il_documents fit_ids; /* what it was fitted and calibrated on */
     il_documents calibration_ids;
     char model_hash[IL_HASH_HEX]; /* of the weights it was first fitted on; "" before */

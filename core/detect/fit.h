@@ -60,5 +60,10 @@ il_status il_detector_logits(const il_detector *d, const il_blas *blas,
  * was fitted on are refused. `acts` may be NULL for a threshold given as a logit. */
 il_status il_detector_calibrate(il_detector *d, const il_blas *blas,
                                 const il_acts *acts, il_error *err);
+/* Sets the calibration that its spec asks for from labelled rows of another split, by
+ * its own rows: positions, or sequences where it pools. Documents that it was fitted on
+ * are refused, as is what il_calibration_fit refuses. */
+il_status il_detector_calibrate_odds(il_detector *d, const il_blas *blas,
+                                     const il_acts *acts, il_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "detect/calibration.h"
 #include "interloop/rng.h"
 
 static const char *const measure_names[IL_MEASURES] = {
@@ -99,7 +100,7 @@ static void work_moments(const work *w, moments c[2], double *probability)
         c[which].n += k;
         c[which].sum += k * x;
         c[which].flagged += s->has_threshold && x > s->threshold ? k : 0;
-        *probability += k / (1.0 + exp(-x));
+        *probability += k * il_calibration_probability(s->calibration, x);
     }
     for (int which = 0; which < 2; which++) {
         mean[which] = c[which].sum / c[which].n;

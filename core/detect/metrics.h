@@ -15,6 +15,7 @@ typedef struct il_scores {
     const int64_t *documents;
     bool has_threshold;
     double threshold;
+    const struct il_calibration *calibration; /* of probabilities; NULL: sigmoid */
 } il_scores;
 
 /* The numbers, by index; NaN where a class or the threshold is missing. */
@@ -22,7 +23,7 @@ typedef enum il_measure {
     IL_MEASURE_AUROC,    /* chance that a positive scores above a negative, ties half */
     IL_MEASURE_TPR,      /* share of positives above the threshold */
     IL_MEASURE_FPR,      /* share of negatives above it */
-    IL_MEASURE_MEAN,     /* mean sigmoid(logit) */
+    IL_MEASURE_MEAN,     /* mean probability */
     IL_MEASURE_TPR_AT_1, /* TPR above the (floor(n/100)+1)-th largest of the n negatives
                           */
     IL_MEASURE_DPRIME,   /* difference of the classes' means over the root of their mean

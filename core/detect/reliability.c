@@ -1,10 +1,12 @@
 #include "detect/reliability.h"
 
 #include <math.h>
+#include <string.h>
+#include "detect/calibration.h"
 
 static int bin_of(double x, int bins)
 {
-    return x < 0 ? 0 : x >= bins ? bins - 1 : (int)x;
+    return x != x || x < 0 ? 0 : x >= bins ? bins - 1 : (int)x;
 }
 
 double il_scores_ece(const il_scores *s, int bins)
@@ -18,7 +20,7 @@ double il_scores_ece(const il_scores *s, int bins)
         double apart = 0;
 
         for (int64_t i = 0; i < s->count; i++) {
-            double p = 1.0 / (1.0 + exp(-(double)s->logits[i]));
+            double p = il_calibration_probability(s->calibration, s->logits[i]);
 
             apart += bin_of(p * bins, bins) == b ? (s->labels[i] != 0) - p : 0.0;
         }
@@ -38,5 +40,22 @@ void il_scores_histogram(const il_scores *s, double from, double width, int bins
         } else {
             negative[bin]++;
         }
+    }
+}
+
+void il_scores_reliability(const il_scores *s, int bins, il_reliability *out)
+{
+    memset(out, 0, (size_t)bins * sizeof *out);
+    for (int64_t i = 0; s->labels != NULL && i < s->count; i++) {
+        double p = il_calibration_probability(s->calibration, s->logits[i]);
+        il_reliability *b = &out[bin_of(p * bins, bins)];
+
+        b->count++;
+        b->said += p;
+        b->true_share += s->labels[i] != 0;
+    }
+    for (int b = 0; b < bins; b++) {
+        out[b].said /= out[b].count > 0 ? (double)out[b].count : 1.0;
+        out[b].true_share /= out[b].count > 0 ? (double)out[b].count : 1.0;
     }
 }

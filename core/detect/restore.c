@@ -77,6 +77,7 @@ typedef struct taken {
     float *values;       /* as the store's */
     float **mean, **inv; /* [input]; NULL: not scaled */
     il_documents fit, calibration;
+    il_calibration truth;
     float *m, *v; /* of online refits, blocks of the heap, or NULL */
     int64_t steps;
 } taken;
@@ -184,6 +185,53 @@ static il_status take_moments(const il__kept *k, taken *out, il_error *err)
     return IL_OK;
 }
 
+static il_status take_calibration(const il__kept *k, il_calibration *out, il_error *err)
+{
+    const json_t *json = json_object_get(k->contract, "calibration");
+    const char *method = json_string_value(json_object_get(json, "method"));
+    const il_safetensor *t[2] = {NULL, NULL};
+    float *corners[2] = {NULL, NULL};
+    static const char *const tensors[] = {"logits", "probabilities"};
+
+    *out = (il_calibration){.kind = il_calibration_kind_of(method)};
+    out->slope = json_number_value(json_object_get(json, "slope"));
+    out->shift = json_number_value(json_object_get(json, "shift"));
+    out->rows = json_integer_value(json_object_get(json, "rows"));
+    out->ece_before = json_number_value(json_object_get(json, "ece_before"));
+    out->ece_after = json_number_value(json_object_get(json, "ece_after"));
+    for (int i = 0; out->kind == IL_CALIBRATION_ISOTONIC && i < 2; i++) {
+        IL_TRY(
+            find(k, "calibration.", tensors[i], (wanted){f32, -1, NULL}, &t[i], err));
+        corners[i] = kept(k->d, t[i]);
+        out->count = (int64_t)(t[i]->bytes / sizeof(float));
+        if (corners[i] == NULL) {
+            return no_memory(k, err);
+        }
+    }
+    if (t[0] != NULL && (t[0]->bytes != t[1]->bytes || out->count < 1)) {
+        return il_error_set(err, IL_ERR_INPUT, k->where,
+                            "'%scalibration' has %zu logits and %zu probabilities, "
+                            "expected as many of both",
+                            k->prefix, t[0]->bytes / sizeof(float),
+                            t[1]->bytes / sizeof(float));
+    }
+    for (int64_t i = 0; i < out->count; i++) {
+        bool rises = i == 0 || (corners[0][i] > corners[0][i - 1] &&
+                                corners[1][i] >= corners[1][i - 1]);
+
+        if (!rises || !isfinite(corners[0][i]) || !(corners[1][i] >= 0) ||
+            !(corners[1][i] <= 1)) {
+            return il_error_set(err, IL_ERR_INPUT, k->where,
+                                "corner %lld of '%scalibration' does not rise, or is "
+                                "no probability",
+                                (long long)i, k->prefix);
+        }
+    }
+    out->logits = corners[0];
+    out->probabilities = corners[1];
+    return IL_OK;
+}
+
 static il_status take(const il__kept *k, taken *out, il_error *err)
 {
     const il_detector *d = k->d;
@@ -199,6 +247,7 @@ static il_status take(const il__kept *k, taken *out, il_error *err)
     if (scaling != NULL && strcmp(scaling, IL_SCALING_STANDARD) == 0) {
         IL_TRY(take_scaling(k, out, err));
     }
+    IL_TRY(take_calibration(k, &out->truth, err));
     IL_TRY(take_ids(k, "fit", &out->fit, err));
     IL_TRY(take_ids(k, "calibration", &out->calibration, err));
     return take_moments(k, out, err);
@@ -248,6 +297,7 @@ il_status il__detector_take(const il__kept *k, il_error *err)
     memcpy(d->inv, all.inv, il_detector_input_count(d) * sizeof *d->inv);
     d->fit_ids = all.fit;
     d->calibration_ids = all.calibration;
+    d->calibration = all.truth;
     free(d->m);
     free(d->v);
     d->m = all.m;

@@ -37,7 +37,12 @@ static il_status readings_of(const il_terms *t, int d, const il_micro *micro,
         return no_memory("assessment", err);
     }
     if (s->rows.count > 0) {
+        const il_calibration *c = &t->world->detectors[d]->calibration;
+
         il_k_sigmoid(p, il_f32(s->logits), s->rows.count);
+        for (int64_t i = 0; c->kind != IL_CALIBRATION_NONE && i < s->rows.count; i++) {
+            p[i] = (float)il_calibration_probability(c, il_f32(s->logits)[i]);
+        }
     }
     for (int64_t i = 0; i < s->rows.count; i++) {
         (*out)[s->rows.rows[i]] = p[i];

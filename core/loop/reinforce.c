@@ -159,9 +159,11 @@ static il_status latent(const il_terms *t, const il_term *term, il_worker *worke
                       il_row_sum(f->pass, il_activate(f->pass, off, IL_ACT_SQUARE)),
                       spread, 0.0f);
     mean = il_detach(f->pass, mean);
-    at_mean = il_sigmoid(f->pass,
-                         il_detector_score(det, f->pass, &s->rows, &mean, false, -1));
-    at_sample = il_sigmoid(f->pass, il_detach(f->pass, s->logits));
+    at_mean = il_calibration_sigmoid(
+        &det->calibration, f->pass,
+        il_detector_score(det, f->pass, &s->rows, &mean, false, -1));
+    at_sample = il_calibration_sigmoid(&det->calibration, f->pass,
+                                       il_detach(f->pass, s->logits));
     *seeds =
         il_arena_alloc(worker->scratch, ((size_t)s->rows.count + 1) * sizeof **seeds);
     IL_TRY(il_pass_status(f->pass, err));

@@ -182,7 +182,17 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     s->fit_seconds = seconds_now() - since;
     il_acts_destroy(acts);
     acts = NULL;
-    /* The threshold is t0's: a refit on a split leaves it. */
+    /* The threshold is t0's, and so are probabilities: a refit on a split leaves them.
+     */
+    if (status == IL_OK && first && spec->calibrate.given) {
+        status = il_stage_rows(&acts, w, d, &spec->calibrate.draw, IL_DRAW_CALIBRATE, 0,
+                               err);
+    }
+    if (status == IL_OK && first && spec->calibrate.given) {
+        status = il_detector_calibrate_odds(d, w->host.blas, acts, err);
+    }
+    il_acts_destroy(acts);
+    acts = NULL;
     if (status == IL_OK && first && spec->threshold.kind == IL_THRESHOLD_RATE) {
         status = il_stage_rows(&acts, w, d, &spec->threshold.draw, IL_DRAW_CALIBRATE, 0,
                                err);
@@ -228,8 +238,13 @@ il_status il__stage_refit(il_stage_work *s, il_detector *d, int64_t step, il_err
     }
     il_acts_destroy(acts);
     acts = NULL;
-    if (status == IL_OK && d->spec->threshold.kind == IL_THRESHOLD_RATE) {
+    d->calibration_ids.count = 0;
+    if (status == IL_OK &&
+        (d->spec->threshold.kind == IL_THRESHOLD_RATE || d->spec->calibrate.given)) {
         status = harvest_shares(&acts, s, d, step, LOT_CALIBRATES, err);
+    }
+    if (status == IL_OK && d->spec->calibrate.given) {
+        status = il_detector_calibrate_odds(d, s->world->host.blas, acts, err);
     }
     if (status == IL_OK && d->spec->threshold.kind == IL_THRESHOLD_RATE) {
         status = il_detector_calibrate(d, s->world->host.blas, acts, err);

@@ -262,7 +262,8 @@ static il_status gate_of(const il_terms *t, size_t i, il_worker *worker,
     IL_TRY(il__terms_score(t, term->gate, micro, run, f, err));
     IL_TRY(match_rows(term, rows, &scores[term->gate].rows, worker->scratch, &at, &same,
                       err));
-    p = il_sigmoid(pass, scores[term->gate].logits);
+    p = il_calibration_sigmoid(&t->world->detectors[term->gate]->calibration, pass,
+                               scores[term->gate].logits);
     if (!term->spec->gate.through) {
         p = il_detach(pass, p);
     }
@@ -499,7 +500,8 @@ static void note_readings(const il_terms *t, il_micro *micro, const il_forward *
             continue;
         }
         for (int64_t i = 0; i < il_count(s->logits); i++) {
-            micro->readings[2 * d] += 1.0 / (1.0 + exp(-(double)il_f32(s->logits)[i]));
+            micro->readings[2 * d] += il_calibration_probability(
+                &t->world->detectors[d]->calibration, il_f32(s->logits)[i]);
         }
         micro->readings[2 * d + 1] += (double)il_count(s->logits);
     }

@@ -63,9 +63,10 @@ static void check_detector(const il_world *w, const il_detector_spec *d,
                            il_problems *problems)
 {
     const il_rollout_spec *draws[] = {&d->fit.draw.rollouts,
-                                      &d->threshold.draw.rollouts};
+                                      &d->threshold.draw.rollouts,
+                                      &d->calibrate.draw.rollouts};
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         check_rollout(w->environment, draws[i]->policy, draws[i]->place, problems);
     }
     for (size_t i = 0; i < d->refit.rollout_count; i++) {

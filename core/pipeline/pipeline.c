@@ -206,7 +206,7 @@ static void check_stage(il__reader *r, const il_stage_spec *s, const il_node *no
             il__read_detector_named(r, s->fit.items[i], s->fit.places[i]);
 
         if (d != NULL && !d->fit.given &&
-            ((d->of.count == 0 && d->threshold.label == NULL) ||
+            ((d->of.count == 0 && d->label == NULL) ||
              (d->threshold.kind != IL_THRESHOLD_RATE && !d->calibrate.given))) {
             il_problem_add(r->problems, s->fit.places[i],
                            "detector '%s' has no `fit` that says on what", d->name);

@@ -96,7 +96,7 @@ typedef struct il_threshold_spec {
 
 typedef struct il_calibrate_spec {
     bool given;
-    const char *method; /* "platt" or "temperature" */
+    const char *method; /* "platt", "temperature" or "isotonic" */
     il_draw_spec draw;
     il_place place;
 } il_calibrate_spec;

@@ -11,6 +11,12 @@ typedef struct resolver {
     char *state; /* [detector]: 0 not looked at, 1 under way, 2 done, 3 hopeless */
 } resolver;
 
+/* What a detector does not say itself, and so takes from its members. */
+typedef struct wants {
+    bool tokens;
+    bool label;
+} wants;
+
 static bool resolve(resolver *v, size_t number);
 
 static bool same_or_none(const char *a, const char *b)
@@ -61,7 +67,7 @@ static void take_unit(resolver *v, il_detector_spec *d, const il_detector_spec *
 
 /* What a member brings, against what the members before it brought. */
 static void take_member(resolver *v, il_detector_spec *d, const il_detector_spec *m,
-                        bool first, bool takes_tokens, il_place place)
+                        bool first, const wants *takes, il_place place)
 {
     il_problems *problems = v->r->problems;
 
@@ -91,18 +97,24 @@ static void take_member(resolver *v, il_detector_spec *d, const il_detector_spec
                        d->on != NULL ? "on " : "the model itself",
                        d->on != NULL ? d->on : "");
     }
-    if (takes_tokens && first) {
+    if (takes->tokens && first) {
         d->tokens = m->tokens;
-    } else if (takes_tokens && !same_or_none(d->tokens, m->tokens)) {
+    } else if (takes->tokens && !same_or_none(d->tokens, m->tokens)) {
         il_problem_add(problems, place,
                        "detector '%s' scores '%s', and others that '%s' reads score "
                        "'%s': say on which `tokens` they are read together",
                        m->name, m->tokens, d->name, d->tokens);
     }
-    if (!d->fit.given && (first || same_or_none(d->label, m->label))) {
+    if (takes->label && (first || same_or_none(d->label, m->label))) {
         d->label = m->label;
-    } else if (!d->fit.given) {
+    } else if (takes->label) {
         d->label = NULL; /* they were taught different things */
+    }
+    if (m->calibrate.given && strcmp(m->calibrate.method, "isotonic") == 0) {
+        il_problem_add(problems, place,
+                       "detector '%s' is calibrated by steps, which have no log-odds "
+                       "for '%s' to read: expected platt or temperature",
+                       m->name, d->name);
     }
 }
 
@@ -113,7 +125,7 @@ static size_t number_of(const il_pipeline *p, const il_detector_spec *d)
 
 static bool resolve_members(resolver *v, il_detector_spec *d)
 {
-    bool takes_tokens = d->tokens == NULL; /* it says none itself */
+    wants takes = {.tokens = d->tokens == NULL, .label = d->label == NULL};
     bool fine = true;
 
     for (size_t i = 0; i < d->of.count; i++) {
@@ -136,7 +148,7 @@ static bool resolve_members(resolver *v, il_detector_spec *d)
             continue;
         }
         if (fine) {
-            take_member(v, d, m, i == 0, takes_tokens, place);
+            take_member(v, d, m, i == 0, &takes, place);
         }
     }
     return fine;

@@ -257,6 +257,15 @@ static void check_detector(il__reader *r, const il_detector_spec *d,
                        "another: only one without `fit` names its label here",
                        d->name);
     }
+    if (d->calibrate.given && d->fit.given && d->fit.draw.split != NULL &&
+        d->calibrate.draw.split != NULL &&
+        strcmp(d->fit.draw.split, d->calibrate.draw.split) == 0) {
+        il_problem_add(r->problems,
+                       il__read_place(il_node_get(node, "calibrate"), "split"),
+                       "'%.60s' fits detector '%s' already: probabilities are "
+                       "calibrated on data of their own",
+                       d->calibrate.draw.split, d->name);
+    }
     if (d->on != NULL && il_pipeline_reference(r->pipeline, d->on) == NULL) {
         const char *names[64];
         size_t count = 0;
@@ -296,7 +305,14 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
         (enum il_context)il__read_choice(node, "context", contexts, IL_CONTEXT_SELF);
     read_pool(r, d, il_node_get(node, "pool"));
     d->fit = read_fit(il_node_get(node, "fit"));
-    d->label = d->fit.label;
+    d->label = il__read_text(node, "label", d->fit.label);
+    if (d->fit.label != NULL && d->label != NULL &&
+        strcmp(d->fit.label, d->label) != 0) {
+        il_problem_add(r->problems, il__read_place(node, "label"),
+                       "detector '%s' is fitted to '%s': its fit's label is the one "
+                       "that it is judged by",
+                       d->name, d->fit.label);
+    }
     if (calibrate != NULL && calibrate->kind == IL_NODE_MAP) {
         d->calibrate.given = true;
         d->calibrate.place = calibrate->place;

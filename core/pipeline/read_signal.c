@@ -233,10 +233,11 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
         il_problem_add(r->problems, place,
                        "credit for a sample needs `sample` in the stage's `train`");
     } else if (d != NULL && d->pooled) {
-        il_problem_add(r->problems, place,
-                       "detector '%s' gives one score a sequence, which is of no sample "
-                       "alone",
-                       d->name);
+        il_problem_add(
+            r->problems, place,
+            "detector '%s' gives one score a sequence, which is of no sample "
+            "alone",
+            d->name);
     } else if (d != NULL && (d->on != NULL || d->sites.count != 1 ||
                              strcmp(d->sites.items[0], site) != 0)) {
         il_problem_add(r->problems, place,
@@ -249,8 +250,19 @@ static void check_credit(il__reader *r, const il_stage_spec *stage,
 /* Gates are for losses that have a row a position. */
 static void check_gate(il__reader *r, const il_signal_spec *s)
 {
+    const il_detector_spec *d = s->gate.kind == IL_GATE_DETECTOR
+                                    ? il_pipeline_detector(r->pipeline, s->gate.name)
+                                    : NULL;
+
     if (s->gate.kind == IL_GATE_NONE) {
         return;
+    }
+    if (d != NULL && s->gate.through && d->calibrate.given &&
+        strcmp(d->calibrate.method, "isotonic") == 0) {
+        il_problem_add(r->problems, s->gate.place,
+                       "detector '%s' is calibrated by steps, which are flat nearly "
+                       "everywhere: a gate with `through` needs platt or temperature",
+                       d->name);
     }
     if (s->channel == IL_CHANNEL_REWARD) {
         il_problem_add(r->problems, s->gate.place,

@@ -109,13 +109,13 @@ static const il_schema_field fit_fields[] = {
 static const il_schema detector_fit = {
     .kind = IL_SCHEMA_MAP, .what = "how it is fitted", FIELDS(fit_fields)};
 
-static const char *const calibrations[] = {"platt", "temperature", NULL};
+static const char *const calibrations[] = {"platt", "temperature", "isotonic", NULL};
 static const il_schema calibration = {
     .kind = IL_SCHEMA_CHOICE, .what = "a calibration", .choices = calibrations};
 static const il_schema_field calibrate_fields[] = {
     {"split", &text, IL_FIELD_ONE, "split of the data"},
     {"rollouts", &rollout, IL_FIELD_ONE | IL_FIELD_WHOLE, "or episodes"},
-    {"method", &calibration, IL_FIELD_REQUIRED, "platt or temperature"},
+    {"method", &calibration, IL_FIELD_REQUIRED, "platt, temperature or isotonic"},
 };
 static const il_schema calibrate = {
     .kind = IL_SCHEMA_MAP, .what = "a calibration", FIELDS(calibrate_fields)};
@@ -267,6 +267,8 @@ static const il_schema_field detector_fields[] = {
     {"context", &context, 0, "positions that it may read: self, past or all"},
     {"pool", &pool, IL_FIELD_WHOLE, "how a sequence's scores become one"},
     {"fit", &detector_fit, 0, "how it is fitted"},
+    {"label", &text, 0,
+     "what it is calibrated and judged by; that of its fit by default"},
     {"calibrate", &calibrate, IL_FIELD_WHOLE, "how logits become probabilities"},
     {"threshold", &threshold, IL_FIELD_WHOLE, "when it alarms"},
     {"rezero", &rezero, IL_FIELD_WHOLE, "trusted rows that set its zero"},

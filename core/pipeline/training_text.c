@@ -289,6 +289,7 @@ static void put_detector(writer *w, const il_detector_spec *d)
     put_text(w, "tokens", d->tokens);
     put_text(w, "context", il_context_name(d->context));
     put_text(w, "pool", d->pool);
+    put_text(w, "label", d->fit.given ? NULL : d->label);
     if (d->fit.given) {
         open_map(w, "fit");
         put_draw(w, &d->fit.draw);

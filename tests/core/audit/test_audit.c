@@ -139,7 +139,8 @@ START_TEST(an_audit_reports_what_the_scores_say)
                     acts->rows.labels,
                     acts->rows.documents,
                     true,
-                    w.detector.threshold};
+                    w.detector.threshold,
+                    NULL};
     ck_assert_int_eq(il_scores_measure(&s, 0, 1, 0, &m, &w.err), IL_OK);
     ck_assert_msg(audit_of(&w, w.values, &audit) == IL_OK, "%s", w.err.message);
     ck_assert(il_audit_value(audit, "probe.auroc") == m.value[IL_MEASURE_AUROC]);

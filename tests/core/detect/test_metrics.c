@@ -26,7 +26,7 @@ static void draw_scores(void)
         labels[i] = (i / PER_DOCUMENT) % 2;
         logits[i] = (float)il_rng_below(&rng, 9) / 4.0f + 0.5f * (float)labels[i];
     }
-    scores = (il_scores){ROWS, logits, labels, documents, true, 1.25};
+    scores = (il_scores){ROWS, logits, labels, documents, true, 1.25, NULL};
     err = (il_error){0};
 }
 
