@@ -149,6 +149,69 @@ static void unmake(bench *b)
     il_log_destroy(b->log);
 }
 
+/* The positions of a step, and activations at the first detector's site for all of
+ * them: what the tap leaves on a step's tape, put there by hand. */
+typedef struct tapped {
+    il_pass *pass;
+    il_scored rows;
+    float *acts;
+    int64_t width;
+} tapped;
+
+static il_status tap(tapped *t, const bench *b, int64_t batch, il_error *err)
+{
+    const il_world *w = b->worlds[0];
+    int64_t context = 0;
+    int64_t n;
+
+    memset(t, 0, sizeof *t);
+    for (size_t i = 0; i < w->facts.count; i++) {
+        if (strcmp(w->facts.items[i].name, "context") == 0) {
+            context = w->facts.items[i].value;
+        }
+    }
+    n = batch * context;
+    if (w->detector_count == 0 || w->detectors[0]->site_count != 1 || n == 0) {
+        return IL_OK; /* nothing reads a step here */
+    }
+    t->width = w->detectors[0]->widths[0];
+    t->acts = calloc((size_t)(n * t->width), sizeof *t->acts);
+    t->rows = (il_scored){.batch = batch, .length = context, .count = n};
+    t->rows.rows = calloc((size_t)n, sizeof *t->rows.rows);
+    if (t->acts == NULL || t->rows.rows == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "bench_step", "out of memory");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        t->rows.rows[i] = (int32_t)i;
+    }
+    for (int64_t i = 0; i < n * t->width; i++) {
+        t->acts[i] = (float)(i % 89) * 0.01f;
+    }
+    return il_pass_create(&t->pass, b->blas, 0, err);
+}
+
+static void untap(tapped *t)
+{
+    il_pass_destroy(t->pass);
+    free(t->acts);
+    free(t->rows.rows);
+}
+
+/* Seconds that the detector takes for all positions of a step. */
+static il_status time_probe(tapped *t, const bench *b, double *took, il_error *err)
+{
+    double start = now();
+    il_tensor *acts;
+
+    il_pass_begin(t->pass);
+    acts = il_pass_borrow(t->pass, IL_SHAPE(t->rows.batch, t->rows.length, t->width),
+                          t->acts);
+    (void)il_detector_score(b->worlds[0]->detectors[0], t->pass, &t->rows, &acts, false,
+                            -1);
+    *took = now() - start;
+    return il_pass_status(t->pass, err);
+}
+
 static il_status measure(bench *b, int rounds, double peak, il_error *err)
 {
     const double product = 2.0 * SQUARE * SQUARE * SQUARE;
@@ -159,7 +222,10 @@ static il_status measure(bench *b, int rounds, double peak, il_error *err)
     double best[WORKERS] = {1e9, 1e9};
     double processor[WORKERS] = {1e9, 1e9}; /* time of all threads together */
     double watched = 1e9;
+    double probed = 1e9;
+    tapped t;
 
+    IL_TRY(tap(&t, b, train->batch, err));
     for (int round = 0; round < rounds; round++) {
         double took =
             time_product(b->blas, b->matrices[0], b->matrices[1], b->matrices[2]);
@@ -192,6 +258,10 @@ static il_status measure(bench *b, int rounds, double peak, il_error *err)
         IL_TRY(il_trainer_step(b->trainers[0], true, err));
         took = now() - start;
         watched = took < watched ? took : watched;
+        if (t.pass != NULL) {
+            IL_TRY(time_probe(&t, b, &took, err));
+            probed = took < probed ? took : probed;
+        }
     }
     printf("%s: %s, %s\n", b->jobs.items[0].pipeline->name, il_blas_kernel(b->blas),
            il_blas_version(b->blas));
@@ -211,6 +281,14 @@ static il_status measure(bench *b, int rounds, double peak, il_error *err)
            processor[0] * 1e3, processor[1] * 1e3);
     printf("  watched              %8.2f ms, %+.1f%% on all steps when one in %d is\n",
            watched * 1e3, 100 * (watched / best[0] - 1) / WATCH_EVERY, WATCH_EVERY);
+    if (t.pass != NULL) {
+        printf("  probe on a tap       %8.3f ms, %.2f%% of a step with one worker: %s "
+               "on %lld positions of %lld channels\n",
+               probed * 1e3, 100 * probed / best[0],
+               b->worlds[0]->detectors[0]->spec->component.use, (long long)t.rows.count,
+               (long long)t.width);
+    }
+    untap(&t);
     printf("  peak memory          %8.1f MiB with one worker\n", peak);
     return IL_OK;
 }
