@@ -107,7 +107,8 @@ static void try(zoo *z, const il_stage_host *host, il_world *w, const il_job *jo
     e->component = e->component != NULL ? e->component + 1 : d->instance->offer->id;
     e->seed = w->seed;
     e->fits = d->spec->fit.given;
-    if (d->spec->from == NULL && (e->fits || d->spec->of.count > 0)) {
+    if (d->spec->from == NULL && (e->fits || d->spec->of.count > 0 ||
+                                  d->spec->threshold.kind == IL_THRESHOLD_RATE)) {
         status = il_stage_fit_alone(host, w, job, d, &e->seconds, &e->failure);
     }
     e->judged_too = !e->fits || d->fields.label != NULL;
