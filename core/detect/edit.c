@@ -89,6 +89,13 @@ static il_tensor *turn(const il_editor *e, il_pass *pass, il_tensor *x,
     if (!(norm > 0 && norm < INFINITY)) {
         return x;
     }
+    if ((spec->classes || spec->to_middle) && e->detector->apart == 0) {
+        il_pass_fail(pass, IL_ERR_INPUT,
+                     "edit: where classes lie along this direction is not on record, "
+                     "as with one that was not fitted here; expected a clamp, or "
+                     "`unit: direction`");
+        return x;
+    }
     for (int64_t k = 0; k < width; k++) {
         u[k] /= norm;
     }

@@ -209,8 +209,8 @@ il_status il_rollout_fill(const il_rollout *r, int64_t first, int64_t rows,
     for (int64_t b = 0; ids != NULL && b < rows; b++) {
         ids[b] = il_rollout_id(r, first + b);
     }
-    il_pass_sites_clear(pass);
     if (own) {
+        il_pass_sites_clear(pass); /* whoever had it last read other sites */
         il_pass_only(pass, steps ? "policy" : "logits");
         il_pass_still(pass, true);
     }

@@ -253,6 +253,7 @@ START_TEST(ablating_to_the_middle_leaves_no_side)
         .given = true, .kind = IL_EDIT_ABLATE, .to_middle = true};
     il_editor e;
 
+    w.detector.apart = 1;
     w.detector.middle = 0.375;
     il_editor_open(&e, &w.detector, &spec, "all");
     run(&e, 1.0f, -1);
@@ -556,6 +557,22 @@ START_TEST(a_detector_that_cannot_make_an_edit_is_refused_by_name)
 }
 END_TEST
 
+START_TEST(where_classes_lie_has_to_be_known)
+{
+    const il_edit_spec spec = {
+        .given = true, .kind = IL_EDIT_STEER, .value = 1, .classes = true};
+    const il_edit_at at = {.strength = 1.0f};
+    il_editor e;
+
+    il_editor_open(&e, &w.detector, &spec, "all");
+    il_pass_begin(pass);
+    (void)e.site.apply(e.site.user, pass, il_constant(pass, IL_SHAPE(2, WIDTH), NULL),
+                       &at);
+    ck_assert_int_eq(il_pass_status(pass, &w.err), IL_ERR_INPUT);
+    ck_assert_msg(strstr(w.err.message, "not on record") != NULL, "%s", w.err.message);
+}
+END_TEST
+
 START_TEST(a_site_that_the_model_only_shows_is_refused_by_name)
 {
     const il_edit_spec spec = {.given = true, .kind = IL_EDIT_ABLATE};
@@ -602,6 +619,7 @@ int main(void)
                    what_depends_on_an_edited_site_bears_its_mark_at_any_strength);
     tcase_add_test(tests, a_harvest_under_an_edit_reads_what_the_model_goes_on_with);
     tcase_add_test(tests, a_detector_that_cannot_make_an_edit_is_refused_by_name);
+    tcase_add_test(tests, where_classes_lie_has_to_be_known);
     tcase_add_test(tests, a_site_that_the_model_only_shows_is_refused_by_name);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
