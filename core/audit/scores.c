@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
+#include "detect/quality.h"
 
 enum { DRAWS = 200 }; /* of documents, for intervals */
 
@@ -204,6 +205,40 @@ static il_status put_against(il_audit_work *w, const il_audited *a, const char *
 
 /* ---- one detector --------------------------------------------------------------- */
 
+enum { RECOVERED_DOCUMENTS = 256 };
+
+/* How good a dictionary is, beside what its logit says: NAME.fvu, .l0, .dead, and what
+ * the model's own loss makes of its reconstruction, NAME.ce_spliced and .ce_recovered,
+ * unless the model is edited anyway. */
+static il_status put_quality(il_audit_work *w, const il_detector *d, const char *name,
+                             const char *split, const il_acts *acts, il_error *err)
+{
+    il_arena *arena = w->out->arena;
+    il_harvest h = il__audit_harvest(w, w->in->values);
+    il_quality q;
+    il_recovered r;
+
+    if (!il_detector_has_quality(d)) {
+        return IL_OK;
+    }
+    IL_TRY(il_detector_quality(d, w->in->blas, acts, &q, err));
+    IL_TRY(il__audit_put(w, il_arena_printf(arena, "%s.fvu", name), q.fvu, NULL, err));
+    IL_TRY(il__audit_put(w, il_arena_printf(arena, "%s.l0", name), q.l0, NULL, err));
+    IL_TRY(
+        il__audit_put(w, il_arena_printf(arena, "%s.dead", name), q.dead, NULL, err));
+    if (w->in->edits != NULL) {
+        return IL_OK;
+    }
+    h.split = split;
+    IL_TRY(il_detector_recovered(d, &h, RECOVERED_DOCUMENTS, &r, err));
+    IL_TRY(il__audit_put(w, il_arena_printf(arena, "%s.ce_clean", name), r.clean, NULL,
+                         err));
+    IL_TRY(il__audit_put(w, il_arena_printf(arena, "%s.ce_spliced", name), r.spliced,
+                         NULL, err));
+    return il__audit_put(w, il_arena_printf(arena, "%s.ce_recovered", name), r.share,
+                         NULL, err);
+}
+
 il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
                           bool first, il_error *err)
 {
@@ -230,6 +265,9 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
     }
     if (status == IL_OK) {
         status = put_shift(w, a, name, split, &m, err);
+    }
+    if (status == IL_OK) {
+        status = put_quality(w, a->now, name, split, acts, err);
     }
     if (status == IL_OK) {
         status = put_against(w, a, name, split, acts, err);

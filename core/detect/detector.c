@@ -461,6 +461,24 @@ il_tensor *il__detector_features(const il_detector *d, il_pass *pass,
     return features;
 }
 
+il_tensor *il__detector_reconstruct(const il_detector *d, il_pass *pass,
+                                    const il_scored *rows, il_tensor *const *acts,
+                                    bool gathered)
+{
+    il_scope scope = scope_of(d, -1);
+    il_reading reading;
+    il_tensor *y;
+
+    if (!read_inputs(d, pass, rows, acts, gathered, &reading)) {
+        return NULL;
+    }
+    il_pass_enter(pass, &scope);
+    y = il_instance_detector(d->instance)
+            ->reconstruct(d->instance->self, pass, &reading);
+    il_pass_leave(pass);
+    return y;
+}
+
 il_tensor *il_detector_score(const il_detector *d, il_pass *pass, const il_scored *rows,
                              il_tensor *const *acts, bool gathered, int64_t first_bit)
 {

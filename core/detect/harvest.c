@@ -29,10 +29,14 @@ static const il_tensor *shown_find(const il_batch *b, const char *name)
 {
     const il_shown *s = (const il_shown *)b;
     const il_field *field = il_field_find(s->data, name);
+    bool taught = field != NULL &&
+                  (field->role == IL_FIELD_TARGET || field->role == IL_FIELD_WEIGHT);
 
+    if (taught && s->targets) {
+        return il_batch_find(s->whole, name);
+    }
     if (field != NULL &&
-        (field->role == IL_FIELD_TARGET || field->role == IL_FIELD_WEIGHT ||
-         field->role == IL_FIELD_LABEL || field->role == IL_FIELD_REWARD)) {
+        (taught || field->role == IL_FIELD_LABEL || field->role == IL_FIELD_REWARD)) {
         return NULL;
     }
     return il_batch_find(s->whole, name);
@@ -55,7 +59,7 @@ static const il_batch_api shown_api = {sizeof(il_batch_api), shown_add, shown_fi
 
 il_shown il_shown_of(il_batch *batch, const il_instance *data)
 {
-    il_shown seen = {{&shown_api}, batch, data};
+    il_shown seen = {{&shown_api}, batch, data, false};
 
     return seen;
 }

@@ -64,6 +64,7 @@ typedef struct il_shown {
     il_batch batch; /* first: what forward is handed */
     il_batch *whole;
     const il_instance *data;
+    bool targets; /* with targets and weights, for who asks for losses: never labels */
 } il_shown;
 il_shown il_shown_of(il_batch *batch, const il_instance *data);
 

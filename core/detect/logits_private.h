@@ -17,6 +17,10 @@ il_tensor *il__detector_score_inputs(const il_detector *d, il_pass *pass,
 il_tensor *il__detector_features(const il_detector *d, il_pass *pass,
                                  const il_scored *rows, il_tensor *const *acts,
                                  bool gathered);
+/* The rows as its features give them back, (N,W), likewise. */
+il_tensor *il__detector_reconstruct(const il_detector *d, il_pass *pass,
+                                    const il_scored *rows, il_tensor *const *acts,
+                                    bool gathered);
 /* Kept activations of its sites as tensors of the pass. */
 il_status il__detector_borrow(const il_detector *d, il_pass *pass, const il_acts *acts,
                               il_tensor **x, il_error *err);

@@ -5,6 +5,7 @@
 #include "detect/examples.h"
 #include "detect/fit.h"
 #include "detect/metrics.h"
+#include "detect/quality.h"
 #include "tensor/kernels.h"
 
 enum { CHANNELS = 12, PLANTED = 24, ROWS = 1500 };
@@ -325,6 +326,125 @@ START_TEST(labelled_rows_choose_what_its_logit_reads)
 }
 END_TEST
 
+/* A dictionary of plus and minus each channel, which leaves nothing out, and two
+ * features that nothing has; with `blank` one that knows nothing. */
+static il_detector *written(composed *c, bool blank)
+{
+    static const char *const params[] = {"architecture", "standard", "features", "8",
+                                         "normalize",    "none",     NULL};
+    il_detector_spec *s = spec_of(c, "signs", "sae");
+    il_detector *d;
+    float *values;
+
+    s->component.params = params_of(c->arena, params);
+    s->label = NULL;
+    s->fit = (il_fit_spec){0};
+    d = made(c, s, NULL);
+    values = d->instance->store->values;
+    for (int k = 0; k < 2; k++) {
+        const char *name = k == 0 ? "W_enc" : "W_dec";
+        float *w =
+            values +
+            d->instance->store->items[il_store_find(d->instance->store, name)].offset;
+
+        memset(w, 0, 8 * WIDTH * sizeof *w);
+        for (int f = 0; f < 2 * WIDTH && !blank; f++) {
+            w[f * WIDTH + f / 2] = f % 2 == 0 ? 1.0f : -1.0f;
+        }
+    }
+    d->fitted = true;
+    return d;
+}
+
+START_TEST(what_leaves_nothing_out_is_told_from_what_knows_nothing)
+{
+    composed c;
+    il_harvest h;
+    il_quality q;
+
+    composed_open(&c);
+    h = harvest_of(&c.w);
+    for (int blank = 0; blank < 2; blank++) {
+        il_detector *d = written(&c, blank == 1);
+        il_acts *acts = NULL;
+
+        ck_assert(il_detector_has_quality(d));
+        ck_assert_int_eq(il_detector_harvest(&acts, d, &h, "test", &c.w.err), IL_OK);
+        ck_assert_int_eq(il_detector_quality(d, c.w.blas, acts, &q, &c.w.err), IL_OK);
+        ck_assert_int_eq(q.rows, acts->rows.count);
+        if (blank == 0) {
+            ck_assert_double_lt(q.fvu, 1e-12);
+            ck_assert_double_eq_tol(q.l0, WIDTH, 1e-9);
+            ck_assert_double_eq_tol(q.dead, 2.0 / 8, 1e-9);
+        } else {
+            ck_assert_double_ge(q.fvu, 1.0);
+            ck_assert_double_eq_tol(q.l0, 0, 1e-9);
+            ck_assert_double_eq_tol(q.dead, 1, 1e-9);
+        }
+        il_acts_destroy(acts);
+        il_detector_destroy(d);
+    }
+    composed_close(&c);
+}
+END_TEST
+
+/* The toy model with a loss: how well its logits name the next token. */
+static void losing_forward(const void *self, il_pass *pass, const il_batch *batch)
+{
+    const il_site site = {0};
+    il_tensor *x =
+        il_embedding(pass, il_use(pass, (il_param){0}), il_batch_find(batch, "tokens"));
+
+    (void)self;
+    ck_assert_ptr_null(il_batch_find(batch, "liar"));
+    x = il_hook(pass, site, x);
+    il_loss(pass, "next_token",
+            il_cross_entropy_linear(pass, x, il_use(pass, (il_param){1}), NULL,
+                                    il_batch_find(batch, "next")));
+}
+
+START_TEST(a_reconstruction_is_worth_what_the_model_makes_of_it)
+{
+    static const il_model_api api = {.struct_size = sizeof(il_model_api),
+                                     .forward = losing_forward};
+    static const il_component component = {
+        sizeof(il_component), IL_KIND_MODEL, "model", "", &api, IL_NO_PARAMS};
+    static const il_offer offer = {&component, NULL, "toy.model"};
+    static const il_declared loss = {"next_token", 0, NULL, 0};
+    composed c;
+    il_harvest h;
+    il_recovered r;
+
+    composed_open(&c);
+    c.w.model.offer = &offer;
+    c.w.model.losses = &loss;
+    c.w.model.loss_count = 1;
+    h = harvest_of(&c.w);
+    h.split = "test";
+    for (int blank = 0; blank < 2; blank++) {
+        il_detector *d = written(&c, blank == 1);
+
+        ck_assert_msg(il_detector_recovered(d, &h, 100, &r, &c.w.err) == IL_OK, "%s",
+                      c.w.err.message);
+        ck_assert_int_eq(r.documents, 100);
+        ck_assert_double_ne(r.clean, r.zeroed);
+        /* what knows nothing puts b_dec there, which is 0 */
+        ck_assert_double_eq_tol(r.spliced, blank == 0 ? r.clean : r.zeroed, 1e-6);
+        ck_assert_double_eq_tol(r.share, blank == 0 ? 1.0 : 0.0, 1e-5);
+        il_detector_destroy(d);
+    }
+    c.w.model.loss_count = 0;
+    {
+        il_detector *d = written(&c, false);
+
+        ck_assert_int_eq(il_detector_recovered(d, &h, 100, &r, &c.w.err), IL_OK);
+        ck_assert(isnan(r.share));
+        il_detector_destroy(d);
+    }
+    composed_close(&c);
+}
+END_TEST
+
 START_TEST(a_fit_needs_a_label_where_there_is_nothing_else_to_learn)
 {
     composed c;
@@ -409,6 +529,8 @@ int main(void)
     tcase_add_test(t, dead_features_come_back_to_life);
     tcase_add_test(t, rows_that_teach_nothing_are_refused);
     tcase_add_test(t, labelled_rows_choose_what_its_logit_reads);
+    tcase_add_test(t, what_leaves_nothing_out_is_told_from_what_knows_nothing);
+    tcase_add_test(t, a_reconstruction_is_worth_what_the_model_makes_of_it);
     tcase_add_test(t, a_fit_needs_a_label_where_there_is_nothing_else_to_learn);
     tcase_add_test(t, examples_are_the_rows_where_a_feature_is_largest_one_a_document);
     srunner_run_all(runner, CK_NORMAL);
