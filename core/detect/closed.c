@@ -44,28 +44,6 @@ void il_detector_closed_check(const il_detector *d, il_problems *problems)
     }
 }
 
-/* Rows that a fit can do something with. */
-static il_status check_values(const il_detector *d, const float *x, int64_t rows,
-                              int64_t width, il_error *err)
-{
-    bool moves = false;
-
-    for (int64_t i = 0; i < rows * width; i++) {
-        if (!isfinite(x[i])) {
-            return il_error_set(err, IL_ERR_NUMERIC, d->spec->name,
-                                "row %lld to fit holds a value that is no number, in "
-                                "channel %lld",
-                                (long long)(i / width), (long long)(i % width));
-        }
-        moves = moves || x[i] != x[i % width];
-    }
-    return moves ? IL_OK
-                 : il_error_set(err, IL_ERR_NUMERIC, d->spec->name,
-                                "the activations are constant: all %lld rows to fit "
-                                "are the same",
-                                (long long)rows);
-}
-
 static il_status check_found(const il_detector *d, il_error *err)
 {
     const il_store *store = d->instance->store;
@@ -124,10 +102,7 @@ il_status il_detector_fit_closed(il_detector *d, const il_acts *acts, il_error *
     for (size_t i = 0; i < store->count; i++) {
         values[i] = store->values + store->items[i].offset;
     }
-    status = check_values(d, x, f.rows, f.width, err);
-    if (status == IL_OK) {
-        status = fit_self(d, &f, err);
-    }
+    status = fit_self(d, &f, err);
     if (status == IL_OK) {
         status = check_found(d, err);
     }

@@ -13,9 +13,8 @@ bool il_detector_closed(const il_detector *d);
  * steps, rates and penalties, and refits on every batch. */
 void il_detector_closed_check(const il_detector *d, il_problems *problems);
 /* Has it fit itself to the scored rows as they are; its scaling is dropped. The rows
- * have both classes. A value that is no number, and rows that are all the same, are
- * IL_ERR_NUMERIC before the component sees them, as is a parameter that comes back as
- * no number. */
+ * have both classes and were looked through. A parameter that comes back as no number
+ * is IL_ERR_NUMERIC. */
 il_status il_detector_fit_closed(il_detector *d, const il_acts *acts, il_error *err);
 
 #endif

@@ -134,6 +134,40 @@ static il_status check_rows(const il_detector *d, const il_acts *acts, il_error 
     return IL_OK;
 }
 
+/* Rows that a fit can do something with. */
+static il_status check_values(const il_detector *d, const il_acts *acts, il_error *err)
+{
+    il_scored rows = il_scored_tokens(&acts->rows);
+    bool moves = false;
+    int64_t at = 0; /* channels of the inputs that came before */
+
+    for (size_t i = 0; i < il_detector_input_count(d); i++) {
+        const float *x = il__detector_acts(d, acts, i);
+        int64_t width = il_detector_input_width(d, i);
+
+        for (int64_t r = 0; x != NULL && r < rows.count; r++) {
+            const float *row = x + (acts->gathered ? r : rows.rows[r]) * width;
+            const float *first = x + (acts->gathered ? 0 : rows.rows[0]) * width;
+
+            for (int64_t c = 0; c < width; c++) {
+                if (!isfinite(row[c])) {
+                    return il_error_set(err, IL_ERR_NUMERIC, d->spec->name,
+                                        "row %lld to fit holds a value that is no "
+                                        "number, in channel %lld",
+                                        (long long)r, (long long)(at + c));
+                }
+                moves = moves || row[c] != first[c];
+            }
+        }
+        at += width;
+    }
+    return moves ? IL_OK
+                 : il_error_set(err, IL_ERR_NUMERIC, d->spec->name,
+                                "the activations are constant: all %lld rows to fit "
+                                "are the same",
+                                (long long)rows.count);
+}
+
 static il_status remember(il_detector *d, const il_acts *acts, il_documents *out,
                           il_error *err)
 {
@@ -318,6 +352,7 @@ static il_status fit_inputs(il_detector *d, const il_acts *acts, const il_fit *f
     IL_TRY(check_method(d, method, err));
     if (acts->rows.labels != NULL || strcmp(method, IL_DICTIONARY) != 0) {
         IL_TRY(check_rows(d, acts, err));
+        IL_TRY(check_values(d, acts, err));
     }
     status = before_keep(&b, d, err);
     if (status == IL_OK) {

@@ -37,8 +37,8 @@ il_status il_detector_harvest(il_acts **out, const il_detector *d, const il_harv
  * `closed_form` is the component's own fit, the default where it has one (closed.h);
  * `dictionary` teaches one that learns without labels, its default (dictionary.h).
  * FRESH remembers the ids of these rows, WARM adds them. Activations need labels with
- * both classes. On failure the detector is as it was. One thread; different detectors
- * at once. */
+ * both classes, numbers, and rows that differ. On failure the detector is as it was.
+ * One thread; different detectors at once. */
 il_status il_detector_fit(il_detector *d, const il_acts *acts, const il_fit *fit,
                           il_error *err);
 /* Continues with `steps` Adam steps at `lr` on these rows, scaling kept, moments kept
