@@ -92,7 +92,8 @@ il_status il_detector_names_check(const il_detector_stage *st, const il_detector
 /* What a detector says of labelled rows. */
 typedef struct il_detector_judged {
     il_measured measured;
-    double ece;
+    double ece;     /* of its probabilities, calibrated where it is */
+    double raw;     /* of its logits' sigmoids */
     double seconds; /* to score all rows */
 } il_detector_judged;
 

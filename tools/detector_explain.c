@@ -116,6 +116,13 @@ static void say_fit(const il_detector *d, const json_t *contract)
         (void)snprintf(line, sizeof line, "logit %.4f, given", d->threshold);
     }
     say("threshold", d->has_threshold ? line : "none");
+    if (d->calibration.kind != IL_CALIBRATION_NONE) {
+        (void)snprintf(line, sizeof line,
+                       "by %s on %" PRId64 " rows: ECE there %.4f before, %.4f after",
+                       il_calibration_name(d->calibration.kind), d->calibration.rows,
+                       d->calibration.ece_before, d->calibration.ece_after);
+        say("probabilities", line);
+    }
     json_array_foreach(json_object_get(contract, "accepted"), i, entry)
     {
         (void)snprintf(line, sizeof line, "another %s: %s in the place of %s (%s)",

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "detect/reliability.h"
 
-enum { BINS = 15, DRAWS = 1000 };
+enum { BINS = 10, DRAWS = 1000 };
 
 il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
                             const il_blas *blas, const il_acts *acts, uint64_t seed,
@@ -19,7 +19,8 @@ il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
                    .labels = acts->rows.labels,
                    .documents = acts->rows.documents,
                    .has_threshold = d->has_threshold,
-                   .threshold = d->threshold};
+                   .threshold = d->threshold,
+                   .calibration = &d->calibration};
     double since = il_detector_clock();
     il_status status = logits != NULL ? il_detector_logits(d, blas, acts, logits, err)
                                       : il_error_set(err, IL_ERR_MEMORY, d->spec->name,
@@ -36,6 +37,8 @@ il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
     if (status == IL_OK) {
         status = il_scores_measure(&s, DRAWS, seed, 0, &out->measured, err);
         out->ece = il_scores_ece(&s, BINS);
+        s.calibration = NULL;
+        out->raw = il_scores_ece(&s, BINS);
     }
     free(logits);
     return status;
@@ -72,6 +75,11 @@ json_t *il_detector_judged_json(const il_detector *d, const il_detector_judged *
         }
     }
     put(json, "ece", j->ece);
+    if (d->calibration.kind != IL_CALIBRATION_NONE) {
+        put(json, "ece_before", j->raw);
+        json_object_set_new(json, "calibration",
+                            json_string(il_calibration_name(d->calibration.kind)));
+    }
     put(json, "score_seconds", j->seconds);
     if (d->has_threshold) {
         put(json, "threshold", d->threshold);
@@ -126,8 +134,12 @@ void il_detector_judged_print(const il_detector *d, const il_detector_judged *j)
         puts("  it has no threshold");
     }
     if (isfinite(j->ece)) {
-        printf("  %-26s %.4f  %d bins, %" PRId64 " rows\n", "ECE", j->ece, BINS,
-               m->rows);
+        printf("  %-26s %.4f  %d bins, %" PRId64 " rows", "ECE", j->ece, BINS, m->rows);
+        if (d->calibration.kind != IL_CALIBRATION_NONE) {
+            printf("; %.4f before %s", j->raw,
+                   il_calibration_name(d->calibration.kind));
+        }
+        putchar('\n');
     }
 }
 

@@ -35,7 +35,7 @@ typedef struct entry {
     uint64_t seed;
     bool fits;       /* there is something to fit */
     bool judged_too; /* it says something of a label: a dictionary does not */
-    bool has_threshold;
+    bool has_threshold, calibrated;
     double seconds;
     il_detector_judged judged;
     json_t *json;
@@ -117,6 +117,7 @@ static void try(zoo *z, const il_stage_host *host, il_world *w, const il_job *jo
                                          &e->failure);
     }
     e->has_threshold = d->has_threshold;
+    e->calibrated = d->calibration.kind != IL_CALIBRATION_NONE;
     if (status != IL_OK || il_detector_wanted(z->c, d->spec->name)) {
         describe(e, d);
         z->count++;
@@ -191,7 +192,7 @@ static void print_entry(const entry *e, int width, int component)
         return;
     }
     if (!e->judged_too) {
-        printf("  %-40s  %6.3f            %s\n", "(features, read by others)",
+        printf("  %-48s  %6.3f            %s\n", "(features, read by others)",
                e->seconds, e->sites.data != NULL ? e->sites.data : "");
         return;
     }
@@ -199,7 +200,8 @@ static void print_entry(const entry *e, int width, int component)
     cell(v[IL_MEASURE_TPR_AT_1], "  %6.4f");
     cell(e->has_threshold ? v[IL_MEASURE_TPR] : NAN, "  %6.4f");
     cell(e->has_threshold ? v[IL_MEASURE_FPR] : NAN, "  %6.4f");
-    cell(e->judged.ece, "  %6.4f");
+    cell(e->judged.raw, "  %6.4f");
+    cell(e->calibrated ? e->judged.ece : NAN, "  %6.4f");
     cell(e->fits ? e->seconds : NAN, "  %6.3f");
     printf("  %8.3f  %s\n", 1e6 * e->judged.seconds / (double)e->judged.measured.rows,
            e->sites.data != NULL ? e->sites.data : "");
@@ -238,7 +240,7 @@ static void print_table(const zoo *z)
                " positive, %" PRId64 " negative (of the first line)\n\n",
                z->judge, rows->rows, rows->documents, rows->positives, rows->negatives);
     }
-    printf("%-*s  %-*s seed    AUROC  TPR@1%%  recall     FPR     ECE   fit s  "
+    printf("%-*s  %-*s seed    AUROC  TPR@1%%  recall     FPR     ECE   after   fit s  "
            "score us  reads\n",
            width, "detector", component, "component");
     for (size_t at = 0; at < z->count; at++) {
@@ -248,8 +250,9 @@ static void print_table(const zoo *z)
             }
         }
     }
-    printf("\nrecall and FPR are at each detector's own threshold, set on other rows; "
-           "score is a row's\n");
+    printf(
+        "\nrecall and FPR are at each detector's own threshold, set on other rows; ECE is "
+        "of the logit's sigmoid, and after calibration; score is a row's\n");
 }
 
 static json_t *zoo_json(const zoo *z)

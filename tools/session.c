@@ -12,7 +12,7 @@ const char il_cli_common[] =
     "  --set PATH=VALUE    overrides one value, as in stages.loop.train.steps=50\n"
     "  --accept NAME.WORD  takes a detector from a file although its contract differs in that:\n"
     "                      site, convention, tokens, context, pool, scaling, on, rate, unit,\n"
-    "                      trusted or model. It stands in the plan, the summary, the report\n"
+    "                      trusted, calibration, member or model. It stands in the plan, the summary, the report\n"
     "  --plugin-path DIR   a folder of plugins to search first; an absolute path\n"
     "  --stage NAME        only this stage; --variant NAME only this variant; --seed N only\n"
     "                      this seed; each may be given more than once\n"

@@ -248,6 +248,8 @@ static const il_schema_field accept_fields[] = {
     {"rate", &text, 0, "why a threshold for another rate is taken"},
     {"unit", &text, 0, "why a threshold for another unit is taken"},
     {"trusted", &text, 0, "why a zero on other rows is taken"},
+    {"calibration", &text, 0, "why another calibration of probabilities is taken"},
+    {"member", &text, 0, "why another detector is taken for one that it reads"},
     {"model", &text, 0, "why a model that it was not fitted on is taken"},
 };
 static const il_schema accept = {
