@@ -8,6 +8,7 @@
 #   make bench      speed and memory                              make bless    rewrite golden files
 #   make abi        how the plugin ABI has grown
 #   make install    with PREFIX and DESTDIR                       make clean format lint
+#   make dist       a tarball of what is committed                make deb      a Debian package
 #
 # V=1 shows the commands, WERROR=1 makes warnings errors, SAN=asan|ubsan|tsan picks a sanitizer,
 # CC picks the compiler, PYTHON the interpreter of `make interop`. What should stay set goes into
@@ -71,7 +72,7 @@ all: $(lib) $(command) $(plugins)
 
 # The compiler's flags for the libraries, asked of pkg-config once the libraries are there. Make
 # reads this file anew when it has changed, so a fresh machine needs no second call.
-building := $(filter-out clean format lint abi,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean format lint abi dist,$(or $(MAKECMDGOALS),all))
 running  := $(filter demo test bands interop bench bless,$(MAKECMDGOALS))
 ifneq ($(building),)
 include $B/deps.mk
@@ -200,7 +201,8 @@ fill    = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' -e 's|@pac
 
 install: all
 	install -d '$(to)/bin' '$(to)/include/interloop' '$(to)/lib/pkgconfig' \
-	    '$(to)/lib/interloop/plugins' '$(to)/share/interloop'
+	    '$(to)/lib/interloop/plugins' '$(to)/share/interloop' \
+	    '$(to)/share/bash-completion/completions' '$(to)/share/zsh/site-functions'
 	$(if $(command),install -m 755 $(command) '$(to)/bin')
 	install -m 644 include/interloop/*.h '$(to)/include/interloop'
 	install -m 644 $(lib) '$(to)/lib'
@@ -208,6 +210,19 @@ install: all
 	$(fill) tools/install/interloop.pc.in >'$(to)/lib/pkgconfig/interloop.pc'
 	$(fill) tools/install/interloop-plugin.pc.in >'$(to)/lib/pkgconfig/interloop-plugin.pc'
 	install -m 644 tools/install/plugin.mk '$(to)/share/interloop'
+	$(if $(command),sh tools/docs/man.sh '$(abspath $(command))' '$(VERSION)' '$(to)/share/man')
+	install -m 644 tools/install/completion.bash '$(to)/share/bash-completion/completions/interloop'
+	install -m 644 tools/install/completion.zsh '$(to)/share/zsh/site-functions/_interloop'
+
+# What is committed, as one file with its version.
+dist:
+	@mkdir -p build
+	git archive --prefix=interloop-$(VERSION)/ -o build/interloop-$(VERSION).tar.gz HEAD
+	@echo build/interloop-$(VERSION).tar.gz
+deb: all
+	@rm -rf $B/deb
+	@$(MAKE) -s install DESTDIR='$(abspath $B/deb)' PREFIX=/usr
+	@sh tools/install/deb.sh '$(abspath $B/deb)' '$(VERSION)' '$(abspath $B)'
 
 clean:
 	rm -rf build
@@ -219,7 +234,7 @@ lint:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	shellcheck -S warning $$(git ls-files '*.sh') .ci/run
 
-.PHONY: all test bless demo bands interop bench abi install clean format lint FORCE
+.PHONY: all test bless demo bands interop bench abi install dist deb clean format lint FORCE
 
 -include $B/obj/templates.d $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
     $(wildcard plugins/*/*/*.c)))

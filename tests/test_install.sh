@@ -22,6 +22,52 @@ check "the plugins' folder is found by pkg-config" \
 check "the plugin package has nothing to link" \
     test -z "$(pkg-config --libs interloop-plugin)"
 
+# --- manual pages and completion ---
+man=$prefix/share/man
+verbs=$("$prefix/bin/interloop" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p')
+every_page() {
+    local verb
+    for verb in $verbs; do
+        grep -q '^.SH DESCRIPTION' "$man/man1/interloop-$verb.1" || return 1
+        grep -qF "interloop\\-$verb (1)" "$man/man1/interloop.1" || return 1
+    done
+}
+check "every verb has a manual page, and interloop(1) names it" every_page
+check "the pipeline file has one" grep -q '^.B batch$' "$man/man5/interloop-pipeline.5"
+check "so has the interface of plugins" grep -q 'il_detector_api' "$man/man3/interloop-plugin.3"
+if command -v groff >/dev/null; then
+    check "and all of them are good roff" \
+        sh -c "groff -man -Tutf8 -ww -Wbreak -z '$man'/man*/* 2>&1 | tee /dev/stderr | { ! grep -q . ; }"
+fi
+completes() { # completes EXPECTED WORD...: with the cursor behind the last word
+    local expected=$1
+    shift
+    PATH=$prefix/bin:$PATH bash -c '
+        . "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _interloop; printf "%s\n" "${COMPREPLY[@]}"' \
+        "$prefix/share/bash-completion/completions/interloop" "$@" | grep -qx -- "$expected"
+}
+check "verbs are completed" completes explain interloop exp
+check "so are the words after a verb" completes validate interloop config val
+check "and options" completes --plugin-path interloop run --pl
+check "a pipeline's place takes files" completes README.md interloop explain READ
+if command -v zsh >/dev/null; then
+    check "zsh reads its completion" zsh -n "$prefix/share/zsh/site-functions/_interloop"
+fi
+
+# --- packages ---
+if git -C "$IL_ROOT" rev-parse HEAD >/dev/null 2>&1; then
+    check "dist makes a tarball of what is committed" make -s -C "$IL_ROOT" dist
+    check "with the sources in a folder of the version" sh -c \
+        "tar tzf '$IL_ROOT'/build/interloop-*.tar.gz | grep -q '^interloop-[0-9.]*/Makefile$'"
+fi
+if command -v dpkg-deb >/dev/null; then
+    package=$(make -s -C "$IL_ROOT" deb 2>&1 | tail -1)
+    check "deb makes a package" [ -f "$package" ]
+    check "that installs the command and its plugins" sh -c "dpkg-deb -c '$package' |
+        grep -c -e ' ./usr/bin/interloop$' -e 'usr/lib/interloop/plugins/gpt.so$' | grep -qx 2"
+    check "and says what it needs" sh -c "dpkg-deb -f '$package' Depends | grep -q libyaml-0-2"
+fi
+
 # every_header COMPILER SUFFIX FLAG...: each header alone, included twice.
 every_header() {
     local compiler=$1 suffix=$2 header

@@ -49,6 +49,7 @@ il_registry *il_config_registry(const il_config_options *o, const il_node *docum
 int il_config_explain(const il_config_options *o);
 int il_config_diff(const il_config_options *o);
 int il_config_schema(const il_config_options *o);
+int il_config_reference(const il_config_options *o);
 int il_config_new(const il_config_options *o);
 
 #endif

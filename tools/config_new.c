@@ -5,6 +5,7 @@
 #include <string.h>
 #include "config.h"
 #include "pipeline/fields.h"
+#include "pipeline/reference.h"
 #include "pipeline/schema_json.h"
 
 int il_config_schema(const il_config_options *o)
@@ -21,6 +22,18 @@ int il_config_schema(const il_config_options *o)
     json_decref(schema);
     il_registry_destroy(registry);
     il_arena_destroy(arena);
+    return code;
+}
+
+int il_config_reference(const il_config_options *o)
+{
+    il_text text = {0};
+    int code;
+
+    (void)o;
+    il_schema_reference(&text);
+    code = !text.failed && fputs(text.data, stdout) >= 0 ? 0 : 1;
+    il_text_free(&text);
     return code;
 }
 

@@ -14,7 +14,7 @@ static const char usage[] =
     "       interloop config print FILE [--sources] [JOB]\n"
     "       interloop config explain FILE PATH [JOB]\n"
     "       interloop config diff FILE FILE [JOB]\n"
-    "       interloop config schema\n"
+    "       interloop config schema | reference\n"
     "       interloop config new NAME [--model ID] [--data ID] [--environment ID] "
     "[--detector ID]\n"
     "\n"
@@ -28,6 +28,7 @@ static const char usage[] =
     "             code 1 when they do\n"
     "  schema     prints a JSON Schema of pipelines with the plugins that are found, by\n"
     "             which an editor completes and checks\n"
+    "  reference  prints every key of a pipeline, what it takes and what it is for\n"
     "  new        prints a pipeline to start from, with what its components may be told\n"
     "\n"
     "  JOB                --stage NAME [--variant NAME] [--seed N]\n"
@@ -309,6 +310,7 @@ int il_verb_config(int argc, char **argv)
         {"explain", 2, 2, "a file and a path", il_config_explain},
         {"diff", 2, 2, "two files", il_config_diff},
         {"schema", 0, 0, "no file", il_config_schema},
+        {"reference", 0, 0, "no file", il_config_reference},
         {"new", 1, 1, "a name", il_config_new},
     };
     il_config_options o = {0};
@@ -331,6 +333,7 @@ int il_verb_config(int argc, char **argv)
         }
         return code != 0 ? code : verbs[i].run(&o);
     }
-    return wrong("expected validate, print, explain, diff, schema or new, found ",
-                 verb[0] != '\0' ? verb : "nothing");
+    return wrong(
+        "expected validate, print, explain, diff, schema, reference or new, found ",
+        verb[0] != '\0' ? verb : "nothing");
 }
