@@ -2,6 +2,7 @@
  * for each. */
 #include "pipeline/jobs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "pipeline/sweep.h"
@@ -106,71 +107,88 @@ static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *p
 
 /* --- lineages --- */
 
+enum { FROM_MAX = 160 };
+
+/* What a link of a lineage starts from, under its variant and the point; false for a
+ * root, or a shape that the schema reports. The tree that tells is let go again. */
+static bool from_of(lister *l, const link *at, char text[FROM_MAX], il_place *place)
+{
+    il_arena_mark mark = il_arena_save(l->arena);
+    il_problems ignored = {.arena = l->arena};
+    il_node *root = lay(l, at, 1, &ignored);
+    const il_node *from;
+    bool found;
+
+    if (root != NULL) {
+        il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
+    }
+    from = il_node_get(il_node_get(il_node_get(root, "stages"), at->stage), "from");
+    found = from != NULL && from->kind == IL_NODE_SCALAR && from->text[0] != '\0';
+    if (found) {
+        (void)snprintf(text, FROM_MAX, "%s", from->text);
+        *place = from->place;
+    }
+    il_arena_restore(l->arena, mark);
+    return found;
+}
+
 /* Adds what a stage starts from to a lineage whose last link is that stage, leaf
  * first. False when there is nothing more to add; *bad is set when that is a
  * problem. */
 static bool extend_lineage(lister *l, link *lineage, size_t *count, bool *bad)
 {
-    il_problems ignored = {.arena = l->arena};
     const link *at = &lineage[*count - 1];
-    il_node *root = lay(l, at, 1, &ignored);
-    const il_node *from;
+    char from[FROM_MAX];
+    il_place place;
     const char *keys[64];
     const char *slash;
     char *name;
 
-    if (root == NULL) {
-        *bad = true;
+    if (!from_of(l, at, from, &place)) {
+        *bad = l->problems->no_memory;
         return false;
     }
-    il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
-    from = il_node_get(il_node_get(il_node_get(root, "stages"), at->stage), "from");
-    if (from == NULL || from->kind != IL_NODE_SCALAR || from->text[0] == '\0') {
-        return false; /* a root, or a shape that the schema reports */
-    }
-    slash = strchr(from->text, '/');
+    slash = strchr(from, '/');
     name = il_arena_printf(
-        l->arena, "%.*s",
-        (int)(slash != NULL ? slash - from->text : (ptrdiff_t)strlen(from->text)),
-        from->text);
+        l->arena, "%.*s", (int)(slash != NULL ? slash - from : (ptrdiff_t)strlen(from)),
+        from);
     *bad = true;
     if (name == NULL) {
         return no_memory(l);
     }
     if (!is_map(il_node_get(l->stages, name))) {
-        il_problem_add_nearest(l->problems, from->place, name, keys,
+        il_problem_add_nearest(l->problems, place, name, keys,
                                keys_of(l->stages, keys, 64), "no stage '%.60s'", name);
         return false;
     }
     if (slash == NULL && variants_of(l, name) != NULL) {
-        il_problem_add(l->problems, from->place,
+        il_problem_add(l->problems, place,
                        "stage '%s' is run as its variants alone: say from which, as in "
                        "'%s/%s'",
                        name, name, variants_of(l, name)->items[0].key);
         return false;
     }
     if (slash != NULL && il_node_get(variants_of(l, name), slash + 1) == NULL) {
-        il_problem_add_nearest(l->problems, from->place, slash + 1, keys,
+        il_problem_add_nearest(l->problems, place, slash + 1, keys,
                                keys_of(variants_of(l, name), keys, 64),
                                "no variant '%.60s' of stage '%s'", slash + 1, name);
         return false;
     }
     for (size_t i = 0; i < *count; i++) {
         if (strcmp(lineage[i].stage, name) == 0) {
-            il_problem_add(l->problems, from->place,
-                           "stage '%s' starts from itself%s%s", name,
-                           *count > 1 ? " by way of " : "",
+            il_problem_add(l->problems, place, "stage '%s' starts from itself%s%s",
+                           name, *count > 1 ? " by way of " : "",
                            *count > 1 ? lineage[*count - 1].stage : "");
             return false;
         }
     }
     if (*count == LINEAGE_MAX) {
-        il_problem_add(l->problems, from->place, "more than %d stages in a row",
-                       LINEAGE_MAX);
+        il_problem_add(l->problems, place, "more than %d stages in a row", LINEAGE_MAX);
         return false;
     }
     lineage[*count].stage = name;
-    lineage[*count].variant = slash != NULL ? slash + 1 : NULL;
+    lineage[*count].variant =
+        slash != NULL ? il_arena_strdup(l->arena, slash + 1) : NULL;
     (*count)++;
     *bad = false;
     return true;
@@ -345,7 +363,9 @@ static unsigned reach_of(lister *l, const link *lineage, size_t count)
         return 0;
     }
     for (known = l->reaches; known != NULL; known = known->next) {
-        if (strcmp(known->stage, leaf->stage) == 0 && known->variant == leaf->variant) {
+        if (strcmp(known->stage, leaf->stage) == 0 &&
+            strcmp(known->variant != NULL ? known->variant : "",
+                   leaf->variant != NULL ? leaf->variant : "") == 0) {
             return known->axes;
         }
     }

@@ -96,3 +96,6 @@ if "$python" -c 'import torch, numpy' 2>/dev/null; then
          END { if (ours > 0 && best > 0) printf("  against PyTorch      %8.2f times the speed, %d " \
              "workers to %d threads\n", best / ours, workers, threads) }' "$sae"
 fi
+
+# How long the command takes to begin.
+INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/startup.sh"
