@@ -4,8 +4,8 @@
 set -eu
 interloop=${INTERLOOP:?}
 root=${IL_ROOT:-$(pwd)}
-work=/tmp/bt/su; rm -rf $work; mkdir -p $work
-#trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # 50 plugins, each with a detector of its own.
 mkdir "$work/plugins"
