@@ -39,6 +39,9 @@ for name in late weighed answers; do
     check "and one from before it" [ -n "$(value fitted $name.ece_before)" ]
 done
 check "one without has but one" [ -z "$(value fitted early.ece_before)" ]
+check "a cascade says how many rows went on" [ -n "$(value fitted staged.escalated)" ]
+check "one of one member asks nobody" [ -z "$(value fitted both.escalated)" ]
+check "a reliability diagram counts its bins" grep -q '"before"' "$folder/runs/composed/fitted/seed-1/audit.json"
 check "an answer is one row" grep -q '"n": 1500' "$folder/runs/composed/fitted/seed-1/audit.json"
 check "pressure on pooled scores lowers them" below loop/answered answers.mean "$(value loop/monitor answers.mean)"
 check "a run goes on from composed states" runs 0 run --no-report --stage loop --variant monitor
@@ -87,6 +90,7 @@ refused "an unknown calibration" 'detectors.late.calibrate={split: probe_full, m
 check "calibrating on a class alone fails" runs 2 run --no-report --stage fitted \
     --set 'detectors.late.calibrate={split: fixed_justified, method: platt}'
 check "with what it found" says "of both classes, got 1500 with 1500 positive"
+refused "a cascade that is never sure" 'detectors.staged.params={low: 2, high: 3}' "probabilities between 0 and 1"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
 exit $failed

@@ -72,7 +72,7 @@ static il_status flag(flags *out, const il_audit_work *w, const il_recorded *ans
                       const char *label, il_error *err)
 {
     int64_t count = il_recorded_count(answers);
-    il_verdicts v = {NULL, NULL, {0}};
+    il_verdicts v = {.escalated = NAN};
     int64_t positives = 0;
     int64_t flagged = 0;
 

@@ -61,7 +61,7 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
                           const char *label, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
-    il_verdicts v = {NULL, NULL, {0}};
+    il_verdicts v = {.escalated = NAN};
     il_status status;
 
     h.data = il_recorded_environment(episodes);
@@ -77,9 +77,9 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
     h.gathered = il_detector_reads_rows(d);
     IL_TRY(il_acts_harvest(&v.acts, &h, err));
     v.logits = malloc(((size_t)v.acts->rows.count + 1) * sizeof *v.logits);
-    status = v.logits != NULL
-                 ? il_detector_logits(d, w->in->blas, v.acts, v.logits, err)
-                 : il__audit_no_memory(err);
+    status = v.logits != NULL ? il_detector_logits_told(d, w->in->blas, v.acts,
+                                                        v.logits, &v.escalated, err)
+                              : il__audit_no_memory(err);
     if (status != IL_OK) {
         il__played_close(&v);
         return status;
@@ -152,7 +152,7 @@ static il_status judge_part(il_audit_work *w, const il_played *set,
     static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR,
                                        IL_MEASURE_MEAN, IL_MEASURE_TPR_AT_1};
     const char *part = w->in->spec->tokens;
-    il_verdicts v = {NULL, NULL, {0}};
+    il_verdicts v = {.escalated = NAN};
     il_measured m;
     il_status status;
 
@@ -193,6 +193,7 @@ static il_status judge(il_audit_work *w, const il_played *set, const il_detector
     IL_TRY(il__audit_reliability(
         w, il_arena_printf(w->out->arena, "%s.%s", name, set->name), &v->scores, &ece,
         &before, err));
+    IL_TRY(il__played_put(w, set, name, "escalated", v->escalated, NULL, err));
     IL_TRY(il__played_put(w, set, name, "ece", ece, NULL, err));
     return il__played_put(w, set, name, "ece_before", before, NULL, err);
 }

@@ -138,7 +138,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
                           il_error *err)
 {
     il_fit fit = {.blas = w->in->blas, .start = IL_FIT_FRESH, .seed = w->in->seed};
-    il_verdicts other = {NULL, NULL, {0}};
+    il_verdicts other = {.escalated = NAN};
     il_detector *reader = NULL;
     il_error why = {.code = IL_OK};
     part halves[2];
@@ -300,7 +300,7 @@ static il_status read_floor(il_audit_work *w, const il_played *set,
                             const il_audit_reader *kind, floor_of which, il_error *err)
 {
     const float *const *values = w->in->values;
-    il_verdicts other = {NULL, NULL, {0}};
+    il_verdicts other = {.escalated = NAN};
     il_detector *reader = NULL;
     const float **random = NULL;
     il_status status = make_reader(&reader, w, d, kind, err);

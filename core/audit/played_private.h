@@ -19,6 +19,7 @@ typedef struct il_verdicts {
     il_acts *acts;
     float *logits;
     il_scores scores; /* of all rows, over the same arrays */
+    double escalated; /* of members asked in turn; NaN of others */
 } il_verdicts;
 
 /* Keeps a number as READER.SET.NAME and, of the primary set, as READER.NAME; `more`,

@@ -31,9 +31,9 @@ static il_status check_apart(const il_detector *d, const il_acts *acts,
 
 /* A detector's scores of rows; what they borrow lives as long as the rows, their logits
  * are the caller's to free. */
-static il_status score(const il_audit_work *w, const il_detector *d,
-                       const il_acts *acts, float **logits, il_scores *out,
-                       il_error *err)
+static il_status score_told(const il_audit_work *w, const il_detector *d,
+                            const il_acts *acts, float **logits, il_scores *out,
+                            double *escalated, il_error *err)
 {
     *logits = malloc(((size_t)acts->rows.count + 1) * sizeof **logits);
     *out = (il_scores){.count = acts->rows.count,
@@ -43,8 +43,18 @@ static il_status score(const il_audit_work *w, const il_detector *d,
                        .has_threshold = d->has_threshold,
                        .threshold = d->threshold,
                        .calibration = &d->calibration};
-    return *logits != NULL ? il_detector_logits(d, w->in->blas, acts, *logits, err)
-                           : il__audit_no_memory(err);
+    return *logits != NULL
+               ? il_detector_logits_told(d, w->in->blas, acts, *logits, escalated, err)
+               : il__audit_no_memory(err);
+}
+
+static il_status score(const il_audit_work *w, const il_detector *d,
+                       const il_acts *acts, float **logits, il_scores *out,
+                       il_error *err)
+{
+    double escalated;
+
+    return score_told(w, d, acts, logits, out, &escalated, err);
 }
 
 il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
@@ -67,16 +77,21 @@ static il_status measure_named(il_audit_work *w, const il_detector *d,
                                il_error *err)
 {
     float *logits = NULL;
+    double escalated = NAN;
     double ece = NAN;
     double before = NAN;
     il_scores scores;
-    il_status status = score(w, d, acts, &logits, &scores, err);
+    il_status status = score_told(w, d, acts, &logits, &scores, &escalated, err);
 
     if (status == IL_OK) {
         status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth, m, err);
     }
     if (status == IL_OK) {
         status = il__audit_reliability(w, name, &scores, &ece, &before, err);
+    }
+    if (status == IL_OK && isfinite(escalated)) {
+        status = il__audit_put(w, il_arena_printf(w->out->arena, "%s.escalated", name),
+                               escalated, NULL, err);
     }
     if (status == IL_OK && isfinite(ece)) {
         status = il__audit_put(w, il_arena_printf(w->out->arena, "%s.ece", name), ece,

@@ -73,10 +73,9 @@ il_status il__detector_compose(il_detector *d, il_detector *const *members,
     return IL_OK;
 }
 
-/* What one member gives at the rows: (N,W). */
-static il_tensor *member_acts(const il_detector *d, size_t i, il_pass *pass,
-                              const il_scored *rows, il_tensor *const *acts,
-                              bool gathered)
+il_tensor *il__detector_member(const il_detector *d, size_t i, il_pass *pass,
+                               const il_scored *rows, il_tensor *const *acts,
+                               bool gathered)
 {
     const il_detector *m = d->members[i];
     il_tensor **own = il_pass_alloc(pass, (m->site_count + 1) * sizeof(il_tensor *));
@@ -125,7 +124,7 @@ il_tensor **il__detector_member_acts(const il_detector *d, il_pass *pass,
         return NULL;
     }
     for (size_t i = 0; i < d->member_count; i++) {
-        out[i] = member_acts(d, i, pass, &all, acts, gathered);
+        out[i] = il__detector_member(d, i, pass, &all, acts, gathered);
         if (!by_row) {
             out[i] = il_reshape(
                 pass, out[i], IL_SHAPE(rows->batch, rows->length, d->member_widths[i]));

@@ -38,6 +38,10 @@ static inline bool il__detector_reads_pooled(const il_detector *d)
  * sites among those of all. [setup] */
 il_status il__detector_compose(il_detector *d, il_detector *const *members,
                                il_error *err);
+/* What one member gives at the rows: (N,W). */
+il_tensor *il__detector_member(const il_detector *d, size_t i, il_pass *pass,
+                               const il_scored *rows, il_tensor *const *acts,
+                               bool gathered);
 /* What every member gives, in their order: (N,W) at the positions behind the rows, or
  * at the rows where members pool, or (B,T,W) where the
  * detector reads sequences. acts are of the detector's sites. NULL when memory is out,

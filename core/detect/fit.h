@@ -52,6 +52,11 @@ il_status il_detector_online(il_detector *d, const il_blas *blas, const il_acts 
  * not grow with the rows. */
 il_status il_detector_logits(const il_detector *d, const il_blas *blas,
                              const il_acts *acts, float *logits, il_error *err);
+/* The same; of a detector that asks its members in turn also which share of the rows
+ * asked for more than the first, NaN of any other. */
+il_status il_detector_logits_told(const il_detector *d, const il_blas *blas,
+                                  const il_acts *acts, float *logits, double *escalated,
+                                  il_error *err);
 
 /* Sets the threshold that its spec asks for from labelled rows of another split: for a
  * rate r on n negatives the (floor(r n)+1)-th largest of their logits, so that at most

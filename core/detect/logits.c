@@ -1,5 +1,6 @@
 /* Logits of harvested rows: one forward of a detector over activations that were kept.
  * See fit.h. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "detect/composite.h"
@@ -248,16 +249,28 @@ il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
 typedef struct scoring {
     const il_detector *d;
     float *logits;
+    int64_t *asked; /* [member] */
 } scoring;
 
 static il_status score_chunk(void *user, il_pass *pass, const il_acts *part,
                              int64_t first, int64_t row, il_error *err)
 {
     const scoring *s = user;
+    il_tensor *inputs[IL_DETECTOR_SITES_MAX];
     il_tensor *logits = NULL;
+    il_scored rows = part->rows;
 
     (void)first;
-    IL_TRY(il__detector_forward(s->d, pass, part, -1, &logits, err));
+    if (!part->inputs && il__detector_in_turn(s->d)) {
+        IL_TRY(il__detector_turns(s->d, pass, part, inputs, s->asked, err));
+        if (il__detector_reads_pooled(s->d)) {
+            rows = il_scored_flat(&rows);
+        }
+        logits = il__detector_score_inputs(s->d, pass, &rows, inputs, true, -1);
+        IL_TRY(il_pass_status(pass, err));
+    } else {
+        IL_TRY(il__detector_forward(s->d, pass, part, -1, &logits, err));
+    }
     memcpy(s->logits + row, il_f32(logits), (size_t)part->rows.count * sizeof(float));
     return IL_OK;
 }
@@ -265,7 +278,20 @@ static il_status score_chunk(void *user, il_pass *pass, const il_acts *part,
 il_status il_detector_logits(const il_detector *d, const il_blas *blas,
                              const il_acts *acts, float *logits, il_error *err)
 {
-    scoring s = {d, logits};
+    double escalated;
 
-    return il__detector_chunks(d, blas, acts, score_chunk, &s, err);
+    return il_detector_logits_told(d, blas, acts, logits, &escalated, err);
+}
+
+il_status il_detector_logits_told(const il_detector *d, const il_blas *blas,
+                                  const il_acts *acts, float *logits, double *escalated,
+                                  il_error *err)
+{
+    int64_t asked[IL_DETECTOR_SITES_MAX] = {0};
+    scoring s = {d, logits, asked};
+
+    IL_TRY(il__detector_chunks(d, blas, acts, score_chunk, &s, err));
+    *escalated =
+        asked[0] > 0 && d->member_count > 1 ? (double)asked[1] / (double)asked[0] : NAN;
+    return IL_OK;
 }

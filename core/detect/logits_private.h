@@ -32,6 +32,12 @@ typedef il_status il_chunk_step(void *user, il_pass *pass, const il_acts *part,
 il_status il__detector_chunks(const il_detector *d, const il_blas *blas,
                               const il_acts *acts, il_chunk_step *step, void *user,
                               il_error *err);
+/* Whether the component asks its members in turn, and each gives one logit. */
+bool il__detector_in_turn(const il_detector *d);
+/* What such a component reads, (N,1) each, off the tape: a member is computed on the
+ * rows alone that ask for it. asked[member] grows by how many these are. */
+il_status il__detector_turns(const il_detector *d, il_pass *pass, const il_acts *acts,
+                             il_tensor **inputs, int64_t *asked, il_error *err);
 /* Rows of sequences as rows that a fit without gradient can read: by pool `last` the
  * last position of each; by `mean`, where the component is linear, the mean of its
  * activations, whose logit is the mean logit; by any other every position with the

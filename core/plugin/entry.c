@@ -228,6 +228,9 @@ static il_status check_detector(const scope *s, const il_detector_api *t)
     if (IL_HAS(t, edit) && t->reads != IL_READS_ROWS) {
         return wrong(s, NULL, "`edit` is for a detector that reads rows");
     }
+    if (IL_HAS(t, asks) && t->reads != IL_READS_ROWS) {
+        return wrong(s, NULL, "`asks` is for a detector that reads rows");
+    }
     return t->recipe != NULL ? check_recipe(s, t->recipe) : IL_OK;
 }
 

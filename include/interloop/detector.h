@@ -184,6 +184,13 @@ typedef struct il_detector_api {
      * f->x. For components that name `linear`. */
     il_status (*fit_backward)(const void *self, const il_fitting *f,
                               const double *const *slopes, double *dx, il_error *err);
+
+    /* [any] For a detector that reads other detectors in turn, a row at a time: whether
+     * a row asks for the next of them, given the logits of the first `read` (>= 1).
+     * Where nothing is differentiated the host then computes a member only on the rows
+     * that ask for it, and hands `score` 0 in the place of the others, which must not
+     * count. The answer depends on nothing else. */
+    bool (*asks)(const void *self, int32_t read, const float *logits);
 } il_detector_api;
 
 #ifdef __cplusplus

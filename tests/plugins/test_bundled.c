@@ -201,6 +201,7 @@ static const struct {
     {"detectors/attention_monitor", "detectors.induction", 0},
     {"detectors/pattern_probe", "detectors.heads", 2 * 4 * 6 + 1},
     {"detectors/ensemble", "detectors.both", 0},
+    {"detectors/cascade", "detectors.staged", 0},
     {"detectors/ideal_observer", "detectors.ideal", 0}};
 
 START_TEST(the_examples_detectors_have_the_parameters_they_state)
