@@ -315,6 +315,12 @@ static il_status move(player *p, int64_t row, int64_t position, int32_t action,
     if (done) {
         p->alive[row] = false;
         p->living--;
+    } else if (position + 2 == p->length) {
+        return il__rollout_fault(p->r, IL_ERR_INPUT, p->first + row, position, err,
+                                 "the episode goes on after %lld actions: expected its "
+                                 "end, since the environment says that there are no "
+                                 "more",
+                                 (long long)position + 1);
     }
     return IL_OK;
 }

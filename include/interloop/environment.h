@@ -45,7 +45,7 @@ typedef struct il_environment_shape {
     int32_t state_version;   /* changes when the bytes change their meaning */
     int32_t obs_width;       /* W */
     int32_t actions;         /* actions are 0 .. actions-1 */
-    int32_t steps;           /* the most actions of an episode */
+    int32_t steps; /* the most actions of an episode, which has ended by then */
     /* text */
     int32_t vocabulary;
     int32_t prompt_tokens; /* the most tokens of a prompt */

@@ -338,18 +338,6 @@ START_TEST(an_episode_that_ends_early_is_padded)
 }
 END_TEST
 
-START_TEST(an_episode_that_never_ends_is_cut_at_its_steps)
-{
-    il_rollout r;
-
-    make_both("{fault: endless}", "{}");
-    r = rollout(0);
-    fill(&r, 0, 3);
-    ck_assert_int_eq(ints("lengths")[2], LENGTH);
-    ck_assert_int_eq(ints("action")[2 * LENGTH + LENGTH - 1], -1);
-}
-END_TEST
-
 static const struct {
     const char *fault;
     il_status code;
@@ -367,6 +355,7 @@ static const struct {
     {"state", IL_ERR_INPUT, "wrote past the 16 bytes of its state"},
     {"label", IL_ERR_INPUT, "position 2: expected 0 or 1 for the label 'shaken'"},
     {"many_labels", IL_ERR_INPUT, "position 0: the environment wrote more labels"},
+    {"endless", IL_ERR_INPUT, "the episode goes on after 6 actions: expected its end"},
     {"wild", IL_ERR_INPUT,
      "episode 5, position 1: the policy chose action 3: expected 0 to 2"},
 };
@@ -469,7 +458,6 @@ int main(void)
     tcase_add_test(tc, a_models_actions_follow_its_probabilities);
     tcase_add_test(tc, a_sampled_site_goes_on_with_its_sample);
     tcase_add_loop_test(tc, an_episode_that_ends_early_is_padded, 0, 2);
-    tcase_add_test(tc, an_episode_that_never_ends_is_cut_at_its_steps);
     tcase_add_loop_test(
         tc, an_environment_that_misbehaves_is_named_with_episode_and_position, 0,
         (int)(sizeof faults / sizeof faults[0]));
