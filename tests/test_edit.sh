@@ -83,6 +83,9 @@ for variant in ablated steered; do
     check "its certificate names a step and a tensor" shows "certificate fails against probe: step 1, tensor"
 done
 
+edit run --runs "$folder/runs" --variant ablated --variant twin
+check "the report names the edit" grep -qF "edit: ablate" "$folder/runs/small_edit/report.html"
+
 check "explain knows the edit" edit explain --variant ablated
 check "and prints it" shows \
     "edit cut: ablate by probe at blocks.1.hook_resid_post, tokens claims, strength 1.0"

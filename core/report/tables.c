@@ -387,6 +387,10 @@ static void add_signals(const json_t *plan, il_text *html)
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
             il_text_add(html, "<td class=\"words\">");
             add_value(json_object_get(signal, keys[k]), html);
+            if (k == 0 && json_object_get(signal, "edit") != NULL) {
+                il_text_add(html, ": ");
+                add_value(json_object_get(signal, "edit"), html);
+            }
             il_text_add(html, "</td>");
         }
         for (size_t g = 0; g < json_array_size(groups); g++) {
