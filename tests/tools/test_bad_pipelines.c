@@ -192,7 +192,8 @@ static void walk(survey *s, il_node *node, const char *path)
     /* Maps whose keys are names or paths of the user's own. */
     static const char *const open[] = {"vars",   "variants", "require",    "detectors",
                                        "stages", "signals",  "references", "rollouts",
-                                       "lr",     "grid",     "zip",        "exclude"};
+                                       "lr",     "grid",     "zip",        "edits",
+                                       "exclude"};
     const char *last = strrchr(path, '.') != NULL ? strrchr(path, '.') + 1 : path;
     bool named = false;
 
