@@ -90,7 +90,11 @@ refused "an unknown calibration" 'detectors.late.calibrate={split: probe_full, m
 check "calibrating on a class alone fails" runs 2 run --no-report --stage fitted \
     --set 'detectors.late.calibrate={split: fixed_justified, method: platt}'
 check "with what it found" says "of both classes, got 1500 with 1500 positive"
-refused "a cascade that is never sure" 'detectors.staged.params={low: 2, high: 3}' "probabilities between 0 and 1"
+check "a cascade that is never sure is refused" exits 2 explain --stage fitted \
+    --set 'detectors.staged.params={low: 2, high: 3}'
+check "with what is wrong" says "probabilities between 0 and 1"
+check "a report is made" runs 0 run --stage fitted
+check "with reliability diagrams" grep -q "What probabilities are worth" "$folder/runs/composed/report.html"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
 exit $failed

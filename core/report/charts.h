@@ -39,6 +39,9 @@ il_status il__chart_prices(const il__results *r, const char *detector, il_text *
  * each arm. */
 il_status il__chart_histograms(const il__results *r, const char *detector, il_text *svg,
                                il_error *err);
+/* The share that is true of what detectors say is true with some probability, with the
+ * counts of the bins: every detector of every arm, of many the pressing one alone. */
+il_status il__chart_reliability(const il__results *r, il_text *svg, il_error *err);
 /* What is true and what is read at each position of the agent's own episodes, on the
  * mean, a panel for each arm. */
 il_status il__chart_courses(const il__results *r, const char *detector, il_text *svg,

@@ -7,25 +7,6 @@
 #include "report/gnuplot.h"
 #include "report/panels.h"
 
-enum { COLUMNS = 4 };
-
-/* The place of the n-th of so many panels. */
-static void place_panel(il_text *script, size_t n, size_t lines, const char *title)
-{
-    double high = 1.0 / (double)lines;
-    double left = (double)(n % COLUMNS) / COLUMNS;
-    double top = 1 - high * (double)(n / COLUMNS);
-
-    il__plot_numberf(script, "set lmargin at screen ", left + 0.045, "\n");
-    il__plot_numberf(script, "set rmargin at screen ", left + 1.0 / COLUMNS - 0.012,
-                     "\n");
-    il__plot_numberf(script, "set tmargin at screen ", top - 0.15 * high, "\n");
-    il__plot_numberf(script, "set bmargin at screen ", top - 0.87 * high, "\n");
-    il_text_add(script, "set title \"");
-    il__gnuplot_label(script, title);
-    il_text_add(script, "\" offset 0,-0.6 textcolor rgb '#222222'\n");
-}
-
 /* ---- logits by class ------------------------------------------------------------ */
 
 /* A detector's histogram on the reference set, of an audit's `played` part. */
@@ -72,7 +53,7 @@ il_status il__chart_histograms(const il__results *r, const char *detector, il_te
     if (panels == 0) {
         return IL_OK;
     }
-    size_t lines = (panels + COLUMNS - 1) / COLUMNS;
+    size_t lines = (panels + IL__COLUMNS - 1) / IL__COLUMNS;
     il__plot_begin(&script);
     il_text_add(&script, "set yrange [0:*]\nunset ytics\nset xtics 10\n"
                          "set xrange [-15:15]\n");
@@ -83,7 +64,7 @@ il_status il__chart_histograms(const il__results *r, const char *detector, il_te
             NULL) {
             continue;
         }
-        place_panel(&script, done++, lines, arm->label);
+        il__plot_place(&script, done++, lines, arm->label);
         for (size_t s = 0; s < arm->row_count; s++) {
             static const char *const times[] = {"first", "played"};
             static const char *const classes[] = {"negative", "positive"};
@@ -201,7 +182,7 @@ il_status il__chart_courses(const il__results *r, const char *detector, il_text 
     if (count == 0 || panels == 0) {
         return IL_OK;
     }
-    size_t lines = (panels + COLUMNS) / COLUMNS; /* one more place for the key */
+    size_t lines = (panels + IL__COLUMNS) / IL__COLUMNS; /* one more place for the key */
     il__plot_begin(&script);
     il_text_add(&script, "set yrange [0:1.03]\nset ytics 0,0.25,1\nset grid ytics\n"
                          "set format y '%.2f'\nset xtics autofreq\n");
@@ -211,7 +192,7 @@ il_status il__chart_courses(const il__results *r, const char *detector, il_text 
         if (profile_of(arm->rows[0], &by) == NULL) {
             continue;
         }
-        place_panel(&script, done++, lines, arm->label);
+        il__plot_place(&script, done++, lines, arm->label);
         for (size_t s = 0; s < arm->row_count; s++) {
             const json_t *profile = profile_of(arm->rows[s], &by);
 
@@ -237,7 +218,7 @@ il_status il__chart_courses(const il__results *r, const char *detector, il_text 
         il_text_add(&script, "\n");
     }
     /* The key, in a place of its own. */
-    place_panel(&script, done, lines, "");
+    il__plot_place(&script, done, lines, "");
     il_text_add(&script, "unset tics\nunset border\nset key left top reverse Left\n"
                          "plot NaN notitle");
     for (size_t c = 0; c < count; c++) {

@@ -64,6 +64,22 @@ void il__plot_begin(il_text *script)
                         "set multiplot\n");
 }
 
+void il__plot_place(il_text *script, size_t n, size_t lines, const char *title)
+{
+    double high = 1.0 / (double)lines;
+    double left = (double)(n % IL__COLUMNS) / IL__COLUMNS;
+    double top = 1 - high * (double)(n / IL__COLUMNS);
+
+    il__plot_numberf(script, "set lmargin at screen ", left + 0.045, "\n");
+    il__plot_numberf(script, "set rmargin at screen ", left + 1.0 / IL__COLUMNS - 0.012,
+                     "\n");
+    il__plot_numberf(script, "set tmargin at screen ", top - 0.15 * high, "\n");
+    il__plot_numberf(script, "set bmargin at screen ", top - 0.87 * high, "\n");
+    il_text_add(script, "set title \"");
+    il__gnuplot_label(script, title);
+    il_text_add(script, "\" offset 0,-0.6 textcolor rgb '#222222'\n");
+}
+
 void il__panel_mark(il__panel *p, double x, double y, int point, double size,
                     int colour)
 {

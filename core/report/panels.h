@@ -37,6 +37,9 @@ void il__plot_number(il_text *t, double value);
 void il__plot_numberf(il_text *t, const char *before, double value, const char *after);
 /* The parts of a script that every figure begins with. */
 void il__plot_begin(il_text *script);
+enum { IL__COLUMNS = 4 };
+/* Places the n-th of as many panels as `lines` of IL__COLUMNS hold. */
+void il__plot_place(il_text *script, size_t n, size_t lines, const char *title);
 /* Draws a script and frees it. */
 il_status il__plot_draw(const char *name, int height, il_text *script, il_text *svg,
                         il_error *err);

@@ -305,6 +305,16 @@ static void add_page(const il__results *r, il_text *html)
                                         "each seed.",
         html);
     add_figure(
+        r, il__chart_reliability, "What probabilities are worth",
+        KEY("#0072B2", "as the pipeline uses them") KEY(
+            "#D55E00",
+            "before calibration (dashed)") "Rows in ten bins by probability: the share "
+                                           "of them that is positive against their mean "
+                                           "probability, with how many they are in the "
+                                           "first seed. On the dotted line a "
+                                           "probability means what it says.",
+        html);
+    add_figure(
         r, chart_courses, "The course of an episode",
         "Means at each position over the agent's own episodes (those in which the "
         "first label that never changes within an episode is true), for each seed.",
