@@ -97,4 +97,7 @@ check "a report is made" runs 0 run --stage fitted
 check "with reliability diagrams" grep -q "What probabilities are worth" "$folder/runs/composed/report.html"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
+pipeline=$IL_ROOT/configs/composed/demo.yaml
+check "the demo is a good pipeline" exits 0 "config validate"
+check "and can be explained" exits 0 explain --stage loop --variant spared
 exit $failed
