@@ -94,7 +94,7 @@ typedef struct il_detector_judged {
     il_measured measured;
     double ece;     /* of its probabilities, calibrated where it is */
     double raw;     /* of its logits' sigmoids */
-    double seconds; /* to score all rows */
+    double seconds; /* of processor time to score all rows, the least of a few rounds */
 } il_detector_judged;
 
 /* The label that judges a detector of the world: its own, else that of another. */
@@ -115,7 +115,8 @@ il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
 json_t *il_detector_judged_json(const il_detector *d, const il_detector_judged *j);
 void il_detector_judged_print(const il_detector *d, const il_detector_judged *j);
 void il_detector_print_json(json_t *json); /* and lets go of it */
-double il_detector_clock(void);            /* seconds, for differences */
+/* Seconds of processor time, for differences: what a busy neighbour does not change. */
+double il_detector_clock(void);
 
 int il_detector_fit_verb(int argc, char **argv);
 int il_detector_eval_verb(int argc, char **argv);

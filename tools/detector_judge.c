@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "detect/reliability.h"
 
-enum { BINS = 10, DRAWS = 1000 };
+enum { BINS = 10, DRAWS = 1000, ROUNDS = 3 };
 
 il_status il_detector_judge(il_detector_judged *out, const il_detector *d,
                             const il_blas *blas, const il_acts *acts, uint64_t seed,

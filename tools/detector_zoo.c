@@ -25,8 +25,8 @@ static const char usage[] =
     "  --json              prints JSON instead of the table\n"
     "  --set PATH=VALUE, --plugin-path DIR, --runs DIR, --workers N   as for interloop run\n"
     "\n"
-    "  Fit and score times are of this machine: wall time of the fit without its harvest, and\n"
-    "  of one thread that scores the rows that judge, per row.\n";
+    "  Fit and score times are processor time on this machine: of the fit without its harvest,\n"
+    "  and of scoring the rows that judge, per row.\n";
 
 /* One detector under one seed. */
 typedef struct entry {

@@ -51,7 +51,7 @@ il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
                         il_error *err);
 /* Fits a detector of the world from scratch, under the weights that the world holds and
  * on the rows that its spec names, and sets its threshold, as a stage that names it
- * would. *seconds is what the fit itself took, harvests left out. */
+ * would. *seconds is the processor time of the fit itself, harvests left out. */
 il_status il_stage_fit_alone(const il_stage_host *host, il_world *w, const il_job *job,
                              il_detector *d, double *seconds, il_error *err);
 /* The hashes of the weights that chain[at] left and of those that it came from, a list
