@@ -16,9 +16,9 @@ typedef struct il_detector_cli {
     const char *use, *out, *labels, *ids, *mask, *lengths;
     const char *acts[64], *sites[64], *accept[64], *detectors[64], *splits[64];
     size_t acts_count, site_count, accept_count, detector_count, split_count;
-    const char *tokens, *context, *convention, *model, *method, *unit;
+    const char *tokens, *context, *convention, *model, *method, *unit, *pool;
     double fpr, lr, l2; /* negative: not given */
-    int64_t steps, rows, top, features[64];
+    int64_t steps, batch, rows, top, features[64];
     size_t feature_count;
     bool json, rows_only;
 } il_detector_cli;
@@ -64,6 +64,9 @@ il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
                                  const il_detector_cli *c, il_error *err);
 /* Whether the command line takes a difference of that name on itself. */
 bool il_detector_accepts(const il_detector_cli *c, const char *what);
+/* Makes the rows sequences where the detector pools them. */
+il_status il_detector_bench_pool(const il_detector_bench *b, il_acts *acts,
+                                 il_error *err);
 void il_detector_bench_close(il_detector_bench *b);
 
 /* A stage of a pipeline with its result in the world. */

@@ -103,6 +103,40 @@ static il_status name_sites(il_detector_bench *b, il_error *err)
     return IL_OK;
 }
 
+/* A pooling in words, such as "ema_max, decay 0.9". */
+static il_status read_pool(il_detector_bench *b, const char *words, const char *where,
+                           il_error *err)
+{
+    il_detector_spec *s = &b->spec;
+
+    if (words == NULL) {
+        return IL_OK;
+    }
+    if (!il_pool_from_words(words, &s->pooling) || s->pooling.kind == IL_POOL_NONE) {
+        return il_error_set(err, IL_ERR_INPUT, where,
+                            "expected a pooling, such as max or 'ema_max, decay 0.9', "
+                            "got '%s'",
+                            words);
+    }
+    s->pool = words;
+    s->pooled = true;
+    return IL_OK;
+}
+
+il_status il_detector_bench_pool(const il_detector_bench *b, il_acts *acts,
+                                 il_error *err)
+{
+    if (!b->spec.pooled || acts->rows.first != NULL) {
+        return IL_OK;
+    }
+    if (acts->rows.length == 1) {
+        return il_error_set(err, IL_ERR_SHAPE, "activations",
+                            "a detector that pools reads sequences: expected "
+                            "activations of shape (B,T,W), got rows");
+    }
+    return il_scored_gather(&acts->rows, b->given->arena, err);
+}
+
 static il_status new_spec(il_detector_bench *b, const il_detector_cli *c, il_error *err)
 {
     il_detector_spec *s = &b->spec;
@@ -117,12 +151,16 @@ static il_status new_spec(il_detector_bench *b, const il_detector_cli *c, il_err
     s->component.place = s->component.use_place = (il_place){.file = "--use"};
     s->tokens = c->tokens != NULL ? c->tokens : tokens != NULL ? tokens : "all";
     s->fit = (il_fit_spec){.given = true,
-                           .label = label != NULL ? label : "labels",
+                           .label = b->given->acts.rows.labels == NULL ? NULL
+                                    : label != NULL                    ? label
+                                                                       : "labels",
                            .method = c->method,
                            .steps = c->steps,
+                           .batch = c->batch,
                            .lr = c->lr,
                            .l2 = c->l2,
                            .weight_decay = -1};
+    IL_TRY(read_pool(b, c->pool, "--pool", err));
     if (c->context != NULL) {
         IL_TRY(read_word(c->context, "--context", 3, context_name, &word, err));
         s->context = (enum il_context)word;
@@ -210,7 +248,7 @@ static il_status saved_spec(il_detector_bench *b, il_error *err)
     s->component.params = il_saved_params(b->saved, arena);
     s->tokens = tokens != NULL ? tokens : "all";
     s->on = contract_text(b, "on");
-    s->pool = contract_text(b, "pool");
+    IL_TRY(read_pool(b, contract_text(b, "pool"), b->saved->path, err));
     if (!il_pool_from_words(s->pool, &s->pooling)) {
         return il_error_set(err, IL_ERR_INPUT, b->saved->path,
                             "it pools by '%s', which this version does not know",
@@ -375,6 +413,9 @@ il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
     IL_TRY(il_detector_create(&b->detector, &make_in, &desk->problems, err));
     b->detector->convention = contract_text(b, "convention");
     b->detector->fields.label = contract_text(b, "label");
+    if (b->given != NULL) {
+        IL_TRY(il_detector_bench_pool(b, &b->given->acts, err));
+    }
     return il_saved_load(b->detector, b->saved, &desk->problems, err);
 }
 

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/files.h"
+#include "detect/dictionary.h"
 
 /* Of about so many documents one is held back for the threshold. */
 enum { HOLD = 4 };
@@ -25,7 +25,7 @@ static const char usage[] =
     "  --set NAME=VALUE    one of its params; may be given more than once\n"
     "  --acts FILE         .npy, .safetensors, or FILE.safetensors#TENSOR: (N,W) or (B,T,W);\n"
     "                      once a site\n"
-    "  --labels FILE       0 or 1 a row; (N), (B,T) or (B). Also --ids FILE, of documents, whose\n"
+    "  --labels FILE       0 or 1 a row (a dictionary learns without); (N), (B,T) or (B). Also --ids FILE, of documents, whose\n"
     "                      rows follow one another; --mask FILE, which positions count;\n"
     "                      --lengths FILE, where padding begins. What `interloop detector\n"
     "                      harvest` wrote holds all of these\n"
@@ -34,7 +34,9 @@ static const char usage[] =
     "  --tokens NAME       the mask they were taken at, in words (all)\n"
     "  --context WORD      what a position may read: self, past or all (self)\n"
     "  --model HASH        of the weights that gave the activations\n"
-    "  --method NAME, --steps N, --lr X, --l2 X   of the fit; the detector's own otherwise\n"
+    "  --pool WORDS        one score a sequence: max, mean, 'ema_max, decay 0.9', ...\n"
+    "  --method NAME, --steps N, --batch N, --lr X, --l2 X   of the fit; the detector's own\n"
+    "                      otherwise\n"
     "  --fpr RATE          holds back one document in four and sets the threshold there\n"
     "  --unit WORD         what alarms: token, sequence, episode or step (token)\n"
     "  --seed N            of initial values (1)\n"
@@ -56,13 +58,14 @@ static il_status fit_here(il_detector_bench *b, const il_detector_cli *c, fitted
         c->model != NULL ? c->model
                          : json_string_value(json_object_get(b->given->about, "model"));
     il_fit fit = {.blas = b->desk->blas,
+                  .log = b->desk->log,
                   .start = IL_FIT_FRESH,
                   .seed = d->seed,
                   .model_hash = NULL};
     char hash[IL_HASH_HEX] = "";
     double since;
 
-    if (b->given->acts.rows.labels == NULL) {
+    if (b->given->acts.rows.labels == NULL && !il_detector_learns(d)) {
         return il_error_set(err, IL_ERR_INPUT, "--labels",
                             "expected labels: name their file");
     }
@@ -77,12 +80,18 @@ static il_status fit_here(il_detector_bench *b, const il_detector_cli *c, fitted
     f->kept_acts = b->given->acts;
     if (b->spec.threshold.kind == IL_THRESHOLD_RATE) {
         IL_TRY(il_given_hold(b->given, HOLD, &f->kept_acts, &f->held_acts, err));
+        IL_TRY(il_detector_bench_pool(b, &f->held_acts, err));
     }
+    IL_TRY(il_detector_bench_pool(b, &f->kept_acts, err));
     since = il_detector_clock();
     IL_TRY(il_detector_fit(d, &f->kept_acts, &fit, err));
     f->seconds = il_detector_clock() - since;
     if (b->spec.threshold.kind == IL_THRESHOLD_RATE) {
         IL_TRY(il_detector_calibrate(d, b->desk->blas, &f->held_acts, err));
+    }
+    if (f->kept_acts.rows.labels == NULL) {
+        f->own.measured.rows = f->kept_acts.rows.count;
+        return IL_OK; /* it learned without: nothing to judge by */
     }
     return il_detector_judge(&f->own, d, b->desk->blas, &f->kept_acts, d->seed, err);
 }
@@ -93,17 +102,24 @@ static void show(const il_detector_bench *b, const il_detector_cli *c, const fit
     const il_measured *m = &f->own.measured;
 
     if (c->json) {
-        json_t *json =
-            json_pack("{s:s, s:f, s:o}", "file", c->out, "fit_seconds", f->seconds,
-                      "fit", il_detector_judged_json(d, &f->own));
+        json_t *json = json_pack("{s:s, s:f, s:I}", "file", c->out, "fit_seconds",
+                                 f->seconds, "rows", (json_int_t)m->rows);
 
+        if (f->kept_acts.rows.labels != NULL) {
+            json_object_set_new(json, "fit", il_detector_judged_json(d, &f->own));
+        }
         il_detector_print_json(json);
         return;
     }
-    printf("%s fitted in %.3f s on %" PRId64 " rows of %" PRId64 " documents, %" PRId64
-           " positive; AUROC on these %.4f\n",
-           d->instance->offer->id, f->seconds, m->rows, m->documents, m->positives,
-           m->value[IL_MEASURE_AUROC]);
+    if (f->kept_acts.rows.labels == NULL) {
+        printf("%s fitted in %.3f s on %" PRId64 " rows, without labels\n",
+               d->instance->offer->id, f->seconds, m->rows);
+    } else {
+        printf("%s fitted in %.3f s on %" PRId64 " rows of %" PRId64
+               " documents, %" PRId64 " positive; AUROC on these %.4f\n",
+               d->instance->offer->id, f->seconds, m->rows, m->documents, m->positives,
+               m->value[IL_MEASURE_AUROC]);
+    }
     if (d->has_threshold) {
         printf("threshold %.4f: of %" PRId64
                " negatives in the documents held back, at most a share of %.4g lies "

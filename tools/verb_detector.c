@@ -77,6 +77,8 @@ enum {
     MODEL,
     METHOD,
     UNIT,
+    POOL,
+    BATCH,
     FPR,
     LR,
     L2,
@@ -114,6 +116,8 @@ static const struct option known[] = {
     {"model", required_argument, NULL, MODEL},
     {"method", required_argument, NULL, METHOD},
     {"unit", required_argument, NULL, UNIT},
+    {"pool", required_argument, NULL, POOL},
+    {"batch", required_argument, NULL, BATCH},
     {"fpr", required_argument, NULL, FPR},
     {"lr", required_argument, NULL, LR},
     {"l2", required_argument, NULL, L2},
@@ -165,6 +169,8 @@ static const char **text_of(il_detector_cli *c, int option)
         return &c->method;
     case UNIT:
         return &c->unit;
+    case POOL:
+        return &c->pool;
     case RUNS:
         return &c->cli.run.runs;
     default:
@@ -220,7 +226,10 @@ static const char **list_of(il_detector_cli *c, int option, size_t **count,
 static bool take_number(il_detector_cli *c, int option, const char *text)
 {
     double *real = option == FPR ? &c->fpr : option == LR ? &c->lr : &c->l2;
-    int64_t *whole = option == STEPS ? &c->steps : option == ROWS ? &c->rows : &c->top;
+    int64_t *whole = option == STEPS   ? &c->steps
+                     : option == ROWS  ? &c->rows
+                     : option == BATCH ? &c->batch
+                                       : &c->top;
     uint64_t seed = 0;
 
     switch (option) {
@@ -229,6 +238,7 @@ static bool take_number(il_detector_cli *c, int option, const char *text)
     case L2:
         return il_parse_real(text, real) && *real >= 0 && (option != FPR || *real <= 1);
     case STEPS:
+    case BATCH:
     case ROWS:
     case TOP:
         return il_parse_int(text, whole) && *whole >= 1;

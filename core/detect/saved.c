@@ -37,6 +37,12 @@ il_status il_saved_write(const il_detector *d, const char *path, il_error *err)
     for (size_t i = 0; status == IL_OK && i < count; i++) {
         items[i].name += prefix;
     }
+    if (status == IL_OK && d->member_count > 0) {
+        status = il_error_set(err, IL_ERR_UNSUPPORTED, d->spec->name,
+                              "it reads other detectors, which a file of one cannot "
+                              "hold: save '%s' and the others that it reads",
+                              d->spec->of.items[0]);
+    }
     if (status == IL_OK && !d->fitted) {
         status = il_error_set(err, IL_ERR_INPUT, d->spec->name,
                               "it has not been fitted: there is nothing to save");

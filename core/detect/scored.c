@@ -77,7 +77,7 @@ static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
 }
 
 /* Rows of positions to rows of sequences. */
-static il_status gather_sequences(il_scored *s, il_arena *arena, il_error *err)
+il_status il_scored_gather(il_scored *s, il_arena *arena, il_error *err)
 {
     size_t room = (size_t)s->batch + 1;
     int64_t count = s->count;
@@ -150,7 +150,7 @@ il_status il_scored_find(il_scored *out, const il_batch *batch,
         s.labels = NULL;
     }
     if (fields->pooled) {
-        IL_TRY(gather_sequences(&s, arena, err));
+        IL_TRY(il_scored_gather(&s, arena, err));
     }
     *out = s;
     return IL_OK;

@@ -34,6 +34,8 @@ static inline int64_t il_scored_first(const il_scored *s, int64_t i)
 {
     return s->first != NULL ? s->first[i] - s->first[0] : i;
 }
+/* Makes positions into sequences: afterwards a row is a document's, in the arena. */
+il_status il_scored_gather(il_scored *s, il_arena *arena, il_error *err);
 /* The scored positions themselves, a row each. Documents are left out where rows were
  * sequences. */
 il_scored il_scored_tokens(const il_scored *s);

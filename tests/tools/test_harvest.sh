@@ -49,6 +49,22 @@ check "the model goes with it" \
     grep -qa "$(grep -oaP 'model\\":\\"\K[0-9a-f]{64}' "$folder/probe.safetensors")" \
     "$folder/lda.safetensors"
 
+check "sequences are pooled" ends 0 fit --use linear_probe --pool max --acts "$file" \
+    --fpr 0.1 --unit sequence --out "$folder/pooled.safetensors"
+check "into one score each" says "60 rows of 60 documents"
+check "and judged so" ends 0 eval "$folder/pooled.safetensors" --acts "$file" --accept ids
+check "each once" says "on 80 rows of 80 documents"
+check "rows are not pooled" ends 2 fit --use linear_probe --pool max \
+    --acts "$folder/rows/activations.safetensors" --out "$folder/x.safetensors"
+check "a pooling that there is not is refused" ends 2 fit --use linear_probe --pool most \
+    --acts "$file" --out "$folder/x.safetensors"
+check "a dictionary needs no labels" ends 0 fit --use sae --set features=32 --set k=4 \
+    --steps 20 --batch 256 --acts "$folder/all/acts.belief.hook_state.npy" \
+    --out "$folder/sae.safetensors"
+check "its features are explained" ends 0 explain "$folder/sae.safetensors" --feature 3 --top 2 \
+    --acts "$folder/all/acts.belief.hook_state.npy"
+check "one by one" says "feature 3 on 1040 rows"
+
 check "another site is written" exits 0 harvest --site belief.hook_mean --out "$folder/mean"
 check "and refused" ends 2 eval "$folder/probe.safetensors" \
     --acts "$folder/mean/activations.safetensors"

@@ -27,6 +27,7 @@ detectors:
   both:
     use: ensemble
     of: [suffering, lda]
+    threshold: {rollouts: {policy: exploratory, episodes: 70}, fpr: 0.05, unit: step}
 END
 zoo=(detector zoo "$folder/zoo.yaml" --stage fitted)
 check "a zoo is judged" exits 0 "${zoo[@]}" --seed 1 --seed 2 --out "$folder/zoo.json"
@@ -52,4 +53,8 @@ check "a fit that fails is named, and the others stand" \
     --set detectors.lda.fit.rollouts.episodes=1
 check "with the reason in its line" grep -qE '^lda .* failed: ' "$folder/out"
 check "beside them" lines suffering 1
+check "what reads other detectors is not saved alone" \
+    exits 2 detector fit "$folder/zoo.yaml" --stage fitted --set 'stages.fitted.fit=[suffering, lda, both]' \
+    --detector both --out "$folder/both.safetensors"
+check "which is said" grep -q "it reads other detectors" "$folder/err"
 exit $failed
