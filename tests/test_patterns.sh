@@ -31,7 +31,7 @@ run() { # run NAME WORKERS VARIANT
     exits 0 run --runs "$folder/$1" --name "$1" --no-report --stage loop --variant "$3" --workers "$2"
 }
 check "patterns are fitted on, pressed and audited" run one 1 pressed
-for detector in watch heads raw; do
+for detector in watch heads raw claimed any; do
     check "$detector is judged" within "$(value one pressed $detector.auroc)"
 done
 check "on two workers" run two 2 pressed
@@ -50,6 +50,9 @@ check "an activation is no pattern" exits 2 run --runs "$folder/r" --name r --st
 check "and that is said" says "its site 1 is none"
 check "a threshold without a label has no negatives" exits 2 run --runs "$folder/r" --name r --stage loop \
     --variant monitor --set 'detectors.watch.threshold={split: probe_calib, fpr: 0.05}'
+check "keys are a mask of the data" exits 2 run --runs "$folder/r" --name r --stage loop --variant monitor \
+    --set detectors.claimed.keys=statements
+check "and one that it lacks is named" says "has no mask 'statements'"
 check "a label that the data does not have is named" exits 2 run --runs "$folder/r" --name r --stage loop \
     --variant monitor --set detectors.watch.threshold.label=liars
 check "with its place" says "has no label 'liars'"

@@ -71,6 +71,7 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
     h.split = "episodes";
     h.fields = (il_scored_fields){.tokens = tokens != NULL ? tokens : d->fields.tokens,
                                   .label = label,
+                                  .keys = d->fields.keys,
                                   .pooled = d->fields.pooled};
     h.sites = d->sites;
     h.site_count = d->site_count;

@@ -165,6 +165,7 @@ static il_status harvest_as(const il_audit_work *w, const il_detector *d,
 
     h.split = split;
     h.fields = like->fields;
+    h.fields.keys = d->fields.keys;
     h.sites = d->sites;
     h.site_count = d->site_count;
     h.gathered = il_detector_reads_rows(d);

@@ -325,7 +325,8 @@ il_status il__run_open(il__run *r, const il__trial *t, const il_instance *i,
                                   .scored = p->scored,
                                   .context = IL_CONTEXT_PAST,
                                   .rows = reads_rows(i) ? p->places : NULL,
-                                  .inputs = p->tokens};
+                                  .inputs = p->tokens,
+                                  .keys = p->scored};
     }
     IL_TRY(il_pass_create(&r->pass, blas, r->bits > 0 ? r->bits : 1, err));
     for (size_t k = 0; k < i->site_count; k++) {

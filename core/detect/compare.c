@@ -228,6 +228,7 @@ void il_contract_compare(const il_detector *d, const json_t *contract,
                  "convention");
     compare_text(out, "tokens", s->tokens, contract, "tokens");
     compare_text(out, "context", il_context_name(s->context), contract, "context");
+    compare_text(out, "keys", s->keys, contract, "keys");
     compare_text(out, "pool", s->pool, contract, "pool");
     compare_scaling(out, contract);
     compare_text(out, "on", s->on, contract, "on");

@@ -97,6 +97,9 @@ json_t *il_detector_contract(const il_detector *d)
     if (json != NULL && s->on != NULL) {
         json_object_set_new(json, "on", json_string(s->on));
     }
+    if (json != NULL && s->keys != NULL) {
+        json_object_set_new(json, "keys", json_string(s->keys));
+    }
     if (json != NULL && s->pool != NULL) {
         json_object_set_new(json, "pool", json_string(s->pool));
     }

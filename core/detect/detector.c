@@ -51,6 +51,11 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->fit.place, "the %s has no label '%s'",
                        in->data->label, s->fit.label);
     }
+    if (in->data != NULL && s->keys != NULL &&
+        il_field_find(in->data, s->keys) == NULL) {
+        il_problem_add(problems, s->place, "the %s has no mask '%s'", in->data->label,
+                       s->keys);
+    }
     if (in->data != NULL && s->threshold.label != NULL &&
         il_field_find(in->data, s->threshold.label) == NULL) {
         il_problem_add(problems, s->threshold.place, "the %s has no label '%s'",
@@ -202,6 +207,20 @@ static il_status make(il_detector *d, const il_detector_input *in,
     d->fields.label = in->spec->label != NULL ? in->spec->label
                       : in->spec->fit.given   ? in->spec->fit.label
                                               : NULL;
+    d->fields.keys = in->spec->keys;
+    for (size_t i = 0; i < d->member_count; i++) {
+        const char *keys = d->members[i]->fields.keys;
+
+        if (keys != NULL && d->fields.keys != NULL &&
+            strcmp(keys, d->fields.keys) != 0) {
+            il_problem_add(problems, in->spec->place,
+                           "the detectors that '%s' reads have different `keys`, '%s' "
+                           "and '%s': expected one for all",
+                           in->spec->name, d->fields.keys, keys);
+        }
+        d->fields.keys = keys != NULL ? keys : d->fields.keys;
+    }
+    IL_TRY(il_problems_status(problems, err));
     d->fields.input =
         in->data != NULL ? il_field_of_role(in->data, IL_FIELD_INPUT) : "tokens";
     d->fields.unit =
@@ -328,7 +347,8 @@ static bool read_inputs(const il_detector *d, il_pass *pass, const il_scored *ro
                         .length = rows->length,
                         .context = d->spec->context,
                         .rows = by_row ? rows->rows : NULL,
-                        .inputs = rows->inputs};
+                        .inputs = rows->inputs,
+                        .keys = rows->keys};
     if (x == NULL) {
         return false;
     }

@@ -127,6 +127,16 @@ static il_status chunk_copy_field(chunk *c, il_scored *s, il_error *err)
         memcpy(inputs, s->inputs, bytes);
         s->inputs = inputs;
     }
+    if (s->keys != NULL) {
+        size_t bytes = (size_t)(s->batch * s->length);
+        uint8_t *keys = il_arena_alloc(c->arena, bytes + 1);
+
+        if (keys == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
+        }
+        memcpy(keys, s->keys, bytes);
+        s->keys = keys;
+    }
     return IL_OK;
 }
 
@@ -388,6 +398,7 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     int64_t token = 0;
     int32_t *lengths = NULL;
     int32_t *inputs = NULL;
+    uint8_t *keys = NULL;
 
     for (int64_t i = 0; i < v->chunk_count; i++) {
         const il_scored *c = &v->chunks[i].scored;
@@ -402,8 +413,9 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
     all->labels = il_arena_calloc(arena, total + 1, 1);
     lengths = il_arena_calloc(arena, (size_t)v->rows, sizeof *lengths);
     inputs = il_arena_calloc(arena, (size_t)(v->rows * v->length), sizeof *inputs);
+    keys = il_arena_calloc(arena, (size_t)(v->rows * v->length), 1);
     if (all->rows == NULL || all->documents == NULL || all->labels == NULL ||
-        lengths == NULL || inputs == NULL) {
+        lengths == NULL || inputs == NULL || keys == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "harvest", "out of memory");
     }
     if (v->fields.pooled) {
@@ -440,6 +452,10 @@ static il_status harvest_join(harvest *v, il_acts *acts, il_error *err)
             memcpy(inputs + first * v->length, c->inputs,
                    (size_t)(c->batch * v->length) * sizeof *inputs);
             all->inputs = inputs;
+        }
+        if (c->keys != NULL) {
+            memcpy(keys + first * v->length, c->keys, (size_t)(c->batch * v->length));
+            all->keys = keys;
         }
         for (size_t s = 0; h->gathered && s < h->site_count; s++) {
             size_t width = (size_t)v->widths[s];

@@ -178,6 +178,9 @@ static void chunk_cut(chunk *c, const il_acts *acts, int64_t first, int64_t coun
     if (acts->rows.inputs != NULL) {
         c->acts.rows.inputs = acts->rows.inputs + position;
     }
+    if (acts->rows.keys != NULL) {
+        c->acts.rows.keys = acts->rows.keys + position;
+    }
     for (int64_t i = 0; i < n; i++) {
         c->rows[i] = acts->rows.rows[row + i] - (int32_t)position;
     }

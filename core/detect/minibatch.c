@@ -89,13 +89,15 @@ static il_status make_room(il_minibatch *m, il_error *err)
         int32_t *lengths = il_arena_alloc(m->arena, (size_t)m->batch * sizeof *lengths);
         int32_t *inputs =
             il_arena_alloc(m->arena, (size_t)(m->batch * length) * sizeof *inputs);
+        uint8_t *keys = il_arena_alloc(m->arena, (size_t)(m->batch * length));
 
-        if (lengths == NULL || inputs == NULL) {
+        if (lengths == NULL || inputs == NULL || keys == NULL) {
             return no_memory(err);
         }
         part->batch = m->batch;
         part->lengths = rows->lengths != NULL ? lengths : NULL;
         part->inputs = rows->inputs != NULL ? inputs : NULL;
+        part->keys = rows->keys != NULL ? keys : NULL;
     }
     for (size_t i = 0; i < m->all->site_count; i++) {
         int64_t at = by_document(m) ? m->batch * length : tokens;
@@ -219,6 +221,10 @@ static void add_unit(il_minibatch *m, int64_t u, int64_t j)
             memcpy((int32_t *)(uintptr_t)part->inputs + j * all->length,
                    all->inputs + b * all->length,
                    (size_t)all->length * sizeof *all->inputs);
+        }
+        if (all->keys != NULL) {
+            memcpy((uint8_t *)(uintptr_t)part->keys + j * all->length,
+                   all->keys + b * all->length, (size_t)all->length);
         }
     }
 }

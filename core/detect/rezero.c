@@ -34,6 +34,7 @@ static il_status fetch(il_trusted *t, const il_detector *d, il_error *err)
     int32_t split = il_split_find(t->data, spec->split, &have);
     il_scored_fields fields = {.tokens = d->spec->tokens,
                                .input = il_field_of_role(t->data, IL_FIELD_INPUT),
+                               .keys = d->fields.keys,
                                .unit = il_field_of_role(t->data, IL_FIELD_UNIT),
                                .pooled = d->spec->pooled};
 

@@ -37,7 +37,7 @@ static il_status field_find(const il_tensor **out, const il_batch *batch,
 
 /* What the batch gives for the fields' names; absent ones NULL. */
 typedef struct found {
-    const il_tensor *mask, *lengths, *label, *unit, *tokens;
+    const il_tensor *mask, *lengths, *label, *unit, *tokens, *keys;
 } found;
 
 static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
@@ -60,6 +60,9 @@ static il_status fields_find(found *f, int64_t *length, const il_batch *batch,
     if (strcmp(names->tokens, "all") != 0) {
         IL_TRY(
             field_find(&f->mask, batch, names->tokens, IL_CODE_UINT, 8, *length, err));
+    }
+    if (names->keys != NULL) {
+        IL_TRY(field_find(&f->keys, batch, names->keys, IL_CODE_UINT, 8, *length, err));
     }
     if (il_batch_find(batch, "lengths") != NULL) {
         IL_TRY(field_find(&f->lengths, batch, "lengths", IL_CODE_INT, 32, 0, err));
@@ -126,6 +129,7 @@ il_status il_scored_find(il_scored *out, const il_batch *batch,
         return il_error_set(err, IL_ERR_MEMORY, "data", "out of memory");
     }
     s.lengths = f.lengths != NULL ? il_i32(f.lengths) : NULL;
+    s.keys = f.keys != NULL ? il_u8(f.keys) : NULL;
     s.inputs = f.tokens != NULL ? il_i32(f.tokens) : NULL;
     for (int64_t b = 0; b < s.batch; b++) {
         int64_t end =

@@ -27,6 +27,7 @@ typedef struct il_scored {
     int32_t *tokens;       /* flat positions, ascending */
     uint8_t *token_labels; /* of each, or NULL */
     const int32_t *inputs; /* (B,T): tokens; NULL: the input is something else */
+    const uint8_t *keys;   /* (B,T): the mask of fields.keys; NULL: none was named */
 } il_scored;
 
 /* Where the positions of row i begin; of i = N, how many there are in all. */
@@ -47,6 +48,7 @@ typedef struct il_scored_fields {
     const char *input;  /* (B,T,...): gives T */
     const char *tokens; /* "all" or a mask (B,T) u8 */
     const char *label;  /* (B) or (B,T) u8; NULL: no labels */
+    const char *keys;   /* a mask (B,T) u8 beside; NULL: none */
     const char *unit; /* (B) i64, or NULL: documents are numbered from first_document */
     int64_t first_document;
     bool pooled; /* one row a sequence */

@@ -176,6 +176,7 @@ typedef struct il_detector_spec {
     il_names_spec sites; /* at least one */
     const char *on;      /* a reference whose activations it reads; NULL: the model's */
     const char *tokens;  /* "all" or a mask of the data */
+    const char *keys;    /* a mask of the data that it is shown beside; NULL */
     const char *label;   /* of its fit, else what those it reads were fitted to; NULL */
     enum il_context context;
     il_pool_spec pooling;

@@ -300,6 +300,7 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
     }
     d->of = il__read_names(r, il_node_get(node, "of"));
     d->on = il__read_text(node, "on", NULL);
+    d->keys = il__read_text(node, "keys", NULL);
     d->tokens = il__read_text(node, "tokens", d->of.count > 0 ? NULL : "all");
     d->context =
         (enum il_context)il__read_choice(node, "context", contexts, IL_CONTEXT_SELF);

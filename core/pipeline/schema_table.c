@@ -267,6 +267,7 @@ static const il_schema_field detector_fields[] = {
     {"on", &name, 0, "a reference whose activations it reads; the model's by default"},
     {"tokens", &text, 0, "positions that it scores: all, or a mask of the data"},
     {"context", &context, 0, "positions that it may read: self, past or all"},
+    {"keys", &text, 0, "a mask of the data, for what asks about attention to it"},
     {"pool", &pool, IL_FIELD_WHOLE, "how a sequence's scores become one"},
     {"fit", &detector_fit, 0, "how it is fitted"},
     {"label", &text, 0,

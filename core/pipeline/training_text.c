@@ -287,6 +287,9 @@ static void put_detector(writer *w, const il_detector_spec *d)
     }
     put_text(w, "on", d->on);
     put_text(w, "tokens", d->tokens);
+    if (d->keys != NULL) {
+        put_text(w, "keys", d->keys);
+    }
     put_text(w, "context", il_context_name(d->context));
     put_text(w, "pool", d->pool);
     put_text(w, "label", d->fit.given ? NULL : d->label);

@@ -32,6 +32,9 @@ typedef struct il_reading {
     const int32_t *rows;
     /* (B,T): the tokens that the model read; NULL where it read no tokens. */
     const int32_t *inputs;
+    /* (B,T): 1 where the mask that the pipeline names as the detector's `keys` holds;
+     * NULL where it names none. */
+    const uint8_t *keys;
 } il_reading;
 
 enum il_context { IL_CONTEXT_SELF = 0, IL_CONTEXT_PAST = 1, IL_CONTEXT_ALL = 2 };

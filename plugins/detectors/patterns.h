@@ -7,31 +7,31 @@
 #include <interloop/plugin.h>
 #include <math.h>
 
-typedef enum patterns_score {                     /* as they stand in patterns_names */
-                              PATTERNS_ENTROPY,   /* of the weights, over that of equal
-                                                     ones on all keys so far */
-                              PATTERNS_FIRST,     /* the weight of the first position */
-                              PATTERNS_SELF,      /* of the query's own */
-                              PATTERNS_PREVIOUS,  /* of the one before it */
-                              PATTERNS_DUPLICATE, /* of earlier positions with the
-                                                     query's token */
-                              PATTERNS_INDUCTION, /* of positions that come after such a
-                                                     one */
-                              PATTERNS_SCORES
+/* In the order of patterns_names. */
+typedef enum patterns_score {
+    PATTERNS_ENTROPY,   /* of the weights, over that of equal ones on all keys so far */
+    PATTERNS_FIRST,     /* the weight of the first position */
+    PATTERNS_SELF,      /* of the query's own */
+    PATTERNS_PREVIOUS,  /* of the one before it */
+    PATTERNS_DUPLICATE, /* of earlier positions with the query's token */
+    PATTERNS_INDUCTION, /* of positions that come after such a one */
+    PATTERNS_KEYS,      /* of those that the pipeline's mask `keys` names */
+    PATTERNS_SCORES
 } patterns_score;
 
 IL_UNUSED static const char *const patterns_names[] = {
-    "entropy", "first", "self", "previous", "duplicate", "induction", NULL};
+    "entropy", "first", "self", "previous", "duplicate", "induction", "keys", NULL};
 
 /* What a measure of one site remembers. */
 typedef struct patterns_state {
     int64_t rows; /* N */
     int64_t heads;
     int64_t keys;
-    int64_t length;     /* T */
-    unsigned scores;    /* a bit each */
-    const int32_t *at;  /* (N) b*T+t */
-    const int32_t *ids; /* (B,T), or NULL */
+    int64_t length;      /* T */
+    unsigned scores;     /* a bit each */
+    const int32_t *at;   /* (N) b*T+t */
+    const int32_t *ids;  /* (B,T), or NULL */
+    const uint8_t *mask; /* (B,T), or NULL */
 } patterns_state;
 
 static inline int64_t patterns_count(unsigned scores)
@@ -62,6 +62,8 @@ static inline bool patterns_counts(const patterns_state *p, int k, int64_t at,
         return ids != NULL && s < t && ids[s] == ids[t];
     case PATTERNS_INDUCTION:
         return ids != NULL && s > 0 && s <= t && ids[s - 1] == ids[t];
+    case PATTERNS_KEYS:
+        return p->mask != NULL && p->mask[at / p->length * p->length + s] != 0;
     default:
         return true;
     }
@@ -171,6 +173,7 @@ static inline il_tensor *patterns_measure(il_pass *pass, const il_reading *r,
     const unsigned by_token = 1u << PATTERNS_DUPLICATE | 1u << PATTERNS_INDUCTION;
     il_tensor **parts = il_pass_alloc(pass, (size_t)r->sites * sizeof(il_tensor *));
     const int32_t *ids = NULL;
+    uint8_t *mask = NULL;
     const int32_t *at;
     int64_t rows;
 
@@ -192,6 +195,17 @@ static inline il_tensor *patterns_measure(il_pass *pass, const il_reading *r,
         }
         ids = patterns_keep(pass, r->inputs, r->batch * r->length);
     }
+    if ((scores >> PATTERNS_KEYS & 1u) != 0) {
+        if (!IL_HAS(r, keys)) {
+            il_pass_fail(pass, IL_ERR_UNSUPPORTED,
+                         "the score keys needs a mask: give the detector `keys`");
+            return NULL;
+        }
+        mask = il_pass_alloc(pass, (size_t)(r->batch * r->length) + 1);
+        for (int64_t i = 0; mask != NULL && i < r->batch * r->length; i++) {
+            mask[i] = r->keys[i];
+        }
+    }
     at = patterns_keep(pass, r->rows, rows);
     for (int32_t i = 0; i < r->sites; i++) {
         patterns_state *p = il_pass_alloc(pass, sizeof *p);
@@ -205,7 +219,8 @@ static inline il_tensor *patterns_measure(il_pass *pass, const il_reading *r,
                               .length = r->length,
                               .scores = scores,
                               .at = at,
-                              .ids = ids};
+                              .ids = ids,
+                              .mask = mask};
         parts[i] = il_custom_op(pass, &patterns_op, p, 1, &r->acts[i],
                                 IL_SHAPE(rows, heads[i] * patterns_count(scores)));
     }

@@ -6,6 +6,7 @@ enum { B = 2, T = 5, KEYS = 6, H1 = 2, H2 = 1, HEADS = H1 + H2, ROWS = 4 };
 
 /* Repeats: 7 stands at 0, 2 and 4 of the first row. */
 static const int32_t tokens[B * T] = {7, 3, 7, 3, 7, 1, 1, 2, 4, 5};
+static const uint8_t mask[B * T] = {1, 0, 1, 1, 0, 0, 1, 1, 0, 0};
 static const int32_t at[ROWS] = {4, 2, 5, 8};
 
 typedef struct scene {
@@ -16,6 +17,7 @@ typedef struct scene {
     part detector;
     float seed[ROWS];
     const int32_t *ids;
+    const uint8_t *mask;
 } scene;
 
 /* A weight for every key up to the query, different ones, summing to 1. */
@@ -65,6 +67,7 @@ static void scene_make(scene *s, const char *name, const char *const *params,
         host_set(&s->probe, params[0], params[1]);
     }
     s->ids = tokens;
+    s->mask = mask;
     noise(s->seed, ROWS, 20, 1.0f);
 }
 
@@ -104,7 +107,8 @@ static il_tensor *scene_logits(scene *s)
                     .batch = B,
                     .length = T,
                     .rows = at,
-                    .inputs = s->ids};
+                    .inputs = s->ids,
+                    .keys = s->mask};
 
     il_pass_begin(s->run.pass);
     il_pass_enter(s->run.pass, &s->acts.scope);
@@ -134,6 +138,7 @@ static double expected(const scene *s, const char *score, int i, int h)
         bool in = (strcmp(score, "first") == 0 && k == 0) ||
                   (strcmp(score, "self") == 0 && k == t) ||
                   (strcmp(score, "previous") == 0 && k == t - 1) ||
+                  (strcmp(score, "keys") == 0 && mask[at[i] / T * T + k] != 0) ||
                   (strcmp(score, "duplicate") == 0 && k < t && ids[k] == ids[t]) ||
                   (strcmp(score, "induction") == 0 && k > 0 && ids[k - 1] == ids[t]);
 
@@ -150,9 +155,9 @@ static double odds(double share)
     return log(share + 1e-3) - log(1 - share + 1e-3);
 }
 
-static const char *const scores[] = {"entropy",  "first",     "self",
-                                     "previous", "duplicate", "induction"};
-enum { SCORES = 6 };
+static const char *const scores[] = {"entropy",   "first",     "self", "previous",
+                                     "duplicate", "induction", "keys"};
+enum { SCORES = 7 };
 
 START_TEST(a_score_is_what_its_words_say)
 {
@@ -190,11 +195,11 @@ END_TEST
 
 START_TEST(the_probe_weighs_every_score_of_every_head)
 {
-    static const char *const none[] = {NULL};
+    static const char *const all[] = {"keys", "true", NULL};
     const float *logits;
     scene s;
 
-    scene_open(&s, "pattern_probe", none);
+    scene_open(&s, "pattern_probe", all);
     ck_assert_int_eq(s.detector.store->items[0].count, HEADS * SCORES);
     logits = il_f32(scene_logits(&s));
     trial_check(&s.run);
@@ -335,6 +340,21 @@ START_TEST(scores_by_token_need_tokens)
 }
 END_TEST
 
+START_TEST(a_mask_that_is_not_named_is_asked_for)
+{
+    static const char *const keys[] = {"score", "keys", NULL};
+    il_error err = {.code = IL_OK};
+    scene s;
+
+    scene_open(&s, "attention_monitor", keys);
+    s.mask = NULL;
+    (void)scene_logits(&s);
+    ck_assert_int_eq(il_pass_status(s.run.pass, &err), IL_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.message, "`keys`"));
+    scene_close(&s);
+}
+END_TEST
+
 START_TEST(a_weight_that_is_no_number_shows_in_its_row_alone)
 {
     const char *const params[] = {"score", scores[_i], "over", "max", NULL};
@@ -368,6 +388,7 @@ int main(void)
     tcase_add_test(tests, a_site_that_is_no_pattern_is_refused);
     tcase_add_test(tests, a_head_that_is_not_there_is_refused);
     tcase_add_test(tests, scores_by_token_need_tokens);
+    tcase_add_test(tests, a_mask_that_is_not_named_is_asked_for);
     tcase_add_loop_test(tests, a_weight_that_is_no_number_shows_in_its_row_alone, 0,
                         SCORES);
     srunner_run_all(runner, CK_NORMAL);

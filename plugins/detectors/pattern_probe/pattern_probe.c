@@ -11,7 +11,10 @@ typedef struct probe {
 
 static const il_param_spec params[] = {
     IL_PARAM_FLAG("tokens", "true",
-                  "ask for duplicate and induction too, for models that read tokens")};
+                  "ask for duplicate and induction too, for models that read tokens"),
+    IL_PARAM_FLAG("keys", "false",
+                  "ask for the weight of the positions that the detector's `keys` "
+                  "name, too")};
 
 /* [setup] */
 static il_status probe_create(const il_setup *s, void **self, il_error *err)
@@ -24,6 +27,9 @@ static il_status probe_create(const il_setup *s, void **self, il_error *err)
     }
     IL_TRY(patterns_heads(s, "pattern_probe", p->heads, &total, err));
     p->scores = (1u << PATTERNS_SCORES) - 1u;
+    if (!il_setup_flag(s, "keys")) {
+        p->scores &= ~(1u << PATTERNS_KEYS);
+    }
     if (!il_setup_flag(s, "tokens")) {
         p->scores &= ~(1u << PATTERNS_DUPLICATE | 1u << PATTERNS_INDUCTION);
     }
