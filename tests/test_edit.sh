@@ -90,6 +90,9 @@ check "explain knows the edit" edit explain --variant ablated
 check "and prints it" shows \
     "edit cut: ablate by probe at blocks.1.hook_resid_post, tokens claims, strength 1.0"
 check "with what it opens" shows "language → edit of probe, differentiated → blocks.1"
+edit explain --variant ablated --set "stages.edited.require={edit.gone.lie: '> 0'}"
+check "a requirement under an edit selects by the detector that makes it" shows \
+    "selection  require edit.gone.lie > 0 → the states that are kept"
 edit explain --variant steered --set stages.edited.firewall=sealed
 check "steering opens credit, and is refused while that is to be closed" [ $? -eq 2 ]
 check "with the path" shows "language → computed under the edit of probe"

@@ -96,30 +96,47 @@ static bool enters(const facts *f, const il_term *term, size_t detector)
                             akin(f, term->gate, (int)detector));
 }
 
-/* Whether a metric is of a detector that is akin to this one. */
-static bool measures(const facts *f, const char *metric, const char *detector)
+static bool begins_with(const char *metric, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(metric, name, n) == 0 && metric[n] == '.';
+}
+
+/* Whether a metric of a stage is of a detector that is akin to this one: what that
+ * says, or anything measured under an edit by it. */
+static bool measures(const facts *f, const il_audit_spec *audit, const char *metric,
+                     const char *detector)
 {
     const il_pipeline *p = f->t->world->pipeline;
 
     for (size_t d = 0; d < p->detector_count; d++) {
         const char *name = p->detectors[d].name;
-        size_t n = strlen(name);
 
-        if (strncmp(metric, name, n) == 0 && metric[n] == '.' &&
-            il_pipeline_akin(p, name, detector)) {
+        if (begins_with(metric, name) && il_pipeline_akin(p, name, detector)) {
             return true;
+        }
+    }
+    for (size_t i = 0; begins_with(metric, "edit") && i < audit->edit_count; i++) {
+        const il_audit_edit_spec *e = &audit->edits[i];
+        const char *rest = metric + sizeof "edit";
+
+        if (begins_with(rest, e->name)) {
+            return il_pipeline_akin(p, e->detector, detector) ||
+                   measures(f, audit, rest + strlen(e->name) + 1, detector);
         }
     }
     return false;
 }
 
 /* Whether a detector edits here, and whether it does where the own policy plays. */
-static bool edits(const il_terms *t, size_t detector, bool *plays)
+static bool edits(const facts *f, size_t detector, bool *plays)
 {
+    const il_terms *t = f->t->terms;
     bool any = false;
 
     for (size_t i = 0; i < t->edit_count; i++) {
-        if (t->edits[i].detector == (int)detector) {
+        if (akin(f, t->edits[i].detector, (int)detector)) {
             any = true;
             *plays = *plays || (t->edits[i].lots & t->own) != 0;
         }
@@ -133,7 +150,7 @@ static const char *requirement(facts *f, const char *detector)
         for (size_t i = 0; i < f->chain[s].spec->requirement_count; i++) {
             const il_require_spec *r = &f->chain[s].spec->requirements[i];
 
-            if (measures(f, r->metric, detector)) {
+            if (measures(f, &f->chain[s].spec->audit, r->metric, detector)) {
                 return il_arena_printf(f->plan->arena, "%s %s", r->metric, r->text);
             }
         }
@@ -209,7 +226,7 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
     }
     for (size_t d = 0; d < w->detector_count; d++) {
         bool plays = false;
-        bool presses = edits(f->t->terms, d, &plays);
+        bool presses = edits(f, d, &plays);
 
         for (size_t i = 0; i < f->t->terms->count; i++) {
             presses = presses || enters(f, &f->t->terms->items[i], d);
@@ -326,7 +343,7 @@ static uint8_t edit_enters(const facts *f, const il_term *term, int d, int kind,
     uint8_t how = IL_ENTERS_NOT;
 
     for (size_t i = 0; i < t->edit_count; i++) {
-        if (t->edits[i].detector != d || !il_term_edited(t, term, i, kind)) {
+        if (!akin(f, t->edits[i].detector, d) || !il_term_edited(t, term, i, kind)) {
             continue;
         }
         how |= IL_ENTERS_CONSTANT | IL_ENTERS_EDIT;
