@@ -48,10 +48,10 @@ typedef struct il_scored_fields {
     const char *input;  /* (B,T,...): gives T */
     const char *tokens; /* "all" or a mask (B,T) u8 */
     const char *label;  /* (B) or (B,T) u8; NULL: no labels */
-    const char *keys;   /* a mask (B,T) u8 beside; NULL: none */
     const char *unit; /* (B) i64, or NULL: documents are numbered from first_document */
     int64_t first_document;
-    bool pooled; /* one row a sequence */
+    bool pooled;      /* one row a sequence */
+    const char *keys; /* a mask (B,T) u8 beside; NULL: none */
 } il_scored_fields;
 
 /* The scored rows of a batch, in the arena. Padding is never scored: a field "lengths"
