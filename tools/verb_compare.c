@@ -8,13 +8,18 @@
 enum { WORDS = 64 };
 
 static const char usage[] =
-    "usage: interloop compare RUN_DIR... [--metric NAME]... [--against ARM] [--json]\n"
+    "usage: interloop compare RUN_DIR... [--metric NAME]... [--against ARM] [--margin X]\n"
+    "       [--json]\n"
     "\n"
     "  Prints metrics of the arms of one run or of several, a column for each seed and\n"
-    "  their mean, and the differences from the arm's twin, seed by seed.\n"
+    "  their mean, and the differences from the arm's twin, seed by seed, with Student's\n"
+    "  interval and a test by sign flips, whose p cannot be below what the number of seeds\n"
+    "  allows.\n"
     "\n"
     "  --metric NAME   which metric; may be repeated (those of the first run's table)\n"
     "  --against ARM   the arm that all others are compared with, as the table calls it\n"
+    "  --margin X      also whether the differences are shown to lie within X of 0, by two\n"
+    "                  one-sided tests\n"
     "  --json          prints JSON\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 wrong input.\n";
@@ -61,7 +66,12 @@ int il_verb_compare(int argc, char **argv)
             fputs(usage, stdout);
             return 0;
         }
-        if (named || strcmp(argv[i], "--against") == 0) {
+        if (strcmp(argv[i], "--margin") == 0) {
+            if (++i == argc || !il_parse_real(argv[i], &asked.margin) ||
+                asked.margin <= 0) {
+                return wrong("expected a number above 0 after --margin", "");
+            }
+        } else if (named || strcmp(argv[i], "--against") == 0) {
             if (++i == argc) {
                 return wrong(argv[i - 1], " needs a name");
             }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "report/results.h"
 #include "report/tables.h"
+#include "stats/stats.h"
 
 enum { COLUMNS = 64, SEED_WIDTH = 9 };
 
@@ -48,9 +49,10 @@ static bool add_seeds(json_t *entry, const il__result_arm *arm, const char *metr
     double sum = 0;
     double low = INFINITY;
     double high = -INFINITY;
+    double *values = calloc(arm->row_count + 1, sizeof *values);
     size_t count = 0;
 
-    for (size_t i = 0; i < arm->row_count; i++) {
+    for (size_t i = 0; values != NULL && i < arm->row_count; i++) {
         char key[32];
         double value;
 
@@ -62,27 +64,58 @@ static bool add_seeds(json_t *entry, const il__result_arm *arm, const char *metr
         sum += value;
         low = value < low ? value : low;
         high = value > high ? value : high;
-        count++;
+        values[count++] = value;
     }
     (void)json_object_set_new(entry, "seeds", seeds);
     if (count == 0) {
+        free(values);
         return false;
     }
+    (void)json_object_set_new(entry, "iqm",
+                              json_real(il_interquartile_mean(values, count)));
+    free(values);
     (void)json_object_set_new(entry, "mean", json_real(sum / (double)count));
     (void)json_object_set_new(entry, "low", json_real(low));
     (void)json_object_set_new(entry, "high", json_real(high));
     return true;
 }
 
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* What two and more paired seeds allow to be said. */
+static void add_tests(json_t *entry, const double *differences, size_t count,
+                      double margin)
+{
+    il_paired_test test = il_paired_test_of(differences, count, 0.95, 1);
+    il_equivalence within = il_equivalence_of(differences, count, margin, 0.05);
+
+    (void)json_object_set_new(
+        entry, "test",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "low", number_or_null(test.low),
+                  "high", number_or_null(test.high), "t_p", number_or_null(test.t_p),
+                  "flip_p", number_or_null(test.flip_p), "floor_p",
+                  number_or_null(test.floor_p), "exact", test.exact));
+    if (margin > 0) {
+        (void)json_object_set_new(entry, "equivalence",
+                                  json_pack("{s:f, s:o, s:b}", "margin", margin, "p",
+                                            number_or_null(within.p), "shown",
+                                            within.shown));
+    }
+}
+
 /* Adds the differences from another arm, over the seeds that both have. */
 static void add_paired(json_t *entry, const il__result_arm *arm,
-                       const il__result_arm *other, const char *metric)
+                       const il__result_arm *other, const char *metric, double margin)
 {
     json_t *paired = json_object();
+    double *differences = calloc(arm->row_count + 1, sizeof *differences);
     double sum = 0;
     size_t count = 0;
 
-    for (size_t i = 0; i < arm->row_count; i++) {
+    for (size_t i = 0; differences != NULL && i < arm->row_count; i++) {
         const il__result_row *row = il__arm_row(other, arm->rows[i]->seed);
         double here;
         double there;
@@ -95,12 +128,16 @@ static void add_paired(json_t *entry, const il__result_arm *arm,
         (void)snprintf(key, sizeof key, "%lld", (long long)arm->rows[i]->seed);
         (void)json_object_set_new(paired, key, json_real(here - there));
         sum += here - there;
-        count++;
+        differences[count++] = here - there;
     }
     (void)json_object_set_new(entry, "paired", paired);
     if (count > 0) {
         (void)json_object_set_new(entry, "paired_mean", json_real(sum / (double)count));
     }
+    if (count > 1) {
+        add_tests(entry, differences, count, margin);
+    }
+    free(differences);
 }
 
 static json_t *arm_json(const comparer *c, size_t run, const il__result_arm *arm,
@@ -116,7 +153,7 @@ static json_t *arm_json(const comparer *c, size_t run, const il__result_arm *arm
     }
     if (other != NULL && other != arm) {
         (void)json_object_set_new(entry, "against", json_string(other->label));
-        add_paired(entry, arm, other, metric);
+        add_paired(entry, arm, other, metric, c->asked->margin);
     }
     return entry;
 }
@@ -259,6 +296,39 @@ static void write_line(il_text *out, const char *head, const char *name,
     il_text_add(out, "\n");
 }
 
+static double number_of(const json_t *o, const char *key)
+{
+    const json_t *value = json_object_get(o, key);
+
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+/* "      95% -0.412 to -0.101; p 0.250 by sign flips, the least that 3 seeds can give".
+ */
+static void write_test(il_text *out, const json_t *arm)
+{
+    const json_t *test = json_object_get(arm, "test");
+    const json_t *within = json_object_get(arm, "equivalence");
+    double flip = number_of(test, "flip_p");
+
+    if (test == NULL) {
+        return;
+    }
+    il_text_addf(
+        out, "         95%% %+.3f to %+.3f; p %.4g by sign flips%s, %.4g by t",
+        number_of(test, "low"), number_of(test, "high"), flip,
+        flip <= number_of(test, "floor_p") ? " (so many seeds can give no less)" : "",
+        number_of(test, "t_p"));
+    if (within != NULL) {
+        il_text_addf(out, "; %s within %g (p %.4g)",
+                     json_is_true(json_object_get(within, "shown"))
+                         ? "shown to lie"
+                         : "not shown to lie",
+                     number_of(within, "margin"), number_of(within, "p"));
+    }
+    il_text_add(out, "\n");
+}
+
 static void write_arm(il_text *out, const json_t *arm, const json_t *seeds,
                       size_t width)
 {
@@ -271,6 +341,7 @@ static void write_arm(il_text *out, const json_t *arm, const json_t *seeds,
     if (against != NULL && json_object_size(paired) > 0) {
         write_line(out, "    less ", against, paired,
                    json_object_get(arm, "paired_mean"), seeds, width, true);
+        write_test(out, arm);
     }
 }
 

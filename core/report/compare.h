@@ -15,14 +15,17 @@ typedef struct il_comparison {
      * ("runs/liar:monitor" among several runs); NULL: each with its own twin, where it
      * has one */
     const char *against;
+    double margin; /* above 0: whether differences are shown to lie within it */
 } il_comparison;
 
 /* What was measured, an array of metrics, each
- *   {metric, arms: [{run, arm, stage, seeds: {SEED: value}, mean, low, high,
- *                    against, paired: {SEED: difference}, paired_mean}]},
+ *   {metric, arms: [{run, arm, stage, seeds: {SEED: value}, mean, low, high, iqm,
+ *                    against, paired: {SEED: difference}, paired_mean,
+ *                    test: {low, high, t_p, flip_p, floor_p, exact},
+ *                    equivalence: {margin, p, shown}}]},
  * an arm without the metric left out, means and differences over the seeds that have
- * both. A folder that holds no run and an arm or metric that nobody has are
- * IL_ERR_INPUT. The caller decrefs *out. */
+ * both, and tests (stats/stats.h) from two such seeds on. A folder that holds no run
+ * and an arm or metric that nobody has are IL_ERR_INPUT. The caller decrefs *out. */
 il_status il_compare(const il_comparison *c, json_t **out, il_error *err);
 /* The same as plain text, a block for each metric, a line for each arm, a column for
  * each seed. */

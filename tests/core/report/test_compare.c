@@ -71,7 +71,7 @@ static double at(const json_t *arm, const char *part, const char *key)
 START_TEST(each_arm_is_paired_with_its_twin_seed_by_seed)
 {
     const char *folders[] = {runs[0]};
-    il_comparison c = {.runs = folders, .run_count = 1};
+    il_comparison c = {.runs = folders, .run_count = 1, .margin = 0.1};
     json_t *compared = NULL;
     il_text text = {0};
     il_error err = {0};
@@ -87,7 +87,21 @@ START_TEST(each_arm_is_paired_with_its_twin_seed_by_seed)
                       1);
     ck_assert_double_eq(at(arm_of(compared, 2), "seeds", "3"), 1.0);
     ck_assert_ptr_null(json_object_get(arm_of(compared, 0), "paired"));
+    /* Differences -.25 and -.5: two seeds can show no less than one half. */
+    {
+        const json_t *test = json_object_get(arm_of(compared, 1), "test");
+        const json_t *within = json_object_get(arm_of(compared, 1), "equivalence");
+
+        ck_assert_double_eq(json_number_value(json_object_get(test, "flip_p")), 0.5);
+        ck_assert_double_eq(json_number_value(json_object_get(test, "floor_p")), 0.5);
+        ck_assert(json_is_false(json_object_get(within, "shown")));
+    }
+    ck_assert_ptr_null(json_object_get(arm_of(compared, 2), "test"));
     il_compare_write(compared, &text);
+    ck_assert_ptr_nonnull(strstr(text.data,
+                                 "p 0.5 by sign flips (so many seeds can give "
+                                 "no less)"));
+    ck_assert_ptr_nonnull(strstr(text.data, "not shown to lie within 0.1"));
     ck_assert_ptr_nonnull(strstr(text.data, "   seed 1   seed 2   seed 3     mean\n"));
     ck_assert_ptr_nonnull(strstr(text.data, "less monitor"));
     ck_assert_ptr_nonnull(strstr(text.data, "  -0.250   -0.500        -   -0.375\n"));
