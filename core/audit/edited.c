@@ -206,7 +206,7 @@ il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
     il_status status;
 
     if (!w->in->whole || w->in->edits != NULL || reader->site_count != 1 ||
-        reader->elsewhere != NULL || !il_detector_linear(reader)) {
+        reader->member_count > 0 || reader->elsewhere != NULL || !il_detector_linear(reader)) {
         return IL_OK;
     }
     il_editor_open(&editor, reader, &ablate, "all");

@@ -196,6 +196,9 @@ static void compare_calibration(il_mismatches *out, const il_detector *d,
     const il_calibrate_spec *spec = &d->spec->calibrate;
 
     if (d->spec->from != NULL && !spec->given) {
+        return; /* it comes with the file */
+    }
+    if (d->spec->from != NULL && !spec->given) {
         return; /* it comes with the detector, as its threshold does */
     }
     compare_text(out, "calibration", spec->given ? spec->method : NULL,

@@ -86,6 +86,10 @@ il_tensor *il__detector_member(const il_detector *d, size_t i, il_pass *pass,
     for (size_t s = 0; s < m->site_count; s++) {
         own[s] = acts[d->member_sites[i][s]];
     }
+    if (m->calibration.kind == IL_CALIBRATION_ISOTONIC) {
+        il_pass_fail(pass, IL_ERR_UNSUPPORTED,
+                     "a member is calibrated by steps, which have no log-odds");
+    }
     if (has_features(m)) {
         return il__detector_features(m, pass, rows, own, gathered);
     }

@@ -95,17 +95,16 @@ static bool room_for(subset *s, il_pass *pass, const il_scored *from, int64_t n,
            (from->first == NULL || (to->first != NULL && to->tokens != NULL));
 }
 
-/* Of numbers by document, `width` each, those of the documents that are left; NULL of
- * NULL. */
-static const int32_t *cut_documents(il_pass *pass, const int32_t *from, int64_t width,
-                                    const int32_t *documents, int64_t count)
+/* Of what is kept by document, `bytes` each, that of the documents that are left; NULL
+ * of NULL. */
+static const void *cut_documents(il_pass *pass, const void *from, size_t bytes,
+                                 const int32_t *documents, int64_t count)
 {
-    size_t bytes = (size_t)width * sizeof *from;
-    int32_t *out =
-        from != NULL ? il_pass_alloc(pass, (size_t)(count + 1) * bytes) : NULL;
+    char *out = from != NULL ? il_pass_alloc(pass, (size_t)(count + 1) * bytes) : NULL;
 
     for (int64_t b = 0; out != NULL && b < count; b++) {
-        memcpy(out + b * width, from + documents[b] * width, bytes);
+        memcpy(out + (size_t)b * bytes,
+               (const char *)from + (size_t)documents[b] * bytes, bytes);
     }
     return out;
 }
@@ -125,10 +124,14 @@ static bool cut(subset *s, const il_detector *d, il_pass *pass, const il_scored 
     count = documents_of(from, asking, n, documents, place);
     cut_rows(s, from, asking, n, gathered ? NULL : place, picked);
     if (!gathered) {
+        size_t length = (size_t)from->length;
+
         s->rows.batch = count;
-        s->rows.lengths = cut_documents(pass, from->lengths, 1, documents, count);
-        s->rows.inputs =
-            cut_documents(pass, from->inputs, from->length, documents, count);
+        s->rows.lengths =
+            cut_documents(pass, from->lengths, sizeof(int32_t), documents, count);
+        s->rows.inputs = cut_documents(pass, from->inputs, length * sizeof(int32_t),
+                                       documents, count);
+        s->rows.keys = cut_documents(pass, from->keys, length, documents, count);
     }
     for (size_t i = 0; i < d->site_count; i++) {
         int64_t width = d->widths[i];

@@ -25,6 +25,13 @@ il_status il__trainer_trust(il_trainer *t, il_error *err)
                      rezeroed(t, term->detector);
         bool through = rezeroed(t, term->gate) && term->spec->gate.through;
 
+        if (term->trains && term->gate >= 0 && term->spec->gate.through &&
+            w->detectors[term->gate]->calibration.kind == IL_CALIBRATION_ISOTONIC) {
+            return il_error_set(err, IL_ERR_UNSUPPORTED, term->spec->name,
+                                "a gate open to the gradient of probabilities that "
+                                "rise in steps is not offered: expected platt or "
+                                "temperature");
+        }
         if (term->trains && (gated || through)) {
             return il_error_set(err, IL_ERR_UNSUPPORTED, term->spec->name,
                                 "%s a re-zeroed detector is not offered: its zero is "
