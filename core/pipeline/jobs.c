@@ -1,257 +1,17 @@
-/* Listing the jobs: lineages first, then a document, a pipeline and training texts
- * for each. */
+/* Listing the jobs: a document, a pipeline and training texts for each lineage, point
+ * and seed. */
 #include "pipeline/jobs.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include "pipeline/sweep.h"
+#include "pipeline/jobs_private.h"
 
-/* A stage of a lineage; its variant is NULL for none. */
-typedef struct link {
-    const char *stage;
-    const char *variant;
-} link;
-
-enum { LINEAGE_MAX = 64, SEEDS_MAX = 256, JOBS_MAX = 20000 };
-
-/* The axes of the sweep that change what a stage under a variant does. */
-typedef struct reach {
-    const char *stage;
-    const char *variant; /* NULL for none */
-    unsigned axes;
-    struct reach *next;
-} reach;
-
-typedef struct lister {
-    il_document *document;
-    il_arena *arena;
-    il_problems *problems;
-    const il_node *stages; /* of the whole file, ${...} resolved */
-    const il_jobs_filter *filter;
-    const uint64_t *seeds;
-    size_t seed_count;
-    il_sweep sweep;
-    size_t point;
-    unsigned axes; /* of the point, those that are laid */
-    bool axis_placed[IL_SWEEP_PATHS];
-    reach *reaches;
-    il_jobs *out;
-    size_t room;
-} lister;
-
-static bool no_memory(lister *l)
-{
-    l->problems->no_memory = true;
-    return false;
-}
-
-static bool is_map(const il_node *node)
-{
-    return node != NULL && node->kind == IL_NODE_MAP;
-}
-
-static size_t keys_of(const il_node *map, const char **keys, size_t room)
-{
-    size_t count = 0;
-
-    for (; is_map(map) && count < map->count && count < room; count++) {
-        keys[count] = map->items[count].key;
-    }
-    return count;
-}
-
-static const il_node *variants_of(const lister *l, const char *stage)
-{
-    const il_node *variants = il_node_get(il_node_get(l->stages, stage), "variants");
-
-    return is_map(variants) && variants->count > 0 ? variants : NULL;
-}
-
-/* --- documents --- */
-
-/* Sets one axis of the sweep to a value; a path without a place here may have one in
- * another lineage. */
-static void lay_axis(lister *l, il_node *root, size_t axis, const il_node *value)
-{
-    il_problems ignored = {.arena = l->arena};
-
-    if (il_override(l->arena, &il_schema_pipeline, root, l->sweep.axes[axis].path,
-                    value, value->place, &ignored)) {
-        l->axis_placed[axis] = true;
-    }
-}
-
-/* A copy of the file's tree with the variants of a lineage, root first, the sweep's
- * point, and the command line on top. */
-static il_node *lay(lister *l, const link *lineage, size_t count, il_problems *problems)
-{
-    il_node *root = il_node_copy(l->arena, l->document->tree);
-
-    if (root == NULL) {
-        (void)no_memory(l);
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++) {
-        il_variant_apply(l->arena, root, lineage[i].stage, lineage[i].variant,
-                         problems);
-    }
-    for (size_t a = 0; a < l->sweep.axis_count; a++) {
-        if (l->axes & (1u << a)) {
-            lay_axis(l, root, a, il_sweep_value(&l->sweep, l->point, a));
-        }
-    }
-    il_document_apply(l->document, root);
-    return root;
-}
-
-/* --- lineages --- */
-
-enum { FROM_MAX = 160 };
-
-/* What a link of a lineage starts from, under its variant and the point; false for a
- * root, or a shape that the schema reports. The tree that tells is let go again. */
-static bool from_of(lister *l, const link *at, char text[FROM_MAX], il_place *place)
-{
-    il_arena_mark mark = il_arena_save(l->arena);
-    il_problems ignored = {.arena = l->arena};
-    il_node *root = lay(l, at, 1, &ignored);
-    const il_node *from;
-    bool found;
-
-    if (root != NULL) {
-        il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
-    }
-    from = il_node_get(il_node_get(il_node_get(root, "stages"), at->stage), "from");
-    found = from != NULL && from->kind == IL_NODE_SCALAR && from->text[0] != '\0';
-    if (found) {
-        (void)snprintf(text, FROM_MAX, "%s", from->text);
-        *place = from->place;
-    }
-    il_arena_restore(l->arena, mark);
-    return found;
-}
-
-/* Adds what a stage starts from to a lineage whose last link is that stage, leaf
- * first. False when there is nothing more to add; *bad is set when that is a
- * problem. */
-static bool extend_lineage(lister *l, link *lineage, size_t *count, bool *bad)
-{
-    const link *at = &lineage[*count - 1];
-    char from[FROM_MAX];
-    il_place place;
-    const char *keys[64];
-    const char *slash;
-    char *name;
-
-    if (!from_of(l, at, from, &place)) {
-        *bad = l->problems->no_memory;
-        return false;
-    }
-    slash = strchr(from, '/');
-    name = il_arena_printf(
-        l->arena, "%.*s", (int)(slash != NULL ? slash - from : (ptrdiff_t)strlen(from)),
-        from);
-    *bad = true;
-    if (name == NULL) {
-        return no_memory(l);
-    }
-    if (!is_map(il_node_get(l->stages, name))) {
-        il_problem_add_nearest(l->problems, place, name, keys,
-                               keys_of(l->stages, keys, 64), "no stage '%.60s'", name);
-        return false;
-    }
-    if (slash == NULL && variants_of(l, name) != NULL) {
-        il_problem_add(l->problems, place,
-                       "stage '%s' is run as its variants alone: say from which, as in "
-                       "'%s/%s'",
-                       name, name, variants_of(l, name)->items[0].key);
-        return false;
-    }
-    if (slash != NULL && il_node_get(variants_of(l, name), slash + 1) == NULL) {
-        il_problem_add_nearest(l->problems, place, slash + 1, keys,
-                               keys_of(variants_of(l, name), keys, 64),
-                               "no variant '%.60s' of stage '%s'", slash + 1, name);
-        return false;
-    }
-    for (size_t i = 0; i < *count; i++) {
-        if (strcmp(lineage[i].stage, name) == 0) {
-            il_problem_add(l->problems, place, "stage '%s' starts from itself%s%s",
-                           name, *count > 1 ? " by way of " : "",
-                           *count > 1 ? lineage[*count - 1].stage : "");
-            return false;
-        }
-    }
-    if (*count == LINEAGE_MAX) {
-        il_problem_add(l->problems, place, "more than %d stages in a row", LINEAGE_MAX);
-        return false;
-    }
-    lineage[*count].stage = name;
-    lineage[*count].variant =
-        slash != NULL ? il_arena_strdup(l->arena, slash + 1) : NULL;
-    (*count)++;
-    *bad = false;
-    return true;
-}
-
-/* The lineage of a stage under a variant, root first; 0 with a problem. */
-static size_t lineage_of(lister *l, link leaf, link lineage[LINEAGE_MAX])
-{
-    size_t count = 1;
-    bool bad = false;
-
-    lineage[0] = leaf;
-    while (extend_lineage(l, lineage, &count, &bad)) {
-    }
-    if (bad) {
-        return 0;
-    }
-    for (size_t i = 0; i < count / 2; i++) {
-        link other = lineage[i];
-
-        lineage[i] = lineage[count - 1 - i];
-        lineage[count - 1 - i] = other;
-    }
-    return count;
-}
+enum { SEEDS_MAX = 256, JOBS_MAX = 20000 };
 
 /* --- one job --- */
 
-/* Keeps what one job needs: its own lineage's stages, no variants, no sweep, its
- * seed. */
-static bool narrow(lister *l, il_node *root, const link *lineage, size_t count,
-                   uint64_t seed)
-{
-    il_node *stages = il_node_get(root, "stages");
-    const il_node *old = il_node_get(root, "seed");
-    il_place place = old != NULL ? old->place : root->place;
-    char *text = il_arena_printf(l->arena, "%llu", (unsigned long long)seed);
-    il_node *value = text != NULL ? il_node_scalar(l->arena, text, false, place) : NULL;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < stages->count; i++) {
-        bool wanted = false;
-
-        for (size_t j = 0; j < count; j++) {
-            wanted = wanted || strcmp(lineage[j].stage, stages->items[i].key) == 0;
-        }
-        if (wanted) {
-            (void)il_node_drop(stages->items[i].value, "variants");
-            stages->items[kept++] = stages->items[i];
-        }
-    }
-    stages->count = kept;
-    (void)il_node_drop(root, "sweep");
-    (void)il_node_drop(root, "vars");
-    if (!il_node_put(l->arena, root, "seed", place, value)) {
-        return no_memory(l);
-    }
-    return true;
-}
-
 /* A reference to a stage stands for a state that exists by then: one of the
  * lineage's. */
-static void check_reference(lister *l, const il_job *job, size_t depth,
+static void check_reference(il__lister *l, const il_job *job, size_t depth,
                             const char *name, il_place place)
 {
     const il_reference_spec *ref = il_pipeline_reference(job->pipeline, name);
@@ -274,7 +34,7 @@ static void check_reference(lister *l, const il_job *job, size_t depth,
         ref->of_variant != NULL ? ref->of_variant : "", job->chain[depth].stage);
 }
 
-static void check_references(lister *l, const il_job *job, size_t depth)
+static void check_references(il__lister *l, const il_job *job, size_t depth)
 {
     const il_stage_spec *s = job->chain[depth].spec;
 
@@ -293,156 +53,32 @@ static void check_references(lister *l, const il_job *job, size_t depth)
     }
 }
 
-/* --- points of a sweep --- */
-
-/* What a lineage's last stage comes from, as one text, with one axis at a value or, for
- * a NULL one, as it is without the sweep; malloc'ed, NULL when memory is out. */
-static char *lineage_text(lister *l, const link *lineage, size_t count, size_t axis,
-                          const il_node *value)
-{
-    il_problems ignored = {.arena = l->arena};
-    unsigned axes = l->axes;
-    il_text text = {0};
-    il_node *root;
-
-    l->axes = 0;
-    root = lay(l, lineage, count, &ignored);
-    l->axes = axes;
-    if (root == NULL) {
-        return NULL;
-    }
-    if (value != NULL) {
-        lay_axis(l, root, axis, value);
-        il_document_apply(l->document, root);
-    }
-    il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, &ignored);
-    if (!narrow(l, root, lineage, count, 0)) {
-        return NULL;
-    }
-    il_node_write_canonical(&text, root);
-    if (text.failed) {
-        il_text_free(&text);
-    }
-    return text.data;
-}
-
-/* The axes of which some value changes what a lineage's last stage comes from. */
-static unsigned find_reach(lister *l, const link *lineage, size_t count)
-{
-    il_arena_mark mark = il_arena_save(l->arena);
-    char *plain = lineage_text(l, lineage, count, 0, NULL);
-    unsigned axes = 0;
-
-    for (size_t a = 0; plain != NULL && a < l->sweep.axis_count; a++) {
-        const il_node *values = l->sweep.axes[a].values;
-
-        for (size_t v = 0; v < values->count && !(axes & (1u << a)); v++) {
-            char *text = lineage_text(l, lineage, count, a, values->items[v].value);
-
-            if (text == NULL || strcmp(text, plain) != 0) {
-                axes |= 1u << a;
-            }
-            free(text);
-        }
-    }
-    if (plain == NULL) {
-        (void)no_memory(l);
-    }
-    free(plain);
-    il_arena_restore(l->arena, mark);
-    return axes;
-}
-
-/* The same, remembered by the last link. */
-static unsigned reach_of(lister *l, const link *lineage, size_t count)
-{
-    const link *leaf = &lineage[count - 1];
-    reach *known;
-
-    if (l->sweep.point_count == 0) {
-        return 0;
-    }
-    for (known = l->reaches; known != NULL; known = known->next) {
-        if (strcmp(known->stage, leaf->stage) == 0 &&
-            strcmp(known->variant != NULL ? known->variant : "",
-                   leaf->variant != NULL ? leaf->variant : "") == 0) {
-            return known->axes;
-        }
-    }
-    known = il_arena_calloc(l->arena, 1, sizeof *known);
-    if (known == NULL) {
-        (void)no_memory(l);
-        return 0;
-    }
-    known->stage = leaf->stage;
-    known->variant = leaf->variant;
-    known->next = l->reaches;
-    l->reaches = known;
-    known->axes = find_reach(l, lineage, count);
-    return known->axes;
-}
-
-/* "naive", "naive@weight=1.5", "weight=1.5": a link as jobs are called; NULL when
- * memory is out. */
-static const char *link_label(lister *l, const link *lineage, size_t count)
-{
-    const link *leaf = &lineage[count - 1];
-    unsigned axes = reach_of(l, lineage, count);
-    const char *base = leaf->variant != NULL ? leaf->variant : "";
-    const char *label;
-
-    if (axes == 0) {
-        return base;
-    }
-    label = il_sweep_label(l->arena, &l->sweep, l->point, axes);
-    if (label == NULL || base[0] == '\0') {
-        return label;
-    }
-    return il_arena_printf(l->arena, "%s@%s", base, label);
-}
-
-/* The part of a point that a job has, for its record. */
-static bool fill_point(lister *l, il_job *job, unsigned axes)
-{
-    job->point = il_arena_calloc(l->arena, l->sweep.axis_count + 1, sizeof *job->point);
-    if (job->point == NULL) {
-        return no_memory(l);
-    }
-    for (size_t a = 0; a < l->sweep.axis_count; a++) {
-        if (axes & (1u << a)) {
-            job->point[job->point_count].path = l->sweep.axes[a].path;
-            job->point[job->point_count++].value =
-                il_sweep_value(&l->sweep, l->point, a);
-        }
-    }
-    return true;
-}
-
-static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
+static bool fill_job(il__lister *l, il_job *job, const il__link *lineage, size_t count,
                      uint64_t seed)
 {
-    il_node *root = lay(l, lineage, count, l->problems);
+    il_node *root = il__jobs_lay(l, lineage, count, l->problems);
     const char **names = il_arena_calloc(l->arena, count, sizeof *names);
 
     if (root == NULL || names == NULL) {
-        return no_memory(l);
+        return il__jobs_no_memory(l);
     }
     il_substitute(l->arena, root, IL_SUBSTITUTE_ALL, l->problems);
     il_paths_resolve(l->arena, root, l->problems);
-    if (!narrow(l, root, lineage, count, seed)) {
+    if (!il__jobs_narrow(l, root, lineage, count, seed)) {
         return false;
     }
     job->stage = lineage[count - 1].stage;
-    job->variant = link_label(l, lineage, count);
+    job->variant = il__jobs_label(l, lineage, count);
     job->seed = seed;
-    if (job->variant == NULL || !fill_point(l, job, reach_of(l, lineage, count))) {
-        return no_memory(l);
+    if (job->variant == NULL ||
+        !il__jobs_point(l, job, il__jobs_reach(l, lineage, count))) {
+        return il__jobs_no_memory(l);
     }
     job->document = root;
     job->pipeline = il_pipeline_read(l->arena, root, l->stages, l->problems);
     job->chain = il_arena_calloc(l->arena, count, sizeof *job->chain);
     if (job->pipeline == NULL || job->chain == NULL) {
-        return no_memory(l);
+        return il__jobs_no_memory(l);
     }
     for (size_t i = 0; i < count; i++) {
         il_job_step *step = &job->chain[i];
@@ -450,9 +86,9 @@ static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
         names[i] = lineage[i].stage;
         step->stage = lineage[i].stage;
         step->variant = lineage[i].variant != NULL ? lineage[i].variant : "";
-        step->label = link_label(l, lineage, i + 1);
+        step->label = il__jobs_label(l, lineage, i + 1);
         if (step->label == NULL) {
-            return no_memory(l);
+            return il__jobs_no_memory(l);
         }
         step->spec = il_pipeline_stage(job->pipeline, step->stage);
         if (step->spec == NULL) {
@@ -462,14 +98,14 @@ static bool fill_job(lister *l, il_job *job, const link *lineage, size_t count,
         check_references(l, job, i);
         step->text = il_training_text(l->arena, job->pipeline, step->spec, names, i);
         if (step->text == NULL) {
-            return no_memory(l);
+            return il__jobs_no_memory(l);
         }
     }
     return true;
 }
 
 /* Room for one more job; NULL when there is none, reported. */
-static il_job *job_room(lister *l, il_place place)
+static il_job *job_room(il__lister *l, il_place place)
 {
     if (l->out->count == JOBS_MAX) {
         il_problem_add(l->problems, place, "more than %d jobs", JOBS_MAX);
@@ -480,7 +116,7 @@ static il_job *job_room(lister *l, il_place place)
         il_job *items = il_arena_calloc(l->arena, room, sizeof *items);
 
         if (items == NULL) {
-            (void)no_memory(l);
+            (void)il__jobs_no_memory(l);
             return NULL;
         }
         if (l->out->count > 0) {
@@ -504,7 +140,7 @@ static bool has(const char *const *names, size_t count, const char *name)
 
 /* Whether the filter takes a job under its base name or its whole one. A stage without
  * variants is left out only where the filter names some point of such a stage. */
-static bool wants_label(const lister *l, const char *variant, const char *label)
+static bool wants_label(const il__lister *l, const char *variant, const char *label)
 {
     const il_jobs_filter *f = l->filter;
     bool points = false;
@@ -526,11 +162,11 @@ static bool wants_label(const lister *l, const char *variant, const char *label)
 /* The jobs of a leaf at the lister's point, one a seed. `seen` is the first job of this
  * leaf: a point that differs from an earlier one only in what does not reach the leaf
  * is the same job. */
-static void add_point(lister *l, link leaf, size_t seen)
+static void add_point(il__lister *l, il__link leaf, size_t seen)
 {
-    link lineage[LINEAGE_MAX];
-    size_t count = lineage_of(l, leaf, lineage);
-    const char *label = count > 0 ? link_label(l, lineage, count) : NULL;
+    il__link lineage[IL__LINEAGE_MAX];
+    size_t count = il__jobs_lineage(l, leaf, lineage);
+    const char *label = count > 0 ? il__jobs_label(l, lineage, count) : NULL;
 
     if (label == NULL || !wants_label(l, leaf.variant, label)) {
         return;
@@ -553,7 +189,7 @@ static void add_point(lister *l, link leaf, size_t seen)
     }
 }
 
-static void add_jobs(lister *l, link leaf)
+static void add_jobs(il__lister *l, il__link leaf)
 {
     size_t seen = l->out->count;
 
@@ -572,11 +208,11 @@ static void add_jobs(lister *l, link leaf)
 
 /* --- all jobs --- */
 
-static void check_filter(lister *l)
+static void check_filter(il__lister *l)
 {
     il_place place = {"--stage", 0, 0};
     const char *keys[256];
-    size_t count = keys_of(l->stages, keys, 256);
+    size_t count = il__jobs_keys(l->stages, keys, 256);
 
     for (size_t i = 0; l->filter != NULL && i < l->filter->stage_count; i++) {
         if (il_node_get(l->stages, l->filter->stages[i]) == NULL) {
@@ -589,8 +225,8 @@ static void check_filter(lister *l)
     for (size_t i = 0; i < l->stages->count; i++) {
         if (l->filter == NULL ||
             has(l->filter->stages, l->filter->stage_count, l->stages->items[i].key)) {
-            count += keys_of(variants_of(l, l->stages->items[i].key), keys + count,
-                             256 - count);
+            count += il__jobs_keys(il__jobs_variants(l, l->stages->items[i].key),
+                                   keys + count, 256 - count);
         }
     }
     for (size_t i = 0; l->filter != NULL && i < l->filter->variant_count; i++) {
@@ -609,7 +245,7 @@ static void check_filter(lister *l)
 }
 
 /* Two runs of one seed would be one run. */
-static void check_seeds(lister *l, const il_node *seeds)
+static void check_seeds(il__lister *l, const il_node *seeds)
 {
     if (seeds != NULL && seeds->count > SEEDS_MAX) {
         il_problem_add(l->problems, seeds->place, "more than %d seeds", SEEDS_MAX);
@@ -631,7 +267,7 @@ static void check_seeds(lister *l, const il_node *seeds)
 }
 
 /* What the jobs' own documents no longer hold. */
-static void check_rest(lister *l, const il_node *view)
+static void check_rest(il__lister *l, const il_node *view)
 {
     static const char *const parts[] = {"seed", "sweep", "vars"};
     unsigned flags;
@@ -669,7 +305,7 @@ static void check_rest(lister *l, const il_node *view)
 
 /* The seeds to run: the filter's, the command line's, the sweep's, or the one of the
  * file. */
-static bool choose_seeds(lister *l, const il_node *view)
+static bool choose_seeds(il__lister *l, const il_node *view)
 {
     const il_node *list = il_node_get(il_node_get(view, "sweep"), "seeds");
     const il_node *one = il_node_get(view, "seed");
@@ -691,7 +327,7 @@ static bool choose_seeds(lister *l, const il_node *view)
     seeds =
         il_arena_calloc(l->arena, list != NULL ? list->count + 1 : 1, sizeof *seeds);
     if (seeds == NULL) {
-        return no_memory(l);
+        return il__jobs_no_memory(l);
     }
     for (size_t i = 0; list != NULL && i < list->count && count < SEEDS_MAX; i++) {
         const il_node *item = list->items[i].value;
@@ -714,7 +350,7 @@ static bool choose_seeds(lister *l, const il_node *view)
 
 /* An axis that had no place in any job is a problem; with stages left out, it may have
  * one in those. */
-static void check_axes(lister *l)
+static void check_axes(il__lister *l)
 {
     for (size_t a = 0; a < l->sweep.axis_count; a++) {
         const il_axis *axis = &l->sweep.axes[a];
@@ -729,15 +365,15 @@ static void check_axes(lister *l)
     }
 }
 
-static bool wants_stage(const lister *l, const char *name)
+static bool wants_stage(const il__lister *l, const char *name)
 {
     return l->filter == NULL || has(l->filter->stages, l->filter->stage_count, name);
 }
 
-static void add_stage(lister *l, const char *name)
+static void add_stage(il__lister *l, const char *name)
 {
-    const il_node *variants = variants_of(l, name);
-    link leaf = {name, NULL};
+    const il_node *variants = il__jobs_variants(l, name);
+    il__link leaf = {name, NULL};
 
     if (variants == NULL) {
         add_jobs(l, leaf);
@@ -767,12 +403,12 @@ static void order_jobs(il_jobs *jobs)
 static void list(il_jobs *out, il_document *document, const il_jobs_filter *filter,
                  il_problems *problems)
 {
-    lister l = {.document = document,
-                .arena = document->arena,
-                .problems = problems,
-                .filter = filter,
-                .out = out};
-    il_node *view = lay(&l, NULL, 0, problems);
+    il__lister l = {.document = document,
+                    .arena = document->arena,
+                    .problems = problems,
+                    .filter = filter,
+                    .out = out};
+    il_node *view = il__jobs_lay(&l, NULL, 0, problems);
 
     memset(out, 0, sizeof *out);
     if (view == NULL) {
@@ -780,14 +416,14 @@ static void list(il_jobs *out, il_document *document, const il_jobs_filter *filt
     }
     il_substitute(l.arena, view, IL_SUBSTITUTE_ALL, problems);
     l.stages = il_node_get(view, "stages");
-    if (!is_map(l.stages) || l.stages->count == 0) {
+    if (!il__jobs_is_map(l.stages) || l.stages->count == 0) {
         il_schema_check(&il_schema_pipeline, view, problems);
         return;
     }
     check_filter(&l);
     check_rest(&l, view);
     if (!il_sweep_read(&l.sweep, l.arena, il_node_get(view, "sweep"), problems)) {
-        (void)no_memory(&l);
+        (void)il__jobs_no_memory(&l);
     }
     if (choose_seeds(&l, view)) {
         for (size_t i = 0; i < l.stages->count; i++) {

@@ -69,8 +69,8 @@ il_status il_jobs_list(il_jobs *out, il_document *document,
                        il_error *err);
 
 /* Lists every job for one seed, and so finds all that is wrong with the pipeline. The
- * jobs come even when something is: they are to be looked at for what else is wrong, and
- * not to be run. */
+ * jobs come even when something is: they are to be looked at for what else is wrong,
+ * and not to be run. */
 void il_jobs_check(il_jobs *out, il_document *document, il_problems *problems);
 
 /* The training text of a stage of a job's pipeline; chain holds the names of the
