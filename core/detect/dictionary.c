@@ -403,15 +403,15 @@ static void strip_task(void *user, int task, int worker)
     if (!touched) {
         return;
     }
+    if (g->lane_count == 1) {
+        memcpy(sum, g->lanes[0].grads + at, (size_t)s->count * sizeof *sum);
+    }
+    for (int i = 1; i < g->lane_count; i++) {
+        il_k_add(sum, i == 1 ? g->lanes[0].grads + at : sum, g->lanes[i].grads + at, 1,
+                 s->count);
+    }
     for (int i = 0; i < g->lane_count; i++) {
-        float *part = g->lanes[i].grads + at;
-
-        if (i == 0) {
-            memcpy(sum, part, (size_t)s->count * sizeof *sum);
-        } else {
-            il_k_add(sum, sum, part, 1, s->count);
-        }
-        memset(part, 0, (size_t)s->count * sizeof *part);
+        memset(g->lanes[i].grads + at, 0, (size_t)s->count * sizeof *sum);
     }
     if (g->unit[s->item]) {
         take_parallel(sum, w, s->count / wide, wide);

@@ -31,7 +31,7 @@ void il_k_row_margins(float *margins, const float *w, const float *b, int64_t ro
 
 /* ---- the largest of a row ---- */
 
-/* The k-th largest of x (n), 1 <= k <= n, none of them NaN; reorders x. */
+/* The k-th largest of x (n), 1 <= k <= n, none of them NaN; may reorder x. */
 float il_k_largest(float *x, int64_t n, int64_t k);
 /* Columns whose a (n) plus `slack` times margin (n) is above 0 and at least `least`,
  * ascending. Returns how many there are, and writes the first `room` of them. */

@@ -7,11 +7,44 @@
 #include <immintrin.h>
 #endif
 
+/* Of few numbers, bit by bit: as unsigned integers in the order of the floats, how many
+ * reach each candidate? No branch depends on them, and all are counted at once. */
+enum { FEW = 512 };
+
+IL_CLONES
+static float largest_of_few(const float *x, int64_t n, int64_t k)
+{
+    uint32_t keys[FEW];
+    uint32_t found = 0;
+    uint32_t bits;
+    float out;
+
+    memcpy(keys, x, (size_t)n * sizeof *keys);
+    for (int64_t i = 0; i < n; i++) {
+        keys[i] ^= (uint32_t) - (int32_t)(keys[i] >> 31) | UINT32_C(0x80000000);
+    }
+    for (int bit = 31; bit >= 0; bit--) {
+        const uint32_t next = found | UINT32_C(1) << bit;
+        int32_t reach = 0;
+
+        for (int64_t i = 0; i < n; i++) {
+            reach += keys[i] >= next;
+        }
+        found = reach >= k ? next : found;
+    }
+    bits = found & UINT32_C(0x80000000) ? found ^ UINT32_C(0x80000000) : ~found;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
 float il_k_largest(float *x, int64_t n, int64_t k)
 {
     int64_t low = 0;
     int64_t high = n - 1;
 
+    if (n <= FEW) {
+        return largest_of_few(x, n, k);
+    }
     /* Hoare's quickselect, descending, around the middle of three. */
     while (low < high) {
         float a = x[low];

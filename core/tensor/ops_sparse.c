@@ -162,6 +162,8 @@ typedef struct search {
     uint16_t *w_rough;   /* w packed for a rough product, or NULL */
     uint16_t *x_rough;   /* a stretch of x likewise */
     float *b_rough;      /* (wide) */
+    float *moved;        /* (N): how far rounding moved a row, relative */
+    float w_moved;       /* and the row of w that it moved most */
     int64_t wide;        /* from one row of the product to the next */
     bool broken;         /* a weight is no number */
     int64_t room;        /* candidates a row */
@@ -175,6 +177,19 @@ typedef struct search {
 static bool is_broken(const search *s, int64_t row)
 {
     return s->broken || !(s->norms[row] < 1e18f);
+}
+
+/* What, times a margin, a product of the row is off by at most. */
+static float slack_of(const search *s, int64_t row)
+{
+    float bound = s->bound;
+
+    if (s->w_rough != NULL) {
+        float moved = s->moved[row];
+
+        bound += moved + s->w_moved + moved * s->w_moved + (float)s->in * 0x1p-22f;
+    }
+    return bound * s->norms[row];
 }
 
 /* A row with a number that is none, of which nothing can be said. */
@@ -197,7 +212,7 @@ static int64_t settle(const search *s, int64_t row, const float *found, int64_t 
     float *v = s->scratch;
     float *again = s->scratch + s->width;
     const int32_t zero = 0;
-    int64_t n = il_k_top_candidates(s->all, found, s->margin, s->bound * s->norms[row],
+    int64_t n = il_k_top_candidates(s->all, found, s->margin, slack_of(s, row),
                                     s->width, count, s->width, v);
 
     for (int64_t i = 0; i < n; i++) {
@@ -216,7 +231,7 @@ static int64_t settle(const search *s, int64_t row, const float *found, int64_t 
 static int64_t find_over_all(const search *s, int64_t row, const float *a,
                              int32_t *columns, float *values)
 {
-    float slack = s->bound * s->norms[row];
+    float slack = slack_of(s, row);
     int64_t got = il_k_candidates_above(columns, a, s->margin, slack, s->width,
                                         s->least, s->width);
 
@@ -244,7 +259,7 @@ static void raise_least(search *s, int64_t end)
     s->least = fmaxf(s->least, il_k_largest(s->again, n, s->most));
     for (int64_t r = 0; r < end; r++) {
         int32_t stop = s->starts[r + 1];
-        float twice = 2.0f * s->bound * s->norms[r];
+        float twice = 2.0f * slack_of(s, r);
 
         for (int32_t m = from; m < stop; m++) {
             int32_t c = s->columns[m];
@@ -264,7 +279,8 @@ static void raise_least(search *s, int64_t end)
 static void multiply(const search *s, float *found, int64_t first, int64_t n)
 {
     if (s->w_rough != NULL) {
-        il_rough_pack_first(s->x_rough, s->x + first * s->in, n, s->in);
+        il_rough_pack_first(s->x_rough, s->moved + first, s->x + first * s->in, n,
+                            s->in);
         il_rough_product(found, s->x_rough, s->w_rough, s->b_rough, n, s->width, s->in);
     } else {
         il_blas_linear(il__of(s->p)->blas, true, n, s->width, s->in,
@@ -284,8 +300,8 @@ static int64_t find_row(const search *s, int64_t r, const float *a, int32_t *col
     if (s->over_all) {
         return find_over_all(s, r, a, columns, values);
     }
-    got = il_k_top_candidates(columns, a, s->margin, s->bound * s->norms[r], s->width,
-                              s->count, s->room, s->scratch);
+    got = il_k_top_candidates(columns, a, s->margin, slack_of(s, r), s->width, s->count,
+                              s->room, s->scratch);
     return got > s->room ? settle(s, r, a, s->count, columns) : got;
 }
 
@@ -447,6 +463,8 @@ static void back_top_linear(il__back *k, il__node *n)
 /* Packs w where a rough product gains. False when memory is out. */
 static bool open_rough(search *s)
 {
+    float *moved;
+
     s->wide = s->width;
     if (!il_rough_suits(s->width, s->in)) {
         return true;
@@ -455,15 +473,19 @@ static bool open_rough(search *s)
     s->w_rough =
         il__bytes(s->p, (size_t)il_rough_size(s->width, s->in) * sizeof *s->w_rough);
     s->b_rough = il__floats(s->p, s->wide);
-    if (s->w_rough == NULL || s->b_rough == NULL) {
+    s->moved = il__floats(s->p, s->rows + 1);
+    if (s->w_rough == NULL || s->b_rough == NULL || s->moved == NULL) {
         return false;
     }
     memset(s->b_rough, 0, (size_t)s->wide * sizeof *s->b_rough);
     if (s->b != NULL) {
         memcpy(s->b_rough, s->b, (size_t)s->width * sizeof *s->b_rough);
     }
-    il_rough_pack_second(s->w_rough, s->w, s->width, s->in);
-    s->bound += IL_ROUGH_BOUND + (float)s->in * 0x1p-22f;
+    moved = s->scratch;
+    il_rough_pack_second(s->w_rough, moved, s->w, s->width, s->in);
+    for (int64_t f = 0; f < s->width; f++) {
+        s->w_moved = fmaxf(s->w_moved, moved[f]);
+    }
     return true;
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "tensor/rough.h"
 
+#include <math.h>
 #include <string.h>
 #include "base/compiler.h"
 
@@ -48,50 +49,97 @@ IL_INLINE uint32_t half_of(float x)
     return (u + 0x7fffu + (u >> 16 & 1)) >> 16;
 }
 
+/* Adds up, lane by lane, how far apart 32 numbers and their halves are, and how large
+ * they are. */
+IL_INLINE void add_moved(float *restrict off, float *restrict all,
+                         const float *restrict x, const uint16_t *restrict halves)
+{
+    for (int i = 0; i < DEEP; i++) {
+        uint32_t u = (uint32_t)halves[i] << 16;
+        float rounded;
+
+        memcpy(&rounded, &u, sizeof u);
+        off[i] += (x[i] - rounded) * (x[i] - rounded);
+        all[i] += x[i] * x[i];
+    }
+}
+
+/* What that comes to, relative; a little more, for the sake of its own rounding. */
+IL_INLINE float moved_by(const float *off, const float *all)
+{
+    double sums[2] = {0, 0};
+
+    for (int i = 0; i < DEEP; i++) {
+        sums[0] += (double)off[i];
+        sums[1] += (double)all[i];
+    }
+    return sums[1] > 0 ? (float)(1.001 * sqrt(sums[0] / sums[1])) : 0.0f;
+}
+
 /* Tiles of 16 rows by 32 numbers, row by row; tiles of the same rows side by side. */
 IL_CLONES
-void il_rough_pack_first(uint16_t *to, const float *x, int64_t rows, int64_t in)
+void il_rough_pack_first(uint16_t *to, float *moved, const float *x, int64_t rows,
+                         int64_t in)
 {
     int64_t deep = il_rough_up(in);
 
     memset(to, 0, (size_t)il_rough_size(rows, in) * sizeof *to);
     for (int64_t r = 0; r < rows; r++) {
         uint16_t *tile = to + r / TALL * TALL * deep + r % TALL * DEEP;
+        float off[DEEP] = {0};
+        float all[DEEP] = {0};
 
         for (int64_t c = 0; c < in; c += DEEP) {
-            int64_t n = in - c < DEEP ? in - c : DEEP;
             uint16_t *restrict out = tile + c / DEEP * TILE;
+            float rest[DEEP] = {0};
+            const float *from = x + r * in + c;
 
-            for (int64_t i = 0; i < n; i++) {
-                out[i] = (uint16_t)half_of(x[r * in + c + i]);
+            if (in - c < DEEP) {
+                memcpy(rest, from, (size_t)(in - c) * sizeof *rest);
+                from = rest;
             }
+            for (int64_t i = 0; i < DEEP; i++) {
+                out[i] = (uint16_t)half_of(from[i]);
+            }
+            add_moved(off, all, from, out);
         }
+        moved[r] = moved_by(off, all);
     }
 }
 
 /* Tiles of 32 numbers by 16 rows: pairs of neighbours stay together, sixteen rows' side
  * by side. */
 IL_CLONES
-void il_rough_pack_second(uint16_t *to, const float *w, int64_t rows, int64_t in)
+void il_rough_pack_second(uint16_t *to, float *moved, const float *w, int64_t rows,
+                          int64_t in)
 {
     int64_t deep = il_rough_up(in);
 
     memset(to, 0, (size_t)il_rough_size(rows, in) * sizeof *to);
     for (int64_t r = 0; r < rows; r++) {
         uint16_t *tile = to + r / TALL * TALL * deep + r % TALL * 2;
+        float off[DEEP] = {0};
+        float all[DEEP] = {0};
 
         for (int64_t c = 0; c < in; c += DEEP) {
-            int64_t n = in - c < DEEP ? in - c : DEEP;
             uint16_t *out = tile + c / DEEP * TILE;
-            uint16_t halves[DEEP] = {0};
+            uint16_t halves[DEEP];
+            float rest[DEEP] = {0};
+            const float *from = w + r * in + c;
 
-            for (int64_t i = 0; i < n; i++) {
-                halves[i] = (uint16_t)half_of(w[r * in + c + i]);
+            if (in - c < DEEP) {
+                memcpy(rest, from, (size_t)(in - c) * sizeof *rest);
+                from = rest;
             }
+            for (int64_t i = 0; i < DEEP; i++) {
+                halves[i] = (uint16_t)half_of(from[i]);
+            }
+            add_moved(off, all, from, halves);
             for (int64_t i = 0; i < DEEP; i += 2) {
                 memcpy(out + i * TALL, halves + i, 2 * sizeof *out);
             }
         }
+        moved[r] = moved_by(off, all);
     }
 }
 
@@ -158,17 +206,21 @@ bool il_rough_suits(int64_t width, int64_t in)
     return false;
 }
 
-void il_rough_pack_first(uint16_t *to, const float *x, int64_t rows, int64_t in)
+void il_rough_pack_first(uint16_t *to, float *moved, const float *x, int64_t rows,
+                         int64_t in)
 {
     (void)to;
+    (void)moved;
     (void)x;
     (void)rows;
     (void)in;
 }
 
-void il_rough_pack_second(uint16_t *to, const float *w, int64_t rows, int64_t in)
+void il_rough_pack_second(uint16_t *to, float *moved, const float *w, int64_t rows,
+                          int64_t in)
 {
     (void)to;
+    (void)moved;
     (void)w;
     (void)rows;
     (void)in;

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* |rough - exact| <= (IL_ROUGH_BOUND + in * 2^-22) |x| |w|: each factor is rounded to
- * eight bits, and the sum to 24. */
-#define IL_ROUGH_BOUND 0x1.02p-7f
+/* |rough - exact| <= (a + b + a b + in * 2^-22) |x| |w|, where rounding to eight bits
+ * has moved x by a |x| and w by b |w|, at most IL_ROUGH_MOVED each: usually less than
+ * half of it, so packing measures it. */
+#define IL_ROUGH_MOVED 0x1p-8f
 
 enum { IL_ROUGH_SIDE = 32 }; /* sizes are rounded up to it */
 
@@ -28,9 +29,12 @@ static inline int64_t il_rough_size(int64_t rows, int64_t in)
 {
     return il_rough_up(rows) * il_rough_up(in);
 }
-/* Packs x (rows,in) as the first factor, and w (rows,in) as the second. */
-void il_rough_pack_first(uint16_t *to, const float *x, int64_t rows, int64_t in);
-void il_rough_pack_second(uint16_t *to, const float *w, int64_t rows, int64_t in);
+/* Packs x (rows,in) as the first factor, and w (rows,in) as the second; moved (rows) is
+ * how far rounding has moved each row, relative to its norm. */
+void il_rough_pack_first(uint16_t *to, float *moved, const float *x, int64_t rows,
+                         int64_t in);
+void il_rough_pack_second(uint16_t *to, float *moved, const float *w, int64_t rows,
+                          int64_t in);
 /* y = x w^T + b: x of `rows` rows and w of `width`, packed; b (width rounded up), y
  * (rows rounded up, width rounded up). */
 void il_rough_product(float *y, const uint16_t *x, const uint16_t *w, const float *b,
