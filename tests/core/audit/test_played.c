@@ -250,12 +250,14 @@ static void make_detectors(void)
     s.oracle_spec = (il_detector_spec){
         .name = "oracle", .sites = {1, site_names, places}, .tokens = "all"};
     s.line = detector_of(&s.line_spec, &s.line_instance);
-    s.line.fields = (il_scored_fields){"obs", "all", "bad", "episode", 0, false};
+    s.line.fields = (il_scored_fields){
+        .input = "obs", .tokens = "all", .label = "bad", .unit = "episode"};
     s.line.fitted = true;
     s.line.has_threshold = true;
     s.line.threshold = 0.0;
     s.oracle = detector_of(&s.oracle_spec, &s.oracle_instance);
-    s.oracle.fields = (il_scored_fields){"obs", "all", NULL, "episode", 0, false};
+    s.oracle.fields =
+        (il_scored_fields){.input = "obs", .tokens = "all", .unit = "episode"};
 }
 
 static void run(bool whole)
