@@ -83,11 +83,11 @@ void il__audit_pool_like(il_detector_spec *fresh, const il_detector_spec *like);
 /* Whether a fresh reader of that name is offered. */
 bool il__audit_offers(const char *reader);
 /* What is to become of a fresh reader whose fit gave `why`. Rows that determine no fit
- * in closed form (activations that are all the same) are noted under the reader's name,
- * and its metrics stay absent: IL_OK. Whatever else is wrong goes to err. */
+ * (activations that are all the same, a singular covariance, a descent that ran away)
+ * are noted under the reader's name, and its metrics stay absent: IL_OK. Whatever else
+ * is wrong goes to err. */
 il_status il__audit_unread(il_audit_work *w, const char *name,
-                           const il_detector *reader, const il_error *why,
-                           il_error *err);
+                           const il_error *why, il_error *err);
 /* What the model writes, and what the detectors say of it. */
 il_status il__audit_cells(il_audit_work *w, il_error *err);
 /* Detectors on episodes: those of the model's own policy, and a reference. */

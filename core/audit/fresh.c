@@ -407,9 +407,9 @@ static il_status fit_all(il_audit_work *w, zoo *z, il_error *err)
     for (int i = 0; i < z->count; i++) {
         const fresh_task *t = &z->tasks[i];
 
-        IL_TRY(t->err.code == IL_OK ? put_fresh(w, t, z->of[i], err)
-                                    : il__audit_unread(w, full_name(w, t, z->of[i]),
-                                                       t->detector, &t->err, err));
+        IL_TRY(t->err.code == IL_OK
+                   ? put_fresh(w, t, z->of[i], err)
+                   : il__audit_unread(w, full_name(w, t, z->of[i]), &t->err, err));
     }
     return IL_OK;
 }

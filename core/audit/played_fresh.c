@@ -166,7 +166,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
     if (il_detector_fit(reader, &halves[0].acts, &fit, &why) != IL_OK) {
         status = il__audit_unread(
             w, il_arena_printf(w->out->arena, "%s.%s", reader->spec->name, set->name),
-            reader, &why, err);
+            &why, err);
         goto out;
     }
     if (status == IL_OK) {
@@ -285,8 +285,7 @@ static il_status judge_floor(il_audit_work *w, const il_played *set,
     }
     if (il_detector_fit(reader, &halves[0].acts, &fit, &why) != IL_OK) {
         return il__audit_unread(
-            w, il_arena_printf(w->out->arena, "%s.%s", name, set->name), reader, &why,
-            err);
+            w, il_arena_printf(w->out->arena, "%s.%s", name, set->name), &why, err);
     }
     IL_TRY(measure_part(w, reader, &halves[1], &m, err));
     if (set->primary) {

@@ -21,11 +21,10 @@ bool il__audit_offers(const char *reader)
     return false;
 }
 
-il_status il__audit_unread(il_audit_work *w, const char *name,
-                           const il_detector *reader, const il_error *why,
+il_status il__audit_unread(il_audit_work *w, const char *name, const il_error *why,
                            il_error *err)
 {
-    if (why->code != IL_ERR_NUMERIC || !il_detector_closed(reader)) {
+    if (why->code != IL_ERR_NUMERIC) {
         return il_error_set(err, why->code, why->where, "%s", why->message);
     }
     return name != NULL &&
