@@ -156,7 +156,8 @@ il_status il_detector_learn(il_detector *d, const il_acts *acts,
     size_t inputs = il_detector_input_count(d);
     int64_t widths[IL_DETECTOR_SITES_MAX];
     il_dictionary_fitted out = {0};
-    float *x;
+    const float *x;
+    float *copy = NULL;
     il_status status;
 
     if (inputs > IL_DETECTOR_SITES_MAX) {
@@ -168,13 +169,18 @@ il_status il_detector_learn(il_detector *d, const il_acts *acts,
         d->mean[i] = NULL;
         d->inv[i] = NULL;
     }
-    x = il__detector_gather(d, acts, err);
+    /* the scored rows of one input lie together already */
+    x = inputs == 1 && acts->gathered ? il__detector_acts(d, acts, 0) : NULL;
+    if (x == NULL) {
+        copy = il__detector_gather(d, acts, err);
+        x = copy;
+    }
     if (x == NULL) {
         return IL_ERR_MEMORY;
     }
     status = il_dictionary_learn(d->instance, x, acts->rows.count, widths, inputs, fit,
                                  &out, err);
-    free(x);
+    free(copy);
     if (status == IL_OK && acts->rows.labels != NULL && IL_HAS(api, read_out)) {
         status = read_out(d, acts, fit->blas, err);
     }

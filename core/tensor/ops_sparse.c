@@ -434,9 +434,13 @@ static void back_top_linear(il__back *k, il__node *n)
     float *dshift = il__grad_add(k, n->in[1]);
     float *dw = il__grad_add(k, n->in[2]);
     float *db = il__grad_add(k, n->in[3]);
+    float *sums = dshift != NULL ? il__scratch(k, s->pub.width) : NULL;
     walk at = walk_of(&s->by, 0, s->pub.width);
     float v[AT_ONCE];
 
+    if (sums != NULL) {
+        memset(sums, 0, (size_t)s->pub.width * sizeof *sums);
+    }
     while (walk_next(&at)) {
         const float *row = il_f32(w) + at.column * in;
         float sum = 0.0f;
@@ -451,13 +455,19 @@ static void back_top_linear(il__back *k, il__node *n)
         if (dx != NULL) {
             il_k_pick_spread(dx, row, at.rows, v, at.n, in);
         }
-        if (dshift != NULL) {
-            il_k_axpy(dshift, -sum, row, in);
-        }
         if (db != NULL) {
             db[at.column] += sum;
         }
+        if (sums != NULL) {
+            sums[at.column] += sum;
+        }
     }
+    for (int64_t f = 0; dshift != NULL && sums != NULL && f < s->pub.width; f++) {
+        if (sums[f] != 0.0f) {
+            il_k_axpy(dshift, -sums[f], il_f32(w) + f * in, in);
+        }
+    }
+    il__release(k, sums, s->pub.width);
 }
 
 /* Packs w where a rough product gains. False when memory is out. */

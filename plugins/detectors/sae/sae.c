@@ -274,7 +274,7 @@ static il_tensor *sae_edit(const void *self, il_pass *pass, il_tensor *x,
     il_tensor *rows;
     encoded e = encode_rows(s, pass, &r, &rows);
     il_tensor *y = sae_rows_out(s, pass, reconstructed(s, pass, &e), rows);
-    encoded changed = {NULL};
+    encoded changed = {.dense = NULL};
 
     if (edit->kind == IL_EDIT_SPLICE) {
         return edit->keep_error ? il_add(pass, y, il_detach(pass, il_sub(pass, x, y)))
