@@ -60,6 +60,26 @@ check "by its requirement" says "probe.auroc"
 check "those that start from it are left out" says "left out: a stage that it starts from failed"
 check "those that do not are there" [ "$(row bad pretrain)" = 1 ]
 
+# Started by something that ignores its children, as some job runners do.
+check "a run whose children nobody counts ends, too" timeout 300 env --ignore-signal=CHLD \
+    "$interloop" run "$folder/sweep.yaml" --runs "$folder/uncounted" --no-report \
+    --variant frozen --jobs 2
+check "with the same summary" cmp "$folder/one/small/summary.json" \
+    "$folder/uncounted/small/summary.json"
+
+# A process that is killed takes its job with it, and is not taken for one that ended well.
+"$interloop" run "$folder/sweep.yaml" --runs "$folder/killed" --no-report --jobs 2 \
+    --set stages.pretrain.train.steps=4000 >"$folder/out" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    [ -n "$(find "$folder/killed" -name 'checkpoint.json' 2>/dev/null)" ] && break
+    sleep 0.1
+done
+pkill -KILL -P $pid
+wait $pid
+check "a run whose processes were killed exits with 1" [ $? -eq 1 ]
+check "and says by what" says "its process was ended by signal 9"
+
 # Told to stop while its processes are at work.
 "$interloop" run "$folder/sweep.yaml" --runs "$folder/stopped" --no-report --jobs 2 \
     --set stages.pretrain.train.steps=4000 >"$folder/out" 2>&1 &

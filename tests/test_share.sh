@@ -28,6 +28,10 @@ check "it is well behaved" writer plugin check mine/mine.so
 check "a key is made" writer bundle key lab
 check "which only its owner may read" [ "$(stat -c %a lab.key)" = 600 ]
 check "and is not made twice" not writer bundle key lab
+mv lab.pub kept.pub
+check "nor half of it" not writer bundle key lab
+check "a new public key beside the old secret one" not [ -e lab.pub ]
+mv kept.pub lab.pub
 check "a bundle is packed and signed" writer bundle pack mine/mine.so --key lab.key
 check "it is called by id and version" [ -f lab.mine-0.1.0.ilb ]
 
@@ -73,6 +77,21 @@ check "with its id" says "lab.mine"
 check "a pipeline that asks for signed plugins uses it" run
 check "and can set its params" run --set detectors.probe.params.keenness=5
 check "the run has locked what it loaded" grep -q '"id": "lab.mine"' runs/theirs/plugins.lock
+
+# --- versions, and what a bundle says of itself ---
+renewed() { # another version, by somebody who would clear the screen, packed as new.ilb
+    sed -i 's/"0\.1\.0"/"0.2.0"/; s/"Your name"/"\\033[2J"/' mine/mine.c
+    env -u MAKEFLAGS -u MFLAGS HOME="$folder/writer" make -C mine all &&
+        writer bundle pack mine/mine.so --key lab.key --out new.ilb
+}
+check "a newer version is packed" renewed
+mv mine/mine.so new.so
+check "it is installed over the older one" user bundle install new.ilb
+check "without a word on that" not says "which is newer"
+check "what it says commands no terminal" not grep -q "$(printf '\033')" out
+check "and is not shown" says "(not printable)"
+check "the older one can be installed again" user bundle install "$bundle"
+check "with a warning" says "warning: 0.2.0 was installed, which is newer"
 
 # --- locks ---
 cp runs/theirs/plugins.lock .

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plain.h"
 #include "base/files.h"
 #include "plugin/elf.h"
 #include "plugin/loader.h"
@@ -14,21 +15,9 @@
 
 enum { FILE_LIMIT = 256 << 20 };
 
-/* Text that a stranger may have written goes to a terminal only without control
- * bytes. */
-static const char *printable(const char *text)
-{
-    for (const char *p = text; p != NULL && *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            return "(not printable)";
-        }
-    }
-    return text != NULL ? text : "";
-}
-
 static const char *text_of(const json_t *o, const char *key)
 {
-    return printable(json_string_value(json_object_get(o, key)));
+    return il_plain(json_string_value(json_object_get(o, key)));
 }
 
 /* The text of a bound as in "1"; nothing when there is none. */
@@ -65,7 +54,7 @@ static void print_param(const json_t *p)
     }
     for (size_t i = 0; i < json_array_size(choices); i++) {
         printf("%s%s", i == 0 ? ", one of " : " | ",
-               printable(json_string_value(json_array_get(choices, i))));
+               il_plain(json_string_value(json_array_get(choices, i))));
     }
     printf("\n      %s\n", text_of(p, "help"));
 }
@@ -145,7 +134,7 @@ static void print_list(const char *title, const json_t *list)
 {
     printf("  %s:", title);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        printf(" %s", printable(json_string_value(json_array_get(list, i))));
+        printf(" %s", il_plain(json_string_value(json_array_get(list, i))));
     }
     puts(json_array_size(list) == 0 ? " nothing" : "");
 }
@@ -288,7 +277,7 @@ static void print_loaded(const json_t *loaded)
         if (recipe != NULL) {
             char *text = json_dumps(recipe, JSON_REAL_PRECISION(6));
 
-            printf("    recipe: %s\n", text != NULL ? printable(text) : "");
+            printf("    recipe: %s\n", text != NULL ? il_plain(text) : "");
             free(text);
         }
     }

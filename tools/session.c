@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "plain.h"
 
 const char il_cli_common[] =
     "  --set PATH=VALUE    overrides one value, as in stages.loop.train.steps=50\n"
@@ -185,8 +186,9 @@ static void sink(void *user, il_log_level level, const char *component,
         }
         return;
     }
-    fprintf(stderr, "%s%s%s: %s\n", terminal ? "\r\033[K" : "", names[level], component,
-            line);
+    fprintf(stderr, "%s%s%s: ", terminal ? "\r\033[K" : "", names[level], component);
+    il_put_plain(stderr, line);
+    (void)putc('\n', stderr);
 }
 
 il_log *il_cli_log(void)
@@ -223,11 +225,10 @@ int il_cli_fail(il_session *s, il_status status, const il_error *err)
         il_text text = {0};
 
         il_problems_write(&s->problems, &text);
-        fputs(text.data != NULL ? text.data : "", stderr);
+        il_put_plain(stderr, text.data);
         il_text_free(&text);
     } else {
-        fprintf(stderr, "%s%serror: %s\n", err->where,
-                err->where[0] != '\0' ? ": " : "", err->message);
+        il_put_error(err);
     }
     return il_cli_exit(status);
 }

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include "plain.h"
 #include "base/files.h"
 #include "bundle/store.h"
 #include "base/text.h"
+#include "plugin/version.h"
 
 static const char usage[] =
     "usage: interloop bundle pack PLUGIN.so... [--file NAME=PATH]... [--key SECRET "
@@ -62,8 +65,7 @@ static int wrong(const char *what, const char *detail)
 
 static int complain(const il_error *err)
 {
-    fprintf(stderr, "%s%serror: %s\n", err->where, err->where[0] != '\0' ? ": " : "",
-            err->message);
+    il_put_error(err);
     return err->code == IL_ERR_INPUT ? 2 : 1;
 }
 
@@ -167,11 +169,9 @@ static il_status read_key(options *o, il_secret_key *key, il_error *err)
     status = il_file_read(o->keys[0], TEXT_LIMIT, &text, &size, err);
     if (status == IL_OK) {
         status = il_secret_key_read(text, o->keys[0], password, key, err);
-        memset(text, 0, size);
     }
-    if (password != NULL) {
-        memset(password, 0, strlen(password));
-    }
+    il_secret_text_wipe(text);
+    il_secret_text_wipe(password);
     free(text);
     free(password);
     return status;
@@ -190,9 +190,11 @@ static il_status default_name(options *o, const char *path, il_error *err)
     il_text_addf(&name, "%s-%s.ilb", b.id, b.version);
     il_bundle_close(&b);
     o->out = keep(o, name.data);
-    return o->out != NULL && rename(path, o->out) == 0
-               ? IL_OK
-               : il_error_set(err, IL_ERR_IO, path, "cannot be given its name");
+    if (o->out == NULL || name.failed || rename(path, o->out) != 0) {
+        (void)unlink(path); /* nobody would know it by this name */
+        return il_error_set(err, IL_ERR_IO, path, "cannot be given its name");
+    }
+    return IL_OK;
 }
 
 static int pack(options *o)
@@ -258,6 +260,11 @@ static il_status all_keys(const options *o, il_public_key *keys, size_t *count,
     return IL_OK;
 }
 
+static const char *text_of(const json_t *o, const char *key)
+{
+    return il_plain(json_string_value(json_object_get(o, key)));
+}
+
 /* Opens and judges; prints what was found. */
 static il_status judge(const options *o, il_bundle *b, il_error *err)
 {
@@ -280,10 +287,8 @@ static il_status judge(const options *o, il_bundle *b, il_error *err)
     }
     plugin = json_object_get(b->about, "plugin");
     signer = il_bundle_signer(b, keys, count);
-    printf("%s %s, %s, by %s: %s\n", b->id, b->version,
-           json_string_value(json_object_get(plugin, "licence")),
-           json_string_value(json_object_get(plugin, "author")),
-           json_string_value(json_object_get(plugin, "summary")));
+    printf("%s %s, %s, by %s: %s\n", b->id, b->version, text_of(plugin, "licence"),
+           text_of(plugin, "author"), text_of(plugin, "summary"));
     printf("  %zu files, each as its hash says\n", il_zip_count(b->zip));
     if (b->is_signed) {
         il_key_name(b->signature.id, name);
@@ -323,26 +328,26 @@ static int install(options *o)
     il_error err = {0};
     il_bundle b;
     il_status status = judge(o, &b, &err);
+    char *before;
 
     if (status != IL_OK) {
         return complain(&err);
     }
+    before = il_store_version(b.id);
     status = il_store_install(&b, &err);
     if (status == IL_OK) {
         printf("installed %s %s\n", b.id, b.version);
     }
+    if (status == IL_OK && before != NULL && il_version_older(b.version, before)) {
+        fprintf(stderr, "warning: %s was installed, which is newer\n",
+                il_plain(before));
+    }
+    free(before);
     il_bundle_close(&b);
     return status == IL_OK ? 0 : complain(&err);
 }
 
 /* ---- list, trust, key ----------------------------------------------------------- */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return text != NULL ? text : "";
-}
 
 static int list(options *o)
 {
@@ -394,33 +399,39 @@ static int trust(options *o)
     return 0;
 }
 
+/* Both files or none: a public key beside a secret one of another pair would be of no
+ * use, and look as if it were. */
 static int make_key(options *o)
 {
     static const char *const ends[] = {".pub", ".key"};
     char *texts[2] = {NULL, NULL};
+    char *paths[2] = {NULL, NULL};
     il_error err = {0};
     il_status status = il_key_make(&texts[0], &texts[1], &err);
 
     for (int i = 0; i < 2 && status == IL_OK; i++) {
         il_text path = {0};
-        mode_t before;
 
         il_text_addf(&path, "%s%s", o->words[0], ends[i]);
-        if (keep(o, path.data) == NULL || il_file_exists(path.data)) {
-            status = il_error_set(&err, IL_ERR_INPUT, o->words[0],
-                                  "%s is there already", ends[i]);
-            break;
+        paths[i] = keep(o, path.data);
+        if (path.failed) {
+            status = il_error_set(&err, IL_ERR_MEMORY, "key", "out of memory");
+        } else if (il_file_exists(paths[i])) {
+            status = il_error_set(&err, IL_ERR_INPUT, paths[i], "is there already");
         }
-        before = umask(i == 1 ? 077 : 022);
-        status = il_file_write(path.data, texts[i], strlen(texts[i]), &err);
+    }
+    for (int i = 1; i >= 0 && status == IL_OK; i--) {
+        mode_t before = umask(i == 1 ? 077 : 022);
+
+        status = il_file_write(paths[i], texts[i], strlen(texts[i]), &err);
         (void)umask(before);
         if (status == IL_OK) {
-            printf("%s\n", path.data);
+            printf("%s\n", paths[i]);
+        } else if (i == 0) {
+            (void)unlink(paths[1]);
         }
     }
-    if (texts[1] != NULL) {
-        memset(texts[1], 0, strlen(texts[1]));
-    }
+    il_secret_text_wipe(texts[1]);
     free(texts[0]);
     free(texts[1]);
     return status == IL_OK ? 0 : complain(&err);

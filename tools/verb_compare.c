@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "plain.h"
 #include "report/compare.h"
 
 enum { WORDS = 64 };
@@ -92,8 +93,7 @@ int il_verb_compare(int argc, char **argv)
         return wrong("which run folder?", "");
     }
     if (il_compare(&asked, &compared, &err) != IL_OK) {
-        fprintf(stderr, "%s%serror: %s\n", err.where, err.where[0] != '\0' ? ": " : "",
-                err.message);
+        il_put_error(&err);
         return err.code == IL_ERR_INPUT ? 2 : 1;
     }
     code = print(compared, json);

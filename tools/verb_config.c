@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plain.h"
 #include "config.h"
 #include "pipeline/plugins.h"
 
@@ -216,8 +217,7 @@ il_registry *il_config_registry(const il_config_options *o, const il_node *docum
 
     if (il_plugins_find(&registry, o->plugins, o->plugin_count,
                         p != NULL ? &p->plugins : NULL, NULL, &err) != IL_OK) {
-        fprintf(stderr, "%s%serror: %s\n", err.where, err.where[0] != '\0' ? ": " : "",
-                err.message);
+        il_put_error(&err);
         il_registry_destroy(registry);
         return NULL;
     }
@@ -228,11 +228,16 @@ il_registry *il_config_registry(const il_config_options *o, const il_node *docum
 static int check(il_config_file *f, const il_config_options *o)
 {
     il_registry *registry = NULL;
+    const il_plugins_spec *spec;
     il_jobs jobs;
 
     il_jobs_check(&jobs, f->document, &f->problems);
     if (o->grammar || jobs.count == 0) {
         return 0;
+    }
+    spec = &jobs.items[0].pipeline->plugins;
+    if (spec->trust == IL_TRUST_LOCKED && spec->lock == NULL) {
+        return 0; /* a problem already; without the lock there is no plugin to ask */
     }
     registry = il_config_registry(o, jobs.items[0].document, f->arena);
     if (registry == NULL) {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "plain.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "plugin/loader.h"
@@ -57,8 +58,7 @@ int il_plugin_wrong(const char *what, const char *detail)
 
 int il_plugin_complain(const il_error *err)
 {
-    fprintf(stderr, "%s%serror: %s\n", err->where, err->where[0] != '\0' ? ": " : "",
-            err->message);
+    il_put_error(err);
     switch (err->code) {
     case IL_OK:
         return 0;

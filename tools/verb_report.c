@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "plain.h"
 #include "report/report.h"
 
 static const char usage[] =
@@ -21,8 +22,7 @@ static int wrong(const char *what, const char *detail)
 
 static int failed(const il_error *err)
 {
-    fprintf(stderr, "%s%serror: %s\n", err->where, *err->where != '\0' ? ": " : "",
-            err->message);
+    il_put_error(err);
     return err->code == IL_ERR_INPUT ? 2 : 1;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "bundle/bundle_private.h"
 #include "plugin/loader.h"
 
@@ -57,6 +58,11 @@ static const char *wrong_name(const char *name)
         }
         part += size + 1;
     }
+}
+
+bool il__bundle_id_good(const char *id)
+{
+    return wrong_name(id) == NULL && strchr(id, '/') == NULL;
 }
 
 il_status il__bundle_name_check(const char *where, const char *name, il_error *err)
@@ -291,8 +297,11 @@ static il_status check_about(il_bundle *b, const char *path, il_error *err)
                                : "") != 0) {
         return not_about(path, "the version that the plugin has", err);
     }
-    IL_TRY(il__bundle_name_check(path, b->id, err));
-    IL_TRY(il__bundle_name_check(path, b->version, err));
+    /* Both become names of files: an id with a part of its own would lie in another
+     * bundle's folder. */
+    if (!il__bundle_id_good(b->id) || !il__bundle_id_good(b->version)) {
+        return not_about(path, "an id and a version that can be names of files", err);
+    }
     for (size_t i = 0; i < json_array_size(libraries); i++) {
         IL_TRY(check_library(b, path, json_array_get(libraries, i), plugin, err));
     }
@@ -303,18 +312,27 @@ static il_status check_about(il_bundle *b, const char *path, il_error *err)
 
 enum { TYPE_BITS = 0170000, REGULAR = 0100000 };
 
-/* Whether any parent of a name is itself a file of the archive. */
-static bool inside_a_file(const il_zip *zip, const char *name)
+/* Why member i cannot be unpacked beside the others, or NULL. Some file systems take
+ * names that differ only in case for one. */
+static const char *clash(const il_zip *zip, size_t i)
 {
-    for (size_t i = 0; i < il_zip_count(zip); i++) {
-        const char *other = il_zip_at(zip, i)->name;
+    const char *name = il_zip_at(zip, i)->name;
+
+    for (size_t k = 0; k < il_zip_count(zip); k++) {
+        const char *other = il_zip_at(zip, k)->name;
         size_t size = strlen(other);
 
-        if (strncmp(name, other, size) == 0 && name[size] == '/') {
-            return true;
+        if (k == i || strncasecmp(name, other, size) != 0) {
+            continue;
+        }
+        if (name[size] == '/') {
+            return "lies inside another file";
+        }
+        if (name[size] == '\0') {
+            return "differs from another file in case alone";
         }
     }
-    return false;
+    return NULL;
 }
 
 static il_status check_members(const il_bundle *b, const char *path, il_error *err)
@@ -327,15 +345,16 @@ static il_status check_members(const il_bundle *b, const char *path, il_error *e
     }
     for (size_t i = 0; i < il_zip_count(b->zip); i++) {
         const il_zip_member *m = il_zip_at(b->zip, i);
+        const char *why;
 
         IL_TRY(il__bundle_name_check(path, m->name, err));
         if ((m->mode & TYPE_BITS) != 0 && (m->mode & TYPE_BITS) != REGULAR) {
             return il_error_set(err, IL_ERR_INPUT, path,
                                 "'%.80s' is a link or no regular file", m->name);
         }
-        if (inside_a_file(b->zip, m->name)) {
-            return il_error_set(err, IL_ERR_INPUT, path,
-                                "'%.80s' lies inside another file", m->name);
+        why = clash(b->zip, i);
+        if (why != NULL) {
+            return il_error_set(err, IL_ERR_INPUT, path, "'%.80s' %s", m->name, why);
         }
         all += m->bytes;
         if (m->bytes > IL_BUNDLE_BYTES || all > IL_BUNDLE_BYTES) {

@@ -6,6 +6,8 @@
 
 /* The machine that a shared object is for, or NULL. */
 const char *il__bundle_target_of(const void *data, size_t size);
+/* Whether a text may be an id or a version: both become names of files. */
+bool il__bundle_id_good(const char *id);
 /* Refuses a name that may not stand in a bundle. */
 il_status il__bundle_name_check(const char *where, const char *name, il_error *err);
 /* Judges a plugin's bytes, wholly where they are for this machine, and hands out its

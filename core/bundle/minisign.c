@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/text.h"
 
 /* What the files hold before they are written in base64. */
 enum {
@@ -80,6 +79,18 @@ static bool begins(const char *line, const char *with)
 }
 
 /* ---- keys ----------------------------------------------------------------------- */
+
+void il_public_key_write(il_text *out, const il_public_key *key)
+{
+    uint8_t binary[PUBLIC_BYTES] = "Ed";
+    char name[17];
+
+    memcpy(binary + 2, key->id, 8);
+    memcpy(binary + 10, key->key, 32);
+    il_key_name(key->id, name);
+    il_text_addf(out, "%sminisign public key %s\n", untrusted, name);
+    encode(out, binary, sizeof binary);
+}
 
 il_status il_public_keys_read(const char *text, const char *where, il_public_key *keys,
                               size_t room, size_t *count, il_error *err)
@@ -179,7 +190,7 @@ il_status il_secret_key_read(const char *text, const char *where, const char *pa
 {
     uint8_t binary[BINARY_MAX];
     uint8_t sum[32];
-    char line[1024];
+    char line[1024] = ""; /* a text without lines holds no key either */
     il_status status = IL_OK;
 
     IL_TRY(start(err));
@@ -220,22 +231,26 @@ void il_secret_key_wipe(il_secret_key *key)
     sodium_memzero(key, sizeof *key);
 }
 
+void il_secret_text_wipe(char *text)
+{
+    if (text != NULL) {
+        sodium_memzero(text, strlen(text));
+    }
+}
+
 il_status il_key_make(char **public_text, char **secret_text, il_error *err)
 {
-    uint8_t public_binary[PUBLIC_BYTES] = "Ed";
+    il_public_key pair;
     uint8_t binary[SECRET_BYTES] = "Ed";
     il_text public_file = {0};
     il_text secret_file = {0};
-    char name[17];
 
     IL_TRY(start(err));
     memcpy(binary + 4, "B2", 2);
     randombytes_buf(binary + SECRET_HEAD, 8);
-    (void)crypto_sign_keypair(public_binary + 10, binary + SECRET_HEAD + 8);
-    memcpy(public_binary + 2, binary + SECRET_HEAD, 8);
-    il_key_name(public_binary + 2, name);
-    il_text_addf(&public_file, "%sminisign public key %s\n", untrusted, name);
-    encode(&public_file, public_binary, sizeof public_binary);
+    (void)crypto_sign_keypair(pair.key, binary + SECRET_HEAD + 8);
+    memcpy(pair.id, binary + SECRET_HEAD, 8);
+    il_public_key_write(&public_file, &pair);
     il_text_addf(&secret_file, "%sminisign unencrypted secret key\n", untrusted);
     encode(&secret_file, binary, sizeof binary);
     sodium_memzero(binary, sizeof binary);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/text.h"
 #include "interloop/status.h"
 
 enum { IL_MINISIGN_COMMENT = 512, IL_MINISIGN_KEYS = 256 };
@@ -38,11 +39,15 @@ void il_key_name(const uint8_t id[8], char out[17]);
  * `room`; a line that is no key is IL_ERR_INPUT with its number. */
 il_status il_public_keys_read(const char *text, const char *where, il_public_key *keys,
                               size_t room, size_t *count, il_error *err);
+/* Adds a public key file's text, a comment and the key. */
+void il_public_key_write(il_text *out, const il_public_key *key);
 /* Reads a secret key file, encrypted by a password or not; `password` may be NULL. Wipe
  * the key with il_secret_key_wipe. */
 il_status il_secret_key_read(const char *text, const char *where, const char *password,
                              il_secret_key *out, il_error *err);
 void il_secret_key_wipe(il_secret_key *key);
+/* The same for the text of a key's file or a password; takes NULL. */
+void il_secret_text_wipe(char *text);
 /* Reads a signature file. */
 il_status il_signature_read(const char *text, const char *where, il_signature *out,
                             il_error *err);

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "bundle/bundle_private.h"
 
 enum { TEXT_LIMIT = 4 << 20, KEYS_LIMIT = 1 << 16 };
 
@@ -102,18 +103,47 @@ static bool knows(const il_public_key *keys, size_t count, const il_public_key *
     return false;
 }
 
+/* Writes what the file of keys holds, and then the text of new ones. */
+static il_status append_keys(const char *path, const char *fresh, il_error *err)
+{
+    char *folder = il_path_folder(path);
+    char *old = NULL;
+    size_t size = 0;
+    il_text out = {0};
+    il_status status = folder != NULL ? il_folder_make(folder, err) : no_memory(err);
+
+    if (status == IL_OK && il_file_exists(path)) {
+        status = il_file_read(path, KEYS_LIMIT, &old, &size, err);
+    }
+    if (status == IL_OK) {
+        il_text_add(&out, old != NULL ? old : "");
+        /* An editor may have left the last line without its end. */
+        il_text_add(&out, out.size > 0 && out.data[out.size - 1] != '\n' ? "\n" : "");
+        il_text_add(&out, fresh);
+        status = out.failed ? no_memory(err) : IL_OK;
+    }
+    if (status == IL_OK && out.size > KEYS_LIMIT) {
+        status = il_error_set(err, IL_ERR_INPUT, path, "would have more than %d bytes",
+                              KEYS_LIMIT);
+    }
+    if (status == IL_OK) {
+        status = il_file_write(path, out.data, out.size, err);
+    }
+    il_text_free(&out);
+    free(old);
+    free(folder);
+    return status;
+}
+
 il_status il_store_keys_add(const char *from, size_t *added, il_error *err)
 {
     il_public_key *keys = calloc(2 * IL_MINISIGN_KEYS, sizeof *keys);
     il_public_key *fresh = keys != NULL ? keys + IL_MINISIGN_KEYS : NULL;
     char *path = il_store_keys();
-    char *folder = path != NULL ? il_path_folder(path) : NULL;
-    char *old = NULL;
-    char *text = NULL;
-    size_t size = 0;
     size_t count = 0;
+    size_t known;
     size_t fresh_count = 0;
-    il_text out = {0};
+    il_text text = {0};
     il_status status = keys == NULL   ? no_memory(err)
                        : path == NULL ? no_home(err)
                                       : IL_OK;
@@ -122,6 +152,7 @@ il_status il_store_keys_add(const char *from, size_t *added, il_error *err)
     if (status == IL_OK) {
         status = il_store_keys_read(keys, &count, err);
     }
+    known = count;
     if (status == IL_OK) {
         status = read_keys(from, fresh, &fresh_count, err);
     }
@@ -129,28 +160,27 @@ il_status il_store_keys_add(const char *from, size_t *added, il_error *err)
         status = il_error_set(err, IL_ERR_INPUT, from, "holds no key");
     }
     for (size_t i = 0; status == IL_OK && i < fresh_count; i++) {
-        *added += !knows(keys, count, &fresh[i]);
+        if (knows(keys, count, &fresh[i])) {
+            continue;
+        }
+        if (count == IL_MINISIGN_KEYS) {
+            status = il_error_set(err, IL_ERR_INPUT, path,
+                                  "would hold more than %d keys", IL_MINISIGN_KEYS);
+            break;
+        }
+        keys[count++] = fresh[i];
+        il_public_key_write(&text, &fresh[i]);
     }
-    if (status == IL_OK && *added > 0) {
-        if (il_file_exists(path)) {
-            status = il_file_read(path, KEYS_LIMIT, &old, &size, err);
-        }
-        if (status == IL_OK) {
-            status = il_file_read(from, KEYS_LIMIT, &text, &size, err);
-        }
-        if (status == IL_OK) {
-            il_text_add(&out, old != NULL ? old : "");
-            il_text_add(&out, text);
-            status = out.failed ? no_memory(err) : il_folder_make(folder, err);
-        }
-        if (status == IL_OK) {
-            status = il_file_write(path, out.data, out.size, err);
-        }
+    if (status == IL_OK && text.failed) {
+        status = no_memory(err);
     }
-    il_text_free(&out);
-    free(text);
-    free(old);
-    free(folder);
+    if (status == IL_OK && text.size > 0) {
+        status = append_keys(path, text.data, err);
+    }
+    if (status == IL_OK) {
+        *added = count - known;
+    }
+    il_text_free(&text);
     free(path);
     free(keys);
     return status;
@@ -205,48 +235,105 @@ static il_status write_member(const store *s, const il_bundle *b, const char *fo
     return status == IL_OK ? il_file_write(path, data, size, err) : status;
 }
 
-/* Puts a folder that is complete in the place of another. */
-static il_status swap_folder(const store *s, const char *fresh, const char *place,
+/* Puts a folder that is complete in the place of another, which lies at `old` for the
+ * moment in between. */
+static il_status swap_folder(const char *fresh, const char *place, const char *old,
                              il_error *err)
 {
-    const char *old = il_arena_printf(s->arena, "%s.old", place);
-
-    if (old == NULL) {
-        return no_memory(err);
-    }
     IL_TRY(il_folder_remove(old, err));
     if (rename(place, old) != 0 && errno != ENOENT) {
         return il_error_set(err, IL_ERR_IO, place, "cannot move it away: %s",
                             strerror(errno));
     }
     if (rename(fresh, place) != 0) {
-        return il_error_set(err, IL_ERR_IO, place, "cannot put it there: %s",
-                            strerror(errno));
+        il_status status = il_error_set(err, IL_ERR_IO, place,
+                                        "cannot put it there: %s", strerror(errno));
+
+        (void)rename(old, place); /* there may have been none */
+        return status;
     }
     return il_folder_remove(old, err);
 }
 
+/* What is compared with each installed bundle. */
+typedef struct rival {
+    const store *store;
+    const il_bundle *bundle;
+} rival;
+
+static bool same_text(const json_t *a, const json_t *b, const char *key)
+{
+    return json_equal(json_object_get(a, key), json_object_get(b, key)) != 0;
+}
+
+/* Refuses a bundle that offers what another one offers: two such files would keep every
+ * plugin from being found. */
+static il_status check_rival(void *user, const char *id, il_error *err)
+{
+    const rival *r = user;
+    const char *path =
+        il_arena_printf(r->store->arena, "%s/%s/bundle.json", r->store->bundles, id);
+    const json_t *plugin = json_object_get(r->bundle->about, "plugin");
+    const json_t *components = json_object_get(plugin, "components");
+    il_status status = IL_OK;
+    const json_t *other;
+    json_t *about;
+
+    if (id[0] == '.' || strcmp(id, r->bundle->id) == 0) {
+        return IL_OK;
+    }
+    if (path == NULL) {
+        return no_memory(err);
+    }
+    about = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    other = json_object_get(about, "plugin");
+    for (size_t i = 0; i < json_array_size(components); i++) {
+        const json_t *mine = json_array_get(components, i);
+        const json_t *theirs = json_object_get(other, "components");
+
+        for (size_t k = 0; k < json_array_size(theirs) && status == IL_OK; k++) {
+            const json_t *its = json_array_get(theirs, k);
+            const char *name = json_string_value(json_object_get(its, "name"));
+
+            if (name != NULL && same_text(plugin, other, "space") &&
+                same_text(mine, its, "kind") && same_text(mine, its, "name")) {
+                status = il_error_set(err, IL_ERR_INPUT, r->bundle->id,
+                                      "offers '%s', and so does the installed bundle "
+                                      "%s: remove %s/%s.so and %s/%s first",
+                                      name, id, r->store->plugins, id,
+                                      r->store->bundles, id);
+            }
+        }
+    }
+    json_decref(about);
+    return status;
+}
+
+/* With the store's lock held. */
 static il_status install(const store *s, const il_bundle *b, il_error *err)
 {
     const char *library = il_bundle_library(b);
     const char *place = il_arena_printf(s->arena, "%s/%s", s->bundles, b->id);
     const char *fresh = il_arena_printf(s->arena, "%s/.%s.new", s->bundles, b->id);
+    const char *old = il_arena_printf(s->arena, "%s/.%s.old", s->bundles, b->id);
     const char *plugin = il_arena_printf(s->arena, "%s/%s.so", s->plugins, b->id);
+    rival r = {s, b};
     const void *data;
     size_t size;
 
-    if (place == NULL || fresh == NULL || plugin == NULL) {
+    if (place == NULL || fresh == NULL || old == NULL || plugin == NULL) {
         return no_memory(err);
     }
     if (library == NULL) {
         return il_error_set(err, IL_ERR_INPUT, b->id,
                             "has no plugin for this machine (%s)", il_bundle_target());
     }
-    if (il_file_exists(plugin) && !il_file_exists(place)) {
+    if (il_file_exists(plugin) && !il_file_exists(place) && !il_file_exists(old)) {
         return il_error_set(err, IL_ERR_INPUT, plugin,
                             "is there already and came from no bundle: move it away "
                             "first");
     }
+    IL_TRY(il_folder_list(s->bundles, check_rival, &r, err));
     IL_TRY(il_folder_make(s->plugins, err));
     IL_TRY(il_folder_remove(fresh, err));
     IL_TRY(il_folder_make(fresh, err));
@@ -254,8 +341,25 @@ static il_status install(const store *s, const il_bundle *b, il_error *err)
         IL_TRY(write_member(s, b, fresh, il_zip_at(b->zip, i)->name, err));
     }
     IL_TRY(il_bundle_file_data(b, library, &data, &size, err));
-    IL_TRY(swap_folder(s, fresh, place, err));
+    IL_TRY(swap_folder(fresh, place, old, err));
     return il_file_write(plugin, data, size, err);
+}
+
+/* Two that install at once go one after the other. */
+static il_status install_alone(const store *s, const il_bundle *b, il_error *err)
+{
+    const char *lock = il_arena_printf(s->arena, "%s/.lock", s->bundles);
+    il_status status;
+    int fd;
+
+    if (lock == NULL) {
+        return no_memory(err);
+    }
+    IL_TRY(il_folder_make(s->bundles, err));
+    IL_TRY(il_file_lock(lock, true, &fd, err));
+    status = install(s, b, err);
+    il_file_unlock(fd);
+    return status;
 }
 
 il_status il_store_install(const il_bundle *b, il_error *err)
@@ -264,10 +368,30 @@ il_status il_store_install(const il_bundle *b, il_error *err)
     il_status status = store_open(&s, err);
 
     if (status == IL_OK) {
-        status = install(&s, b, err);
+        status = install_alone(&s, b, err);
     }
     il_arena_destroy(s.arena);
     return status;
+}
+
+char *il_store_version(const char *id)
+{
+    char *data = il_store_data();
+    il_text path = {0};
+    json_t *about;
+    const char *version;
+    char *copy;
+
+    il_text_addf(&path, "%s/bundles/%s/bundle.json", data != NULL ? data : "", id);
+    about = data != NULL && !path.failed
+                ? json_load_file(path.data, JSON_REJECT_DUPLICATES, NULL)
+                : NULL;
+    version = json_string_value(json_object_get(about, "version"));
+    copy = version != NULL ? strdup(version) : NULL;
+    json_decref(about);
+    il_text_free(&path);
+    free(data);
+    return copy;
 }
 
 /* ---- listing -------------------------------------------------------------------- */
@@ -354,7 +478,7 @@ static il_status list_one(void *user, const char *id, il_error *err)
     char *sums;
     bool whole;
 
-    if (id[0] == '.' || strstr(id, ".old") != NULL) {
+    if (!il__bundle_id_good(id)) { /* the lock, and what a kill left half done */
         return IL_OK;
     }
     if (folder == NULL || path == NULL || plugin == NULL) {
@@ -372,24 +496,34 @@ static il_status list_one(void *user, const char *id, il_error *err)
                      text_in(json_object_get(about, "plugin"), "licence"), "summary",
                      text_in(json_object_get(about, "plugin"), "summary"), "sha256",
                      sha256, "changed", !whole);
-    (void)json_object_set_new(
-        item, "signer", whole && signer != NULL ? json_string(name) : json_null());
-    (void)json_array_append_new(l->out, item);
     free(sums);
     json_decref(about);
+    if (json_object_set_new(item, "signer",
+                            whole && signer != NULL ? json_string(name)
+                                                    : json_null()) != 0 ||
+        json_array_append(l->out, item) != 0) {
+        json_decref(item);
+        return no_memory(err);
+    }
+    json_decref(item);
     return IL_OK;
 }
 
 il_status il_store_list(const il_public_key *keys, size_t count, json_t **out,
                         il_error *err)
 {
-    store s;
+    char *data = il_store_data();
+    store s = {0};
     lister l = {&s, keys, count, json_array()};
-    il_status status = store_open(&s, err);
+    il_status status = l.out != NULL ? IL_OK : no_memory(err);
 
-    if (status == IL_OK && il_file_exists(s.bundles)) {
-        status = il_folder_list(s.bundles, list_one, &l, err);
+    if (status == IL_OK && data != NULL) { /* without a home, nothing is installed */
+        status = store_open(&s, err);
+        if (status == IL_OK && il_file_exists(s.bundles)) {
+            status = il_folder_list(s.bundles, list_one, &l, err);
+        }
     }
+    free(data);
     il_arena_destroy(s.arena);
     if (status != IL_OK) {
         json_decref(l.out);

@@ -17,13 +17,14 @@
 #include <sys/prctl.h>
 #endif
 
-enum { WAITING, TAKEN, ENDED, LEFT };
+/* What becomes of a job; from TAKEN on, the number of the process that took it is added,
+ * so that a job is taken and known as whose in one exchange. */
+enum { WAITING, ENDED, LEFT, TAKEN };
 
 #define NOBODY SIZE_MAX
 
 typedef struct slot {
     _Atomic int state;
-    _Atomic int taker; /* number of the process */
     il_status status;
     bool cached;
     double seconds;
@@ -96,8 +97,8 @@ static size_t take(il_fleet *f, int process, bool *over)
             (before == ENDED && p != NOBODY && f->slots[p].status != IL_OK)) {
             (void)atomic_compare_exchange_strong(&s->state, &waiting, LEFT);
         } else if (before == ENDED &&
-                   atomic_compare_exchange_strong(&s->state, &waiting, TAKEN)) {
-            atomic_store(&s->taker, process);
+                   atomic_compare_exchange_strong(&s->state, &waiting,
+                                                  TAKEN + process)) {
             return i;
         }
     }
@@ -175,24 +176,28 @@ static void kill_all(il_fleet *f)
     f->stopped = true;
 }
 
-/* Notes a process that ended, and the job that it took with it if it died. */
-static void bury(il_fleet *f, int process, int how)
+/* Notes a process that ended, and the job that it took with it if it died. `how` is NULL
+ * where the system did not tell. */
+static void bury(il_fleet *f, int process, const int *how)
 {
     f->processes[process] = 0;
     for (size_t i = 0; i < f->count; i++) {
         slot *s = &f->slots[i];
 
-        if (atomic_load(&s->state) != TAKEN || atomic_load(&s->taker) != process) {
+        if (atomic_load(&s->state) != TAKEN + process) {
             continue;
         }
-        if (WIFSIGNALED(how)) {
+        if (how == NULL) {
+            s->status = il_error_set(&s->error, IL_ERR_INTERNAL, "",
+                                     "its process is gone, nobody knows how");
+        } else if (WIFSIGNALED(*how)) {
             s->status = il_error_set(&s->error, IL_ERR_INTERNAL, "",
                                      "its process was ended by signal %d (%s)",
-                                     WTERMSIG(how), strsignal(WTERMSIG(how)));
+                                     WTERMSIG(*how), strsignal(WTERMSIG(*how)));
         } else {
             s->status = il_error_set(&s->error, IL_ERR_INTERNAL, "",
                                      "its process ended by itself with code %d",
-                                     WEXITSTATUS(how));
+                                     WEXITSTATUS(*how));
         }
         atomic_store(&s->state, ENDED);
     }
@@ -208,12 +213,16 @@ static int look_after(il_fleet *f)
     }
     for (int i = 0; i < f->process_count; i++) {
         int how = 0;
+        pid_t gone;
 
         if (f->processes[i] == 0) {
             continue;
         }
-        if (waitpid(f->processes[i], &how, WNOHANG) == f->processes[i]) {
-            bury(f, i, how);
+        gone = waitpid(f->processes[i], &how, WNOHANG);
+        if (gone == f->processes[i]) {
+            bury(f, i, &how);
+        } else if (gone < 0 && errno == ECHILD) {
+            bury(f, i, NULL); /* whoever started this program ignores its children */
         } else {
             alive++;
         }

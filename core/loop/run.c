@@ -496,6 +496,7 @@ static il_status run_at_once(runner *r, const il_stage_host *host, il_error *err
     il_status first = IL_OK;
     il_fleet *fleet = NULL;
     il_fleet_end end;
+    size_t told = 0;
 
     IL_TRY(il_fleet_start(&fleet, r->session, host, r->options->jobs,
                           il_pool_workers(r->session->pool), err));
@@ -503,6 +504,7 @@ static il_status run_at_once(runner *r, const il_stage_host *host, il_error *err
         il_error failure = end.error;
         il_status status = end.status;
 
+        told++;
         if (end.left) {
             (void)leave_out(r, end.job); /* its parent's failure was noted before */
             continue;
@@ -519,6 +521,11 @@ static il_status run_at_once(runner *r, const il_stage_host *host, il_error *err
     if (first == IL_OK && host->stop != NULL && *host->stop) {
         return il_error_set(err, IL_ERR_INTERRUPTED, il_run_name(r->run),
                             "told to stop; the same command goes on");
+    }
+    if (first == IL_OK && told < r->session->jobs.count) {
+        return il_error_set(err, IL_ERR_INTERNAL, il_run_name(r->run),
+                            "its processes ended before its jobs: %zu of %zu are done",
+                            told, r->session->jobs.count);
     }
     return first;
 }

@@ -39,6 +39,10 @@ static il_status read_trust(const il_plugins_spec *spec, il_trust *trust, il_err
     if (spec->trust == IL_TRUST_SIGNED) {
         return read_signed(trust, err);
     }
+    if (spec->trust == IL_TRUST_LOCKED && spec->lock == NULL) {
+        return il_error_set(err, IL_ERR_INPUT, "plugins",
+                            "`trust: locked` needs `lock`");
+    }
     if (spec->trust == IL_TRUST_LOCKED) {
         trust->source = strdup(spec->lock);
         return trust->source != NULL

@@ -35,7 +35,9 @@ static bool tell_apart(const il_axis *axis, il_problems *problems)
 
             add_value(&a, axis->values->items[i].value);
             add_value(&b, axis->values->items[k].value);
-            if (a.data == NULL || b.data == NULL || strcmp(a.data, b.data) == 0) {
+            if (a.failed || b.failed ||
+                strcmp(a.data != NULL ? a.data : "", b.data != NULL ? b.data : "") ==
+                    0) {
                 il_problem_add(problems, axis->values->items[i].value->place,
                                "the value '%.40s' a second time",
                                a.data != NULL ? a.data : "");

@@ -42,6 +42,14 @@ static int compare(const int a[3], const int b[3])
     return 0;
 }
 
+bool il_version_older(const char *a, const char *b)
+{
+    int x[3];
+    int y[3];
+
+    return il_version_parse(a, x) && il_version_parse(b, y) && compare(x, y) < 0;
+}
+
 bool il_version_in(const char *version, const char *range, bool *known)
 {
     int have[3];

@@ -4,6 +4,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "../../tools/config_new.c"
 #include "../../tools/config_show.c"
+#include "../../tools/plain.c"
 #include "../../tools/verb_config.c"
 
 #include <dirent.h>

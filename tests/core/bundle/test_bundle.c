@@ -386,6 +386,18 @@ static void other_id(pieces *p)
         with(p->data[at(p, "bundle.json")], "\"interloop.lda\"", "\"interloop.gpt\""));
     sum(p);
 }
+static void id_is_a_path(pieces *p)
+{
+    replace(p, "bundle.json",
+            with(p->data[at(p, "bundle.json")], "\"interloop.lda\"",
+                 "\"interloop.gpt/lib.lda\""));
+    sum(p);
+}
+static void case_alone(pieces *p)
+{
+    add(p, "readme.MD", "x");
+    sum(p);
+}
 static void other_version(pieces *p)
 {
     replace(p, "bundle.json",
@@ -461,6 +473,8 @@ static const bad bads[] = {
     {empty_part, "an empty part"},
     {control, "not printable"},
     {in_a_file, "lies inside another file"},
+    {case_alone, "differs from another file in case alone"},
+    {id_is_a_path, "that can be names of files"},
     {unlisted, "does not list 'extra.md'"},
     {missing, "lists 'weights/a.txt', which is not in the bundle"},
     {changed, "'README.md' was changed: expected SHA-256"},

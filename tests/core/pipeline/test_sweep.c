@@ -207,6 +207,8 @@ static const bad bads[] = {
      "no 'presure' in a map of signals"},
     {"  grid: {stages.loop.train.steps: [5, ten]}\n",
      "p.yaml:21:39: error: expected a whole number of at least 1, found 'ten'"},
+    {"  grid: {stages.loop.train.steps: ['', ten]}\n",
+     "expected a whole number of at least 1, found 'ten'"},
     {"  grid: {vars.price: [1, 2]}\n  exclude: {all: {vars.price: [1, 2]}}\n",
      "every point of the sweep is excluded"},
     {"  grid: {vars.price: [1, 2]}\n  exclude: {x: {vars.prise: 1}}\n",
