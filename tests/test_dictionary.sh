@@ -64,12 +64,24 @@ check "what is left is the same, bit for bit" \
 check "a stage that goes on from it reads the same features" exits 0 words --name loop \
     --stage loop --variant monitor --set 'stages.loop.audit={splits: [probe_test]}'
 
+held=(--set detectors.words.fit.hold=70 "${fitted[@]}")
+check "some documents at a time teach it too" exits 0 words --name parts --workers 2 "${held[@]}"
+for metric in words.fvu words.dead; do
+    check "in parts $metric is measured, and another" \
+        [ -n "$(value parts $metric)" -a "$(value parts $metric)" != "$(value one $metric)" ]
+done
+check "an audit on what a later part held is refused" exits 2 words --name seen "${held[@]}" \
+    --set 'stages.fitted.audit={splits: [probe_train]}'
+check "with the document" says "would judge this detector"
+check "parts are refused with a label" exits 2 words "${held[@]}" --set detectors.words.fit.label=deceiver
+check "with the reason" says "\`hold\` is for a fit without a label"
+
 check "a probe without a label is refused" exits 2 words "${fitted[@]}" --set 'detectors.plain={use: linear_probe,
     site: blocks.1.hook_resid_post, tokens: claims, fit: {split: probe_train}}'
 check "and told so" says "expected the key 'label'"
 check "a dictionary's numbers are refused elsewhere" exits 2 words \
     --set detectors.probe.fit.decay=0.5 "${fitted[@]}"
-check "and told so too" says "warmup, decay and lanes are a dictionary's"
+check "and told so too" says "warmup, decay, lanes and hold are a dictionary's"
 check "more kept than there is, is refused" exits 2 words --set detectors.words.params.k=49 \
     "${fitted[@]}"
 check "with both numbers" says "k is 49 and there are 48 features"

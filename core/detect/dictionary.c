@@ -123,6 +123,7 @@ typedef struct learning {
     int64_t sums_apart;
     il_word *route;
     int64_t step;
+    int64_t round, round_start; /* and the step that it began with */
     float rate;
     int64_t note_count;
     float *notes;
@@ -295,7 +296,8 @@ static void lane_gather(const learning *g, lane *l, il_tensor **acts)
         to += l->count * g->widths[i];
     }
     for (int64_t r = 0; r < l->count; r++) {
-        int64_t row = order_row(&l->order, g->step * g->batch + l->first + r);
+        int64_t row =
+            order_row(&l->order, (g->step - g->round_start) * g->batch + l->first + r);
 
         from = row * g->width;
         for (size_t i = 0; i < g->inputs; i++) {
@@ -530,6 +532,27 @@ static il_status start(const learning *g, il_error *err)
     return IL_OK;
 }
 
+/* Turns to the rows of the round that this step belongs to. */
+static il_status turn_to_round(learning *g, il_error *err)
+{
+    const il_dictionary_fit *fit = g->fit;
+    int64_t round =
+        fit->more != NULL && fit->rounds > 1 ? g->step * fit->rounds / g->steps : 0;
+
+    if (round == g->round) {
+        return IL_OK;
+    }
+    IL_TRY(fit->more(fit->user, round, &g->x, &g->rows, err));
+    IL_TRY(check_values(g, err));
+    g->round = round;
+    g->round_start = g->step;
+    for (int i = 0; i < g->lane_count; i++) {
+        order_open(&g->lanes[i].order, il_rng_mix_(fit->seed, (uint64_t)round),
+                   g->rows);
+    }
+    return IL_OK;
+}
+
 static il_status learn(learning *g, il_dictionary_fitted *out, il_error *err)
 {
     int64_t every = g->steps / LOG_LINES > 0 ? g->steps / LOG_LINES : 1;
@@ -537,6 +560,7 @@ static il_status learn(learning *g, il_dictionary_fitted *out, il_error *err)
     for (g->step = 0; g->step < g->steps; g->step++) {
         double loss = 0;
 
+        IL_TRY(turn_to_round(g, err));
         IL_TRY(take_step(g, &loss, err));
         out->first_loss = g->step == 0 ? loss : out->first_loss;
         out->last_loss = loss;

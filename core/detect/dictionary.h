@@ -28,6 +28,13 @@ typedef struct il_dictionary_fit {
     int64_t warmup; /* steps: a twentieth of them; -1 */
     double decay;   /* share of the steps that ends it, linearly to 0: .2; -1 */
     int64_t lanes;  /* parts of a batch: 2 */
+    /* Rows that do not fit in memory come in rounds, of as many steps each: asked for
+     * round 1 and on, it puts other rows in the place of those before, which may go.
+     * NULL: one round. */
+    int64_t rounds;
+    il_status (*more)(void *user, int64_t round, const float **x, int64_t *rows,
+                      il_error *err);
+    void *user;
 } il_dictionary_fit;
 
 /* What came of it. */
@@ -36,6 +43,13 @@ typedef struct il_dictionary_fitted {
     double first_loss, last_loss; /* mean loss a row, of the first and last step */
     double *losses;               /* (steps) where the caller gave room, or NULL */
 } il_dictionary_fitted;
+
+/* Harvests of later rounds for a detector; what `more` gives is destroyed after use. */
+typedef struct il_dictionary_rounds {
+    int64_t count; /* with the first, whose acts are at hand */
+    il_status (*more)(void *user, int64_t round, il_acts **out, il_error *err);
+    void *user;
+} il_dictionary_rounds;
 
 /* Whether the component learns without labels. */
 bool il_detector_learns(const il_detector *d);
@@ -60,7 +74,8 @@ void il_dictionary_order(uint64_t seed, int64_t rows, int64_t first, int64_t cou
 /* il_dictionary_learn for a detector and what was harvested for it; where the acts have
  * labels and the component reads its features out, that too. */
 il_status il_detector_learn(il_detector *d, const il_acts *acts,
-                            const il_dictionary_fit *fit, il_error *err);
+                            const il_dictionary_fit *fit,
+                            const il_dictionary_rounds *held, il_error *err);
 /* Features (N,F) of all scored rows of acts, in the caller's memory. */
 il_status il_detector_features(const il_detector *d, const il_blas *blas,
                                const il_acts *acts, float *features, il_error *err);

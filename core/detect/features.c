@@ -43,10 +43,17 @@ void il_detector_dictionary_check(const il_detector *d, il_problems *problems)
                        "%s is fitted to a label: expected the key 'label'", id);
     }
     if (fit->given && !learns &&
-        (fit->warmup > 0 || fit->decay > 0 || fit->lanes > 0)) {
+        (fit->warmup > 0 || fit->decay > 0 || fit->lanes > 0 || fit->hold > 0)) {
         il_problem_add(problems, fit->place,
-                       "warmup, decay and lanes are a dictionary's, and %s is none",
+                       "warmup, decay, lanes and hold are a dictionary's, and %s is "
+                       "none",
                        id);
+    }
+    if (fit->given && learns && fit->hold > 0 &&
+        (fit->label != NULL || fit->draw.split == NULL || d->member_count > 0)) {
+        il_problem_add(problems, fit->place,
+                       "`hold` is for a fit without a label, on a split, of what reads "
+                       "sites");
     }
     if (fit->given && learns && (fit->l2 >= 0 || fit->weight_decay >= 0)) {
         il_problem_add(problems, fit->place,
@@ -149,15 +156,72 @@ out:
     return status;
 }
 
+/* Rows of the present round, (N,W). */
+typedef struct held {
+    il_detector *d;
+    const il_dictionary_rounds *rounds;
+    il_acts *acts; /* of a later round, or NULL */
+    float *copy;   /* where the rows do not lie together, or NULL */
+} held;
+
+/* The scored rows of one input lie together already; others are put together. */
+static il_status rows_of(held *h, const il_acts *acts, const float **x, il_error *err)
+{
+    free(h->copy);
+    h->copy = NULL;
+    *x = il_detector_input_count(h->d) == 1 && acts->gathered
+             ? il__detector_acts(h->d, acts, 0)
+             : NULL;
+    if (*x == NULL) {
+        h->copy = il__detector_gather(h->d, acts, err);
+        *x = h->copy;
+    }
+    return *x != NULL ? IL_OK : IL_ERR_MEMORY;
+}
+
+static void held_close(held *h)
+{
+    free(h->copy);
+    il_acts_destroy(h->acts);
+    h->copy = NULL;
+    h->acts = NULL;
+}
+
+/* A later round's rows; the detector remembers their documents too. */
+static il_status held_more(void *user, int64_t round, const float **x, int64_t *rows,
+                           il_error *err)
+{
+    held *h = user;
+    il_detector *d = h->d;
+    il_documents seen = {0, NULL};
+    il_documents all = {0, NULL};
+
+    held_close(h);
+    IL_TRY(h->rounds->more(h->rounds->user, round, &h->acts, err));
+    seen.ids = il_documents_list(&h->acts->rows, d->arena, &seen.count);
+    if (seen.ids != NULL) {
+        all.ids = il_documents_join(d->fit_ids.count, d->fit_ids.ids, seen.count,
+                                    seen.ids, d->arena, &all.count);
+    }
+    if (all.ids == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, d->spec->name, "out of memory");
+    }
+    d->fit_ids = all;
+    *rows = h->acts->rows.count;
+    return rows_of(h, h->acts, x, err);
+}
+
 il_status il_detector_learn(il_detector *d, const il_acts *acts,
-                            const il_dictionary_fit *fit, il_error *err)
+                            const il_dictionary_fit *fit,
+                            const il_dictionary_rounds *rounds, il_error *err)
 {
     const il_detector_api *api = il_instance_detector(d->instance);
     size_t inputs = il_detector_input_count(d);
     int64_t widths[IL_DETECTOR_SITES_MAX];
+    il_dictionary_fit how = *fit;
     il_dictionary_fitted out = {0};
-    const float *x;
-    float *copy = NULL;
+    held h = {.d = d, .rounds = rounds};
+    const float *x = NULL;
     il_status status;
 
     if (inputs > IL_DETECTOR_SITES_MAX) {
@@ -169,18 +233,17 @@ il_status il_detector_learn(il_detector *d, const il_acts *acts,
         d->mean[i] = NULL;
         d->inv[i] = NULL;
     }
-    /* the scored rows of one input lie together already */
-    x = inputs == 1 && acts->gathered ? il__detector_acts(d, acts, 0) : NULL;
-    if (x == NULL) {
-        copy = il__detector_gather(d, acts, err);
-        x = copy;
+    if (rounds != NULL) {
+        how.rounds = rounds->count;
+        how.more = held_more;
+        how.user = &h;
     }
-    if (x == NULL) {
-        return IL_ERR_MEMORY;
+    status = rows_of(&h, acts, &x, err);
+    if (status == IL_OK) {
+        status = il_dictionary_learn(d->instance, x, acts->rows.count, widths, inputs,
+                                     &how, &out, err);
     }
-    status = il_dictionary_learn(d->instance, x, acts->rows.count, widths, inputs, fit,
-                                 &out, err);
-    free(copy);
+    held_close(&h);
     if (status == IL_OK && acts->rows.labels != NULL && IL_HAS(api, read_out)) {
         status = read_out(d, acts, fit->blas, err);
     }

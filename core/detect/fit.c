@@ -279,7 +279,7 @@ static il_status fit_dictionary(il_detector *d, const il_acts *acts, const il_fi
                              .decay = spec->given ? spec->decay : -1,
                              .lanes = spec->lanes};
 
-    return il_detector_learn(d, acts, &how, err);
+    return il_detector_learn(d, acts, &how, fit->rounds, err);
 }
 
 static il_status fit_by(il_detector *d, const char *method, const il_acts *acts,

@@ -22,6 +22,8 @@ typedef struct il_fit {
     double lr;
     il_pool *pool; /* for dictionaries: NULL: in the caller alone */
     il_log *log;   /* of their losses; NULL: nowhere */
+    const struct il_dictionary_rounds
+        *rounds; /* rows that follow those at hand (dictionary.h); NULL: none */
 } il_fit;
 
 /* Harvests what a detector reads, labelled, on `split` (NULL: its fit's own); h names

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "detect/dictionary.h"
 #include "detect/fit.h"
 #include "detect/rezero.h"
 #include "episode/recorded.h"
@@ -112,9 +113,55 @@ static il_status harvest_shares(il_acts **out, const il_stage_work *s,
     return harvest_recorded(out, w, d, all, err);
 }
 
+/* A split that is harvested some documents at a time, for a dictionary that is not to
+ * hold all of its rows. */
+typedef struct held {
+    const il_world *w;
+    const il_detector *d;
+    const char *split;
+    int32_t number;
+    int64_t size;
+    int64_t hold;
+    int64_t first; /* of those at hand */
+} held;
+
+static il_status held_fetch(void *user, int64_t index, int64_t rows, il_batch *batch,
+                            il_error *err)
+{
+    const held *h = user;
+    const il_instance *data = h->w->data;
+
+    return il_instance_dataset(data)->get(data->self, h->number, h->first + index, rows,
+                                          batch, err);
+}
+
+static il_status held_more(void *user, int64_t round, il_acts **out, il_error *err)
+{
+    held *h = user;
+    il_harvest harvest = harvest_of(h->w, h->w->data);
+
+    h->first = round * h->hold;
+    harvest.fetch = held_fetch;
+    harvest.user = h;
+    harvest.rows = h->size - h->first < h->hold ? h->size - h->first : h->hold;
+    return il_detector_harvest(out, h->d, &harvest, h->split, err);
+}
+
+static il_status held_open(held *h, const il_world *w, const il_detector *d,
+                           const char *split, il_error *err)
+{
+    *h = (held){.w = w, .d = d, .split = split, .hold = d->spec->fit.hold};
+    h->number = w->data != NULL ? il_split_find(w->data, split, &h->size) : -1;
+    return h->number >= 0 && h->size > 0
+               ? IL_OK
+               : il_error_set(err, IL_ERR_INPUT, d->spec->name,
+                              "`hold` is for a split of `data` that has an end");
+}
+
 /* Fits d to the rows and, where it is re-zeroed, takes the zero of these weights. */
 static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts,
-                          il_fit_start start, il_error *err)
+                          il_fit_start start, const il_dictionary_rounds *rounds,
+                          il_error *err)
 {
     char hash[IL_HASH_HEX];
     il_fit fit = {.blas = w->host.blas,
@@ -122,7 +169,8 @@ static il_status fit_rows(const il_world *w, il_detector *d, const il_acts *acts
                   .seed = w->seed,
                   .model_hash = hash,
                   .pool = w->host.pool,
-                  .log = w->host.log};
+                  .log = w->host.log,
+                  .rounds = rounds};
 
     il_stage_model(w, hash);
     d->offset = 0; /* what is fitted is the logit itself */
@@ -162,6 +210,9 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     bool first = !d->fitted;
     il_draw_spec draw = spec->fit.draw;
     il_acts *acts = NULL;
+    held parts;
+    il_dictionary_rounds rounds = {1, held_more, &parts};
+    bool in_parts = spec->fit.given && spec->fit.hold > 0;
     double since;
     il_status status;
 
@@ -169,7 +220,11 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     if (!first && spec->refit.split != NULL) {
         draw = (il_draw_spec){.split = spec->refit.split};
     }
-    if (spec->fit.given) {
+    if (in_parts) {
+        IL_TRY(held_open(&parts, w, d, draw.split, err));
+        rounds.count = (parts.size + parts.hold - 1) / parts.hold;
+        status = held_more(&parts, 0, &acts, err);
+    } else if (spec->fit.given) {
         status = il_stage_rows(&acts, w, d, &draw, IL_DRAW_FIT,
                                first ? 0 : spec->refit.rows, err);
     } else {
@@ -177,7 +232,8 @@ il_status il__stage_fit(il_stage_work *s, const il_detector_spec *spec, bool fre
     }
     since = seconds_now();
     if (status == IL_OK && spec->fit.given) {
-        status = fit_rows(w, d, acts, fresh || first ? IL_FIT_FRESH : IL_FIT_WARM, err);
+        status = fit_rows(w, d, acts, fresh || first ? IL_FIT_FRESH : IL_FIT_WARM,
+                          in_parts ? &rounds : NULL, err);
     }
     s->fit_seconds = seconds_now() - since;
     il_acts_destroy(acts);
@@ -234,7 +290,8 @@ il_status il__stage_refit(il_stage_work *s, il_detector *d, int64_t step, il_err
     }
     status = harvest_shares(&acts, s, d, step, 0, err);
     if (status == IL_OK) {
-        status = fit_rows(s->world, d, acts, fresh ? IL_FIT_FRESH : IL_FIT_WARM, err);
+        status =
+            fit_rows(s->world, d, acts, fresh ? IL_FIT_FRESH : IL_FIT_WARM, NULL, err);
     }
     il_acts_destroy(acts);
     acts = NULL;

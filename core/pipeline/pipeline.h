@@ -66,6 +66,7 @@ typedef struct il_fit_spec {
     int64_t warmup; /* of a dictionary's fit: -1 */
     double decay;   /* -1 */
     int64_t lanes;  /* 0 */
+    int64_t hold;   /* documents at a time; 0: all */
     il_place place;
 } il_fit_spec;
 

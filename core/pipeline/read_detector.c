@@ -37,6 +37,7 @@ static il_fit_spec read_fit(const il_node *node)
     fit.warmup = il__read_int(node, "warmup", -1);
     fit.decay = il__read_real(node, "decay", -1);
     fit.lanes = il__read_int(node, "lanes", 0);
+    fit.hold = il__read_int(node, "hold", 0);
     return fit;
 }
 

@@ -105,6 +105,8 @@ static const il_schema_field fit_fields[] = {
     {"warmup", &at_least_zero, 0, "dictionary: steps until its rate is whole"},
     {"decay", &share, 0, "dictionary: the last part of its steps, in which it falls"},
     {"lanes", &lanes, 0, "dictionary: parts of a batch; 2 by default"},
+    {"hold", &at_least_one, 0,
+     "dictionary: documents of the split held in memory at a time; all by default"},
 };
 static const il_schema detector_fit = {
     .kind = IL_SCHEMA_MAP, .what = "how it is fitted", FIELDS(fit_fields)};

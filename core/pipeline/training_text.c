@@ -303,10 +303,12 @@ static void put_detector(writer *w, const il_detector_spec *d)
         put_real(w, "lr", d->fit.lr);
         put_real(w, "l2", d->fit.l2);
         put_real(w, "weight_decay", d->fit.weight_decay);
-        if (d->fit.warmup >= 0 || d->fit.decay >= 0 || d->fit.lanes > 0) {
+        if (d->fit.warmup >= 0 || d->fit.decay >= 0 || d->fit.lanes > 0 ||
+            d->fit.hold > 0) {
             put_int(w, "warmup", d->fit.warmup);
             put_real(w, "decay", d->fit.decay);
             put_int(w, "lanes", d->fit.lanes);
+            put_int(w, "hold", d->fit.hold);
         }
         close_map(w);
     }
