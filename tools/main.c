@@ -25,6 +25,7 @@ static const verb verbs[] = {
     {"bundle", il_verb_bundle, "packs, signs, checks and installs plugins"},
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},
     {"report", il_verb_report, "prints the table of a run and writes its page"},
+    {"serve", il_verb_serve, "shows a folder of runs to a browser on this machine"},
     {"version", il_verb_version, "prints what this program is"},
 };
 
