@@ -60,6 +60,8 @@ done
 check "a member's refit moves what reads it" exits 0 explain --stage loop --variant refitted \
     --set stages.loop.signals.evade.channel=loss
 check "as the firewall says" says "refitted on"
+check "the plan says what reads what" says "weighed reads early, both, is calibrated by isotonic"
+check "and what gives a score a sequence" says "answers gives one score a sequence (top_k_mean, k 2), is calibrated by temperature"
 
 refused() { # refused NAME SET SAYS
     check "$1 is refused" exits 2 "config validate" --set "$2"
@@ -97,6 +99,26 @@ check "a report is made" runs 0 run --stage fitted
 check "with reliability diagrams" grep -q "What probabilities are worth" "$folder/runs/composed/report.html"
 refused "five levels" 'detectors={early: {use: linear_probe, site: embed, fit: {split: probe_partial, label: deceptive}}, a: {use: ensemble, of: [early]}, b: {use: ensemble, of: [a]}, c: {use: ensemble, of: [b]}, d: {use: ensemble, of: [c]}, late: {use: ensemble, of: [d]}, both: {use: ensemble, of: [late]}}' \
     "through 4 others: expected 3 at most"
+pipeline=$IL_ROOT/tests/fixtures/firewall/far_lever.yaml
+value() { # value STAGE METRIC
+    tr -d ' \n' <"$folder/runs/firewall_far_lever/$1/seed-1/audit.json" |
+        grep -oP "\"\Q$2\E\":{[^}]*\"value\":\K[^,}]*"
+}
+set -- --set 'detectors.suffering.fit={rollouts: {policy: exploratory, episodes: 60}, label: suffering, steps: 100}' \
+    --set 'detectors.suffering.threshold={rollouts: {policy: exploratory, episodes: 60}, fpr: 0.1}' \
+    --set 'detectors.suffering.calibrate={rollouts: {policy: exploratory, episodes: 60}, method: platt}' \
+    --set 'detectors.suffering.pool={use: ema_max, decay: 0.5}'
+check "an episode's score, calibrated, is a reward" runs 0 run --no-report --stage mode --variant brain \
+    --variant brain_hard --variant brain_refit "$@"
+check "which is measured by the episode" \
+    grep -q '"n": 20,' "$folder/runs/firewall_far_lever/mode/brain/seed-1/audit.json"
+check "with its calibration" [ -n "$(value mode/brain suffering.ref.ece_before)" ]
+set -- --set 'detectors.pair={use: ensemble, of: [suffering, ideal]}' \
+    --set stages.mode.signals.compassion.source=pair
+check "two detectors as one are a reward" runs 0 run --no-report --stage mode --variant brain "$@"
+check "which reaches no belief" runs 0 certify --stage mode --variant brain --recorded "$@"
+check "nor through the one that is fitted" grep -q "holds against suffering:.*verdict closed" "$folder/out"
+
 pipeline=$IL_ROOT/configs/composed/demo.yaml
 check "the demo is a good pipeline" exits 0 "config validate"
 check "and can be explained" exits 0 explain --stage loop --variant spared

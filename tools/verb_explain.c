@@ -74,6 +74,37 @@ static void add_accepted(il_text *out, const il_world *w)
     }
 }
 
+/* What is between a detector's sites and its score: other detectors, a pooling, a
+ * calibration. */
+static void add_ways(il_text *out, const il_world *w)
+{
+    bool any = false;
+
+    for (size_t d = 0; d < w->detector_count; d++) {
+        const il_detector_spec *s = w->detectors[d]->spec;
+        const char *separator = " reads ";
+
+        if (s->of.count == 0 && s->pool == NULL && !s->calibrate.given) {
+            continue;
+        }
+        il_text_addf(out, "\n%s", s->name);
+        any = true;
+        for (size_t i = 0; i < s->of.count; i++) {
+            il_text_addf(out, "%s%s", separator, s->of.items[i]);
+            separator = ", ";
+        }
+        separator = s->of.count > 0 ? ", " : " ";
+        if (s->pool != NULL) {
+            il_text_addf(out, "%sgives one score a sequence (%s)", separator, s->pool);
+            separator = ", ";
+        }
+        if (s->calibrate.given) {
+            il_text_addf(out, "%sis calibrated by %s", separator, s->calibrate.method);
+        }
+    }
+    il_text_add(out, any ? "\n" : "");
+}
+
 /* Components, and the sites that somebody reads. */
 static il_status add_parts(page *p, const il_world *w, il_error *err)
 {
@@ -182,6 +213,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
         status = add_parts(p, w, err);
         if (status == IL_OK) {
             il_explain_parts_text(out, &p->explain);
+            add_ways(out, w);
             add_accepted(out, w);
         }
     }
