@@ -117,7 +117,7 @@ set -- --set 'detectors.pair={use: ensemble, of: [suffering, ideal]}' \
     --set stages.mode.signals.compassion.source=pair
 check "two detectors as one are a reward" runs 0 run --no-report --stage mode --variant brain "$@"
 check "which reaches no belief" runs 0 certify --stage mode --variant brain --recorded "$@"
-check "nor through the one that is fitted" grep -q "holds against suffering:.*verdict closed" "$folder/out"
+check "nor through the one that is fitted" grep -q "holds against suffering on recorded.*verdict closed" "$folder/out"
 
 pipeline=$IL_ROOT/configs/composed/demo.yaml
 check "the demo is a good pipeline" exits 0 "config validate"
