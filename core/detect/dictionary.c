@@ -567,6 +567,9 @@ static il_status learn(learning *g, il_dictionary_fitted *out, il_error *err)
         if (out->losses != NULL) {
             out->losses[g->step] = loss;
         }
+        if (g->fit->told != NULL) {
+            g->fit->told(g->fit->listener, g->step, loss);
+        }
         if (g->step % every == 0 || g->step == g->steps - 1) {
             il_log_write(g->fit->log, IL_LOG_INFO, g->instance->label,
                          "step %lld of %lld, loss %.6g, lr %.3g",

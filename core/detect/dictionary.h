@@ -35,6 +35,9 @@ typedef struct il_dictionary_fit {
     il_status (*more)(void *user, int64_t round, const float **x, int64_t *rows,
                       il_error *err);
     void *user;
+    /* Told of each step as it is done; NULL: nobody. */
+    void (*told)(void *listener, int64_t step, double loss);
+    void *listener;
 } il_dictionary_fit;
 
 /* What came of it. */
