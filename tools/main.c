@@ -26,6 +26,7 @@ static const verb verbs[] = {
     {"rollout", il_verb_rollout, "plays episodes of an environment and prints them"},
     {"report", il_verb_report, "prints the table of a run and writes its page"},
     {"serve", il_verb_serve, "shows a folder of runs to a browser on this machine"},
+    {"watch", il_verb_watch, "shows what the jobs of a run are at, as it goes on"},
     {"version", il_verb_version, "prints what this program is"},
 };
 
