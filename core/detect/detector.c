@@ -56,10 +56,10 @@ static void check_words(const il_detector *d, const il_detector_input *in,
         il_problem_add(problems, s->place, "the %s has no mask '%s'", in->data->label,
                        s->keys);
     }
-    if (in->data != NULL && s->threshold.label != NULL &&
-        il_field_find(in->data, s->threshold.label) == NULL) {
-        il_problem_add(problems, s->threshold.place, "the %s has no label '%s'",
-                       in->data->label, s->threshold.label);
+    if (in->data != NULL && !s->fit.given && s->of.count == 0 && s->label != NULL &&
+        il_field_find(in->data, s->label) == NULL) {
+        il_problem_add(problems, s->place, "the %s has no label '%s'", in->data->label,
+                       s->label);
     }
     il_split_check(in->data, s->fit.draw.split, s->fit.place, problems);
     il_split_check(in->data, s->threshold.draw.split, s->threshold.place, problems);

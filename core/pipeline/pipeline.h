@@ -90,7 +90,6 @@ typedef struct il_threshold_spec {
     double fpr;
     il_unit unit;
     bool unit_given;
-    const char *label; /* NULL: that of the fit */
     il_draw_spec draw;
     il_place place;
 } il_threshold_spec;

@@ -132,7 +132,6 @@ static il_threshold_spec read_threshold(const il_node *node)
     }
     t.kind = IL_THRESHOLD_RATE;
     t.fpr = il__read_real(node, "fpr", 0.01);
-    t.label = il__read_text(node, "label", NULL);
     t.unit = (il_unit)il__read_choice(node, "unit", units, IL_UNIT_TOKEN);
     t.unit_given = il_node_get(node, "unit") != NULL;
     t.draw = il__read_draw(node);
@@ -251,13 +250,6 @@ static void check_detector(il__reader *r, const il_detector_spec *d,
                        "on data of its own",
                        d->threshold.draw.split, d->name);
     }
-    if (d->fit.given && d->threshold.label != NULL &&
-        (d->fit.label == NULL || strcmp(d->fit.label, d->threshold.label) != 0)) {
-        il_problem_add(r->problems, d->threshold.place,
-                       "detector '%s' is fitted on one label and calibrated on "
-                       "another: only one without `fit` names its label here",
-                       d->name);
-    }
     if (d->calibrate.given && d->fit.given && d->fit.draw.split != NULL &&
         d->calibrate.draw.split != NULL &&
         strcmp(d->fit.draw.split, d->calibrate.draw.split) == 0) {
@@ -322,7 +314,6 @@ void il__read_detector(il__reader *r, il_detector_spec *d, const char *name,
         d->calibrate.draw = il__read_draw(calibrate);
     }
     d->threshold = read_threshold(il_node_get(node, "threshold"));
-    d->label = d->label != NULL ? d->label : d->threshold.label;
     if (rezero != NULL && rezero->kind == IL_NODE_MAP) {
         d->rezero.split = il__read_text(rezero, "split", NULL);
         d->rezero.rows = il__read_int(rezero, "rows", 1);

@@ -131,7 +131,6 @@ static const il_schema_field logit_fields[] = {
 static const il_schema_field rate_fields[] = {
     {"fpr", &open_share, IL_FIELD_REQUIRED, "false positives per unit"},
     {"unit", &unit, 0, "what alarms; token by default"},
-    {"label", &text, 0, "what tells positives; that of `fit` by default"},
     {"split", &text, IL_FIELD_ONE, "split of the data"},
     {"rollouts", &rollout, IL_FIELD_ONE | IL_FIELD_WHOLE, "or episodes"},
 };

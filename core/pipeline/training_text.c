@@ -323,9 +323,6 @@ static void put_detector(writer *w, const il_detector_spec *d)
     } else if (d->threshold.kind == IL_THRESHOLD_RATE) {
         open_map(w, "threshold");
         put_real(w, "fpr", d->threshold.fpr);
-        if (d->threshold.label != NULL) {
-            put_text(w, "label", d->threshold.label);
-        }
         put_text(w, "unit", il_unit_name(d->threshold.unit));
         put_draw(w, &d->threshold.draw);
         close_map(w);
