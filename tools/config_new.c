@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config.h"
+#include "plain.h"
 #include "pipeline/fields.h"
 #include "pipeline/reference.h"
 #include "pipeline/schema_json.h"
@@ -70,7 +71,9 @@ static bool find_parts(parts *p, const il_registry *registry,
         }
         if (id != NULL && il_registry_find(registry, kinds[i], id, "", &p->offers[i],
                                            &err) != IL_OK) {
-            fprintf(stderr, "error: %s\n", err.message);
+            fputs("error: ", stderr);
+            il_put_plain(stderr, err.message);
+            fputs("\n", stderr);
             return false;
         }
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config.h"
+#include "plain.h"
 #include "pipeline/describe.h"
 
 enum { VALUE_WIDTH = 72 };
@@ -47,7 +48,9 @@ static void print_history(const il_description *d)
         puts("  not given");
     }
     for (const il_node *n = d->value; n != NULL; n = n->under) {
-        printf("  %s  %s  (", n == d->value ? "is  " : "over", short_text(n, text));
+        printf("  %s  ", n == d->value ? "is  " : "over");
+        il_put_plain(stdout, short_text(n, text));
+        fputs("  (", stdout);
         print_place(n->place);
         puts(")");
     }
@@ -127,6 +130,7 @@ static int print_params(const il_config_options *o, const il_node *tree,
     bool found = false;
 
     if (registry == NULL || id == NULL) {
+        il_registry_destroy(registry);
         return 2;
     }
     if (range != NULL) {
@@ -201,7 +205,9 @@ static void print_side(char mark, const il_node *node)
     char text[VALUE_WIDTH + 8];
 
     if (node != NULL) {
-        printf("  %c %s  (", mark, short_text(node, text));
+        printf("  %c ", mark);
+        il_put_plain(stdout, short_text(node, text));
+        fputs("  (", stdout);
         print_place(node->place);
         puts(")");
     }

@@ -137,7 +137,7 @@ int il_config_report(il_problems *problems)
     int code = problems->no_memory && problems->count == 0 ? 1 : 2;
 
     il_problems_write(problems, &text);
-    fputs(text.data != NULL ? text.data : "error: out of memory\n", stderr);
+    il_put_plain(stderr, text.data != NULL ? text.data : "error: out of memory\n");
     il_text_free(&text);
     return code;
 }

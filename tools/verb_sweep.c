@@ -33,6 +33,7 @@ typedef struct planner {
     shared_world worlds[WORLDS];
     size_t next; /* the one to be replaced */
     json_t *jobs;
+    json_t *addresses; /* of the jobs so far, as keys */
 } planner;
 
 /* What decides the identities of a job's instances; malloc'ed, NULL when memory is
@@ -115,6 +116,7 @@ static il_status plan_job(planner *p, const il_job *job, il_error *err)
     char address[IL_HASH_HEX];
     il_world *world = NULL;
     bool there;
+    bool shared;
     char *folder;
 
     IL_TRY(world_of(p, job, &world, err));
@@ -125,29 +127,22 @@ static il_status plan_job(planner *p, const il_job *job, il_error *err)
     }
     there = il_state_exists(folder, IL_STATE_RESULT);
     free(folder);
+    shared = json_object_get(p->addresses, address) != NULL;
+    (void)json_object_set_new(p->addresses, address, json_true());
     (void)json_array_append_new(
         p->jobs,
-        json_pack("{s:s, s:s, s:I, s:o, s:s, s:b, s:I}", "stage", job->stage, "variant",
-                  job->variant, "seed", (json_int_t)job->seed, "point", point_json(job),
-                  "address", address, "there", there, "steps",
+        json_pack("{s:s, s:s, s:I, s:o, s:s, s:b, s:b, s:I}", "stage", job->stage,
+                  "variant", job->variant, "seed", (json_int_t)job->seed, "point",
+                  point_json(job), "address", address, "there", there, "shared", shared,
+                  "steps",
                   (json_int_t)(spec->train.given ? il_train_length(&spec->train) : 0)));
     return IL_OK;
 }
 
 /* Whether an earlier job of the list has the same result. */
-static bool repeated(const json_t *jobs, size_t number)
+static bool is_shared(const json_t *job)
 {
-    const char *address =
-        json_string_value(json_object_get(json_array_get(jobs, number), "address"));
-
-    for (size_t i = 0; i < number; i++) {
-        if (strcmp(
-                json_string_value(json_object_get(json_array_get(jobs, i), "address")),
-                address) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return json_is_true(json_object_get(job, "shared"));
 }
 
 typedef struct totals {
@@ -155,13 +150,12 @@ typedef struct totals {
     long long steps;
 } totals;
 
-static void count_job(totals *t, const json_t *jobs, size_t number)
+static void count_job(totals *t, const json_t *job)
 {
-    const json_t *job = json_array_get(jobs, number);
     bool there = json_is_true(json_object_get(job, "there"));
 
     t->jobs++;
-    if (!repeated(jobs, number)) {
+    if (!is_shared(job)) {
         t->results++;
         t->there += there;
         t->steps += there ? 0 : json_integer_value(json_object_get(job, "steps"));
@@ -176,6 +170,7 @@ static void print_totals(const char *name, const totals *t)
 
 static void print_plan(const json_t *jobs, bool all)
 {
+    json_t *told = json_object(); /* stages, as keys */
     totals whole = {0};
 
     for (size_t i = 0; all && i < json_array_size(jobs); i++) {
@@ -184,7 +179,7 @@ static void print_plan(const json_t *jobs, bool all)
 
         printf("%-7s %.12s %s%s%s, seed %lld\n",
                json_is_true(json_object_get(job, "there")) ? "there"
-               : repeated(jobs, i)                         ? "shared"
+               : is_shared(job)                            ? "shared"
                                                            : "to run",
                json_string_value(json_object_get(job, "address")),
                json_string_value(json_object_get(job, "stage")),
@@ -194,34 +189,32 @@ static void print_plan(const json_t *jobs, bool all)
     printf("%s%-24s %6s %8s %6s %6s %12s\n", all ? "\n" : "", "stage", "jobs",
            "results", "there", "to run", "steps left");
     for (size_t i = 0; i < json_array_size(jobs); i++) {
-        const char *stage =
-            json_string_value(json_object_get(json_array_get(jobs, i), "stage"));
+        const json_t *job = json_array_get(jobs, i);
+        const char *stage = json_string_value(json_object_get(job, "stage"));
         totals t = {0};
-        bool seen = false;
 
-        for (size_t k = 0; k < json_array_size(jobs); k++) {
-            bool same = strcmp(stage, json_string_value(json_object_get(
-                                          json_array_get(jobs, k), "stage"))) == 0;
+        count_job(&whole, job);
+        if (json_object_get(told, stage) != NULL) {
+            continue;
+        }
+        (void)json_object_set_new(told, stage, json_true());
+        for (size_t k = i; k < json_array_size(jobs); k++) {
+            const json_t *other = json_array_get(jobs, k);
 
-            seen = seen || (same && k < i);
-            if (same) {
-                count_job(&t, jobs, k);
+            if (strcmp(stage, json_string_value(json_object_get(other, "stage"))) ==
+                0) {
+                count_job(&t, other);
             }
         }
-        if (!seen) {
-            print_totals(stage, &t);
-            whole.jobs += t.jobs;
-            whole.results += t.results;
-            whole.there += t.there;
-            whole.steps += t.steps;
-        }
+        print_totals(stage, &t);
     }
+    json_decref(told);
     print_totals("all", &whole);
 }
 
 static int plan(const il_cli *cli, bool all, bool json)
 {
-    planner p = {.jobs = json_array()};
+    planner p = {.jobs = json_array(), .addresses = json_object()};
     il_error err = {0};
     int code = 0;
     il_status status = il_session_open(&p.session, &cli->run, &err);
@@ -245,6 +238,7 @@ static int plan(const il_cli *cli, bool all, bool json)
         free(p.worlds[i].key);
     }
     json_decref(p.jobs);
+    json_decref(p.addresses);
     il_session_close(&p.session);
     return code;
 }

@@ -50,6 +50,16 @@ static bool tell_apart(const il_axis *axis, il_problems *problems)
     return apart;
 }
 
+/* Whether a path leads into a stage's variants, which have been applied by the time
+ * that a point is laid over them: it would change nothing. */
+static bool in_variants(const char *path)
+{
+    const char *rest = strncmp(path, "stages.", 7) == 0 ? strchr(path + 7, '.') : NULL;
+
+    return rest != NULL && strncmp(rest, ".variants", 9) == 0 &&
+           (rest[9] == '.' || rest[9] == '\0');
+}
+
 static bool add_axis(il_sweep *s, const il_node_item *item, il_problems *problems)
 {
     il_axis *axis = &s->axes[s->axis_count];
@@ -64,6 +74,14 @@ static bool add_axis(il_sweep *s, const il_node_item *item, il_problems *problem
     }
     if (!il_variant_may(item->key) || strncmp(item->key, "plugins", 7) == 0) {
         il_problem_add(problems, item->place, "a sweep may not set '%.60s'", item->key);
+        return false;
+    }
+    if (in_variants(item->key)) {
+        il_problem_add(
+            problems, item->place,
+            "a sweep may not set '%.120s': set in the stage what the variant "
+            "sets there",
+            item->key);
         return false;
     }
     for (size_t i = 0; i < s->axis_count; i++) {

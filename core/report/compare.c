@@ -211,6 +211,19 @@ static il_status compare_all(comparer *c, il_error *err)
     return IL_OK;
 }
 
+/* Among several runs, arms are called by the paths as well, and JSON takes only UTF-8.
+ */
+static il_status check_path(const char *path, il_error *err)
+{
+    json_t *text = json_string(path);
+    bool good = text != NULL;
+
+    json_decref(text);
+    return good ? IL_OK
+                : il_error_set(err, IL_ERR_INPUT, path,
+                               "the folder's path is no UTF-8: give another one to it");
+}
+
 il_status il_compare(const il_comparison *asked, json_t **out, il_error *err)
 {
     comparer c = {.asked = asked, .out = json_array()};
@@ -221,7 +234,10 @@ il_status il_compare(const il_comparison *asked, json_t **out, il_error *err)
         status = il_error_set(err, IL_ERR_MEMORY, "compare", "out of memory");
     }
     for (size_t i = 0; status == IL_OK && i < asked->run_count; i++) {
-        status = il__results_read(asked->runs[i], &c.runs[i], err);
+        status = check_path(asked->runs[i], err);
+        if (status == IL_OK) {
+            status = il__results_read(asked->runs[i], &c.runs[i], err);
+        }
         c.run_count += status == IL_OK;
     }
     if (status == IL_OK) {

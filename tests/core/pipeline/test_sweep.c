@@ -202,6 +202,8 @@ static const bad bads[] = {
     {"  zip: {vars.price: [1], model.params.width: [1, 2]}\n",
      "zipped lists are equally long: expected 1 values as for 'vars.price', found 2"},
     {"  grid: {seed: [1, 2]}\n", "a sweep may not set 'seed'"},
+    {"  grid: {stages.loop.variants.pressed.train.steps: [1, 2]}\n",
+     "a sweep may not set 'stages.loop.variants.pressed.train.steps'"},
     {"  grid: {stages.loop.train.stpes: [1, 2]}\n", "did you mean 'steps'?"},
     {"  grid: {stages.loop.signals.presure.weight: [1, 2]}\n",
      "no 'presure' in a map of signals"},

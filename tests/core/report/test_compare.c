@@ -152,6 +152,22 @@ START_TEST(what_nobody_has_is_refused)
 }
 END_TEST
 
+START_TEST(a_path_that_no_json_can_hold_is_refused)
+{
+    char other[96];
+    const char *folders[] = {runs[0], other};
+    il_comparison c = {.runs = folders, .run_count = 2, .against = "naive"};
+    json_t *compared = NULL;
+    il_error err = {0};
+
+    (void)snprintf(other, sizeof other, "%s/\xff", folder);
+    ck_assert_int_eq(rename(runs[1], other), 0);
+    ck_assert_int_eq(il_compare(&c, &compared, &err), IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "no UTF-8"));
+    ck_assert_ptr_null(compared);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("compare");
@@ -163,6 +179,7 @@ int main(void)
     tcase_add_test(tc, each_arm_is_paired_with_its_twin_seed_by_seed);
     tcase_add_test(tc, arms_of_several_runs_are_compared_with_the_one_that_is_named);
     tcase_add_test(tc, what_nobody_has_is_refused);
+    tcase_add_test(tc, a_path_that_no_json_can_hold_is_refused);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
