@@ -39,6 +39,7 @@ typedef struct job {
     int64_t step;            /* -1 before the first */
     int64_t shown;
     bool done;
+    bool shown_done;
     json_t *latest; /* name: value */
 } job;
 
@@ -352,8 +353,9 @@ static bool show_lines(watched *w, bool all)
         job *j = &w->jobs[i];
         il_text t = {0};
 
-        if (all || j->step != j->shown) {
+        if (all || j->step != j->shown || j->done != j->shown_done) {
             j->shown = j->step;
+            j->shown_done = j->done;
             job_line(j, &t);
             puts(t.data != NULL ? t.data : "");
             il_text_free(&t);

@@ -11,7 +11,7 @@
 
 enum {
     IL_SERVED_DEPTH = 4,       /* RUN/STAGE/VARIANT/seed-N */
-    IL_SERVED_ENTRIES = 65536, /* that one index looks at */
+    IL_SERVED_ENTRIES = 131072, /* that one index looks at */
     IL_SERVED_TAG = 80
 };
 

@@ -39,6 +39,9 @@ check "what comes is shown, but for gaps" comes "step 3  loss.task 0.5  auroc a 
 printf '{"step": 4, "loss.task": 0.25, "\\u001b[2J.auroc": 1}\n{"step": 5, "torn' >"$job/new"
 mv "$job/new" "$job/metrics.jsonl"
 check "and again, nothing that a terminal obeys" comes "step 4  loss.task 0.25  auroc ?[2J 1.000"
+touch -d '2000-01-01' "$job/metrics.jsonl"
+: >"$job/events.out.tfevents.interloop"
+check "a job whose events are newer is not done" comes "loop/seed-1  no metrics yet"
 kill "$pid"
 wait "$pid" 2>"$folder/said"
 check "without an error" not [ -s "$folder/errors" ]
