@@ -66,7 +66,9 @@ printf '#include <stdlib.h>\n__attribute__((constructor)) static void die(void) 
 check "a plugin that crashes when loaded is no crash of the command" says "signal 6" \
     env -u MAKEFLAGS -u MFLAGS make -C "$folder/mine" crash.so
 check "nothing is left of it" not test -e "$folder/mine/crash.so"
-check "version says the ABI" says "ABI       1.0" "$command" version
+abi=$(sed -n 's/^#define IL_ABI_M[A-Z]*OR \([0-9]*\) .*/\1/p' "$prefix/include/interloop/abi.h" |
+    paste -sd.)
+check "version says the ABI" says "ABI       $abi" "$command" version
 for verb in config plugin version; do
     check "$verb has help" says "usage: interloop $verb" "$command" $verb --help
     check "the command lists $verb" says " $verb " "$command" --help
