@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Tests that end by a signal want the signal, and no sanitizer's report of it. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "handle_segv=0";
+}
+const char *__tsan_default_options(void)
+{
+    return "handle_segv=0";
+}
+#endif
+
 START_TEST(memory_is_cleared_aligned_and_ends_where_its_page_ends)
 {
     static const size_t sizes[] = {1, 4, 60, 4096, 5000};
