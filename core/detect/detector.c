@@ -579,8 +579,10 @@ static il_status copy_all(il_detector *copy, const il_detector *d, il_error *err
     IL_TRY(copy_scaling(copy, d, err));
     IL_TRY(copy_ids(&copy->fit_ids, &d->fit_ids, copy->arena, err));
     IL_TRY(copy_ids(&copy->calibration_ids, &d->calibration_ids, copy->arena, err));
-    memcpy(copy->instance->store->values, d->instance->store->values,
-           (size_t)d->instance->store->total * sizeof(float));
+    if (d->instance->store->total > 0) { /* some have no parameters */
+        memcpy(copy->instance->store->values, d->instance->store->values,
+               (size_t)d->instance->store->total * sizeof(float));
+    }
     memcpy(copy->model_hash, d->model_hash, sizeof copy->model_hash);
     memcpy(copy->source, d->source, sizeof copy->source);
     copy->convention = d->convention;

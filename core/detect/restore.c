@@ -291,7 +291,9 @@ il_status il__detector_take(const il__kept *k, il_error *err)
         free(all.v);
         return status;
     }
-    memcpy(store->values, all.values, (size_t)store->total * sizeof *all.values);
+    if (store->total > 0) { /* some have no parameters */
+        memcpy(store->values, all.values, (size_t)store->total * sizeof *all.values);
+    }
     free(all.values);
     memcpy(d->mean, all.mean, il_detector_input_count(d) * sizeof *d->mean);
     memcpy(d->inv, all.inv, il_detector_input_count(d) * sizeof *d->inv);
