@@ -34,34 +34,6 @@ void il_detector_session_close(il_session *s, il_detector_cli *c)
     il_log_destroy(c->cli.run.log);
 }
 
-/* The one job that is meant: the first seed's, of the one variant. */
-static il_status choose(const il_session *s, const il_detector_cli *c,
-                        const il_job **out, il_error *err)
-{
-    il_text names = {0};
-    size_t found = 0;
-
-    for (size_t i = 0; i < s->jobs.count; i++) {
-        const il_job *job = &s->jobs.items[i];
-
-        if (job->seed != s->jobs.items[0].seed) {
-            continue;
-        }
-        *out = job;
-        found++;
-        il_text_addf(&names, "%s%s%s%s", found > 1 ? ", " : "", job->stage,
-                     job->variant[0] != '\0' ? "/" : "", job->variant);
-    }
-    if (found != 1) {
-        (void)il_error_set(err, IL_ERR_INPUT, c->cli.run.path,
-                           "expected one stage and variant, got %s: name one by "
-                           "--stage and --variant",
-                           names.data != NULL ? names.data : "none");
-    }
-    il_text_free(&names);
-    return found == 1 ? IL_OK : IL_ERR_INPUT;
-}
-
 il_status il_detector_stage_open(il_detector_stage *st, il_session *s,
                                  const il_detector_cli *c, il_error *err)
 {
@@ -71,7 +43,7 @@ il_status il_detector_stage_open(il_detector_stage *st, il_session *s,
     il_status status;
 
     memset(st, 0, sizeof *st);
-    IL_TRY(choose(s, c, &st->job, err));
+    IL_TRY(il_cli_job(s, &c->cli, &st->job, err));
     IL_TRY(il_world_create(&st->world, &host.host, st->job->pipeline, st->job->seed,
                            &s->problems, err));
     last = st->job->chain_count - 1;

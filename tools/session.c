@@ -232,3 +232,31 @@ int il_cli_fail(il_session *s, il_status status, const il_error *err)
     }
     return il_cli_exit(status);
 }
+
+il_status il_cli_job(const il_session *s, const il_cli *cli, const il_job **out,
+                     il_error *err)
+{
+    il_text names = {0};
+    size_t found = 0;
+
+    for (size_t i = 0; i < s->jobs.count; i++) {
+        const il_job *job = &s->jobs.items[i];
+
+        if (job->seed != s->jobs.items[0].seed) {
+            continue;
+        }
+        *out = job;
+        found++;
+        il_text_addf(&names, "%s%s%s%s", found > 1 ? ", " : "", job->stage,
+                     job->variant[0] != '\0' ? "/" : "", job->variant);
+    }
+    if (found != 1) {
+        (void)il_error_set(err, IL_ERR_INPUT, cli->run.path,
+                           found == 0 ? "no such stage or variant%s"
+                                      : "expected one stage and variant, got %s: name "
+                                        "one by --stage and --variant",
+                           names.data != NULL ? names.data : "");
+    }
+    il_text_free(&names);
+    return found == 1 ? IL_OK : IL_ERR_INPUT;
+}

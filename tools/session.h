@@ -40,4 +40,9 @@ int il_cli_exit(il_status status);
 /* Set by SIGINT and SIGTERM once installed; a second one ends the program at once. */
 const volatile sig_atomic_t *il_cli_stop(void);
 
+/* The one job that the choices mean: the first seed's, of one stage and variant.
+ * IL_ERR_INPUT names those that are left when it is not one. */
+il_status il_cli_job(const il_session *s, const il_cli *cli, const il_job **out,
+                     il_error *err);
+
 #endif

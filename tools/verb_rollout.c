@@ -88,35 +88,6 @@ static int split(asked *a, int argc, char **argv)
 
 /* ---- what is played ------------------------------------------------------------- */
 
-/* The one job that is meant: the first seed's, of the one variant. */
-static il_status choose(const il_session *s, const il_cli *cli, const il_job **out,
-                        il_error *err)
-{
-    il_text names = {0};
-    size_t found = 0;
-
-    for (size_t i = 0; i < s->jobs.count; i++) {
-        const il_job *job = &s->jobs.items[i];
-
-        if (job->seed != s->jobs.items[0].seed) {
-            continue;
-        }
-        *out = job;
-        found++;
-        il_text_addf(&names, "%s%s%s%s", found > 1 ? ", " : "", job->stage,
-                     job->variant[0] != '\0' ? "/" : "", job->variant);
-    }
-    if (found != 1) {
-        (void)il_error_set(err, IL_ERR_INPUT, cli->run.path,
-                           found == 0 ? "no such stage or variant%s"
-                                      : "expected one stage and variant, got %s: name "
-                                        "one by --stage and --variant",
-                           names.data != NULL ? names.data : "");
-    }
-    il_text_free(&names);
-    return found == 1 ? IL_OK : IL_ERR_INPUT;
-}
-
 /* The stage's result into the world. */
 static il_status load(il_session *s, const il_cli *cli, il_world *w, const il_job *job,
                       il_error *err)
@@ -322,7 +293,7 @@ static il_status rollout(il_session *s, const il_cli *cli, const asked *a,
     il_world *world = NULL;
     il_rollout r;
     show w = {.r = &r, .asked = a, .scratch = il_arena_create(1 << 16)};
-    il_status status = choose(s, cli, &job, err);
+    il_status status = il_cli_job(s, cli, &job, err);
 
     il_tally_open(&w.tally);
     if (status == IL_OK && w.scratch == NULL) {

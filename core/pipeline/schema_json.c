@@ -30,22 +30,15 @@ static json_t *or_substitution(json_t *schema)
     return json_pack("{s:[o,o]}", "anyOf", schema, reference(SUBSTITUTION));
 }
 
-/* Whole numbers are written as such, so that an editor shows 1 and not 1.0. */
-static json_t *number_json(double value)
-{
-    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
-                                                       : json_real(value);
-}
-
 static void set_bounds(json_t *o, double min, double max, bool open_min, bool open_max)
 {
     if (isfinite(min)) {
         (void)json_object_set_new(o, open_min ? "exclusiveMinimum" : "minimum",
-                                  number_json(min));
+                                  il_schema_number(min));
     }
     if (isfinite(max)) {
         (void)json_object_set_new(o, open_max ? "exclusiveMaximum" : "maximum",
-                                  number_json(max));
+                                  il_schema_number(max));
     }
 }
 

@@ -25,8 +25,7 @@ static bool has_flag(const json_t *param, const char *flag)
     return false;
 }
 
-/* Whole numbers are written as such, so that an editor shows 1 and not 1.0. */
-static json_t *number_json(double value)
+json_t *il_schema_number(double value)
 {
     return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value)
                                                        : json_real(value);
@@ -37,7 +36,8 @@ static json_t *default_json(const char *type, const char *text)
     double number;
 
     if (strcmp(type, "int") == 0 || strcmp(type, "real") == 0) {
-        return il_parse_real(text, &number) ? number_json(number) : json_string(text);
+        return il_parse_real(text, &number) ? il_schema_number(number)
+                                            : json_string(text);
     }
     return strcmp(type, "flag") == 0 ? json_boolean(strcmp(text, "true") == 0)
                                      : json_string(text);
@@ -71,7 +71,7 @@ json_t *il_param_schema(const json_t *param)
 
         if (json_is_number(bound)) {
             (void)json_object_set_new(o, bounds[i][1],
-                                      number_json(json_number_value(bound)));
+                                      il_schema_number(json_number_value(bound)));
         }
     }
     if (json_is_string(initial)) {

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+/* Whole numbers are written as such, so that an editor shows 1 and not 1.0. */
+json_t *il_schema_number(double value);
 /* The schema of one parameter, an entry of a component's "params". */
 json_t *il_param_schema(const json_t *param);
 /* The schemas of a plugin's components by id, each of the map that `params` is. */
