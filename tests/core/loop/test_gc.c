@@ -43,7 +43,8 @@ static void run_make(const char *name, const char *letters)
 
     ck_assert_int_eq(il_run_open(&r, folder, name, NULL), IL_OK);
     for (uint64_t i = 0; letters[i] != '\0'; i++) {
-        il_run_row row = {"s", "", i, address(letters[i]), NULL, NULL, 0, NULL};
+        il_run_row row = {
+            .stage = "s", .variant = "", .seed = i, .state = address(letters[i])};
 
         ck_assert_int_eq(il_run_row_set(r, &row, NULL), IL_OK);
     }
