@@ -4,10 +4,10 @@
 #define IL_TOOLS_DETECTOR_H
 
 #include <jansson.h>
+#include "detect/alone.h"
 #include "detect/fit.h"
 #include "detect/given.h"
 #include "detect/metrics.h"
-#include "detect/saved.h"
 #include "session.h"
 
 /* All options of all words; each word says which it knows. */

@@ -228,54 +228,6 @@ static const char *contract_text(const il_detector_bench *b, const char *key)
     return json_string_value(json_object_get(b->saved->contract, key));
 }
 
-/* The contract's words as a spec, so that what is loaded is what was saved. */
-static il_status saved_spec(il_detector_bench *b, il_error *err)
-{
-    il_detector_spec *s = &b->spec;
-    il_arena *arena = b->desk->arena;
-    const json_t *sites = json_object_get(b->saved->contract, "sites");
-    size_t n = json_array_size(sites);
-    const char *context = contract_text(b, "context");
-    const char *tokens = contract_text(b, "tokens");
-    int word = 0;
-
-    s->name = "detector";
-    s->from = b->saved->path;
-    s->from_place = (il_place){.file = b->saved->path};
-    s->component.use = contract_text(b, "component");
-    s->component.range = "";
-    s->component.place = s->component.use_place = s->from_place;
-    s->component.params = il_saved_params(b->saved, arena);
-    s->tokens = tokens != NULL ? tokens : "all";
-    s->on = contract_text(b, "on");
-    IL_TRY(read_pool(b, contract_text(b, "pool"), b->saved->path, err));
-    if (!il_pool_from_words(s->pool, &s->pooling)) {
-        return il_error_set(err, IL_ERR_INPUT, b->saved->path,
-                            "it pools by '%s', which this version does not know",
-                            s->pool);
-    }
-    s->pooled = s->pool != NULL;
-    if (json_array_size(json_object_get(b->saved->contract, "of")) > 0) {
-        return il_error_set(err, IL_ERR_INPUT, b->saved->path,
-                            "it reads other detectors, which are not in this file: "
-                            "judge it in a pipeline that has them");
-    }
-    if (context != NULL) {
-        IL_TRY(read_word(context, b->saved->path, 3, context_name, &word, err));
-        s->context = (enum il_context)word;
-    }
-    s->sites.items = il_arena_calloc(arena, n + 1, sizeof *s->sites.items);
-    s->sites.places = il_arena_calloc(arena, n + 1, sizeof *s->sites.places);
-    if (s->sites.items == NULL || s->sites.places == NULL) {
-        return no_memory(err);
-    }
-    s->sites.count = n;
-    for (size_t i = 0; i < n; i++) {
-        s->sites.items[i] = json_string_value(json_array_get(sites, i));
-    }
-    return IL_OK;
-}
-
 bool il_detector_accepts(const il_detector_cli *c, const char *what)
 {
     for (size_t i = 0; i < c->accept_count; i++) {
@@ -362,34 +314,6 @@ static il_status match_sites(il_detector_bench *b, const il_detector_cli *c,
     return IL_OK;
 }
 
-/* Sites of any width, where the tensors alone tell them. */
-static il_status bare_sites(il_detector_bench *b, il_error *err)
-{
-    const json_t *widths = json_object_get(b->saved->contract, "widths");
-    size_t n = b->spec.sites.count;
-    il_declared *sites = il_arena_calloc(b->desk->arena, n + 1, sizeof *sites);
-
-    b->given = NULL;
-    if (sites == NULL) {
-        return no_memory(err);
-    }
-    if (json_array_size(widths) != n) {
-        return il_error_set(err, IL_ERR_INPUT, b->saved->path,
-                            "its contract does not say how wide its sites are: name "
-                            "activations by --acts");
-    }
-    for (size_t i = 0; i < n; i++) {
-        sites[i].name = b->spec.sites.items[i];
-        sites[i].width = json_integer_value(json_array_get(widths, i));
-        if (sites[i].width < 1) {
-            return il_error_set(err, IL_ERR_INPUT, b->saved->path,
-                                "widths[%zu]: expected at least 1", i);
-        }
-    }
-    b->bare = (il_instance){.label = "no model", .sites = sites, .site_count = n};
-    return IL_OK;
-}
-
 il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
                                  const il_detector_cli *c, il_error *err)
 {
@@ -400,14 +324,14 @@ il_status il_detector_bench_load(il_detector_bench *b, il_detector_desk *desk,
     memset(b, 0, sizeof *b);
     b->desk = desk;
     IL_TRY(il_saved_open(&b->saved, c->cli.run.path, err));
-    IL_TRY(saved_spec(b, err));
+    IL_TRY(il_saved_spec(b->saved, desk->arena, &b->spec, err));
     if (c->acts_count > 0) {
         IL_TRY(il_given_read(&b->given, &in, err));
         IL_TRY(match_sites(b, c, err));
         IL_TRY(compare(b, c, err));
         make_in.model = &b->given->model;
     } else {
-        IL_TRY(bare_sites(b, err));
+        IL_TRY(il_saved_sites(b->saved, desk->arena, &b->bare, err));
         make_in.model = &b->bare;
     }
     IL_TRY(il_detector_create(&b->detector, &make_in, &desk->problems, err));
