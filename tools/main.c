@@ -20,6 +20,8 @@ static const verb verbs[] = {
      "fits, judges, explains, brings in and hands out detectors"},
     {"sweep", il_verb_sweep, "lists what a pipeline would run, and what is there"},
     {"compare", il_verb_compare, "prints arms and runs side by side, seed by seed"},
+    {"conclude", il_verb_conclude,
+     "says what a run shows against its twins and placebos"},
     {"gc", il_verb_gc, "removes results that no run refers to"},
     {"plugin", il_verb_plugin, "makes, checks, lists and inspects plugins"},
     {"bundle", il_verb_bundle, "packs, signs, checks and installs plugins"},

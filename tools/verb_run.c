@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "audit/conclude.h"
 #include "base/files.h"
 #include "report/report.h"
 #include "session.h"
@@ -39,6 +40,17 @@ static il_status report(const char *folder, il_error *err)
     return status;
 }
 
+/* What the run allows to be said. One that ended before its first result has no
+ * summary, and leaves nothing to say. */
+static il_status conclude(const char *folder, il_error *err)
+{
+    char *summary = il_path_join(folder, "summary.json");
+    bool there = summary != NULL && il_file_exists(summary);
+
+    free(summary);
+    return there ? il_conclude_write(folder, err) : IL_OK;
+}
+
 int il_verb_run(int argc, char **argv)
 {
     il_cli cli;
@@ -59,7 +71,11 @@ int il_verb_run(int argc, char **argv)
     if (status == IL_OK) {
         status = il_run_all(&session, &cli.run, &folder, &err);
     }
-    if (folder != NULL && !cli.no_report && status != IL_ERR_INTERRUPTED) {
+    if (folder != NULL && status != IL_ERR_INTERRUPTED) {
+        reported = conclude(folder, &later);
+    }
+    if (folder != NULL && !cli.no_report && status != IL_ERR_INTERRUPTED &&
+        reported == IL_OK) {
         reported = report(folder, &later);
     }
     if (status != IL_OK) {

@@ -9,6 +9,7 @@ int il_verb_certify(int argc, char **argv);
 int il_verb_config(int argc, char **argv);
 int il_verb_bundle(int argc, char **argv);
 int il_verb_compare(int argc, char **argv);
+int il_verb_conclude(int argc, char **argv);
 int il_verb_sweep(int argc, char **argv);
 int il_verb_gc(int argc, char **argv);
 int il_verb_plugin(int argc, char **argv);
