@@ -77,6 +77,32 @@ check "profiles split by a label that an episode keeps" holds "$(job fitted)/aud
 check "histograms of the first audit stand beside the last's" holds "$(job mode/brain)/audit.json" '"first":{'
 check "a stage that only fits has one audit" lacks "$(job fitted)/audit.json" '"first":{'
 
+for measure in auroc tpr mean; do
+    check "the first cell's $measure is what it was right after the fit" \
+        same mode/brain suffering.own.cells.y0w0.$measure fitted suffering.own.$measure
+    check "the last cell's is that of now" \
+        same mode/brain suffering.own.cells.y1w1.$measure mode/brain suffering.own.$measure
+    check "right after the fit all four cells of $measure are one" \
+        same fitted suffering.own.cells.y0w1.$measure fitted suffering.own.cells.y1w0.$measure
+    check "the reference is read under both weights: $measure" \
+        same mode/brain suffering.ref.cells.y0w0.$measure fitted suffering.ref.$measure
+done
+check "episodes that stay the same have no others" [ -z "$(value mode/brain suffering.ref.cells.y1w0.auroc)" ]
+check "weights move the reading of the same episodes" \
+    differ mode/brain suffering.own.cells.y1w0.mean mode/brain suffering.own.cells.y1w1.mean
+check "but not of one that reads what was seen" \
+    same mode/brain ideal.own.cells.y1w0.auroc mode/brain ideal.own.cells.y1w1.auroc
+check "the shift of a class is the difference of its means" is mode/brain suffering.ref.shift_positive \
+    "x - $(value mode/brain suffering.ref.positive) + $(value fitted suffering.ref.positive) < 1e-6 &&
+     $(value mode/brain suffering.ref.positive) - $(value fitted suffering.ref.positive) - x < 1e-6"
+check "and there is none right after the fit" [ -z "$(value fitted suffering.ref.shift_positive)" ]
+check "whole episodes are judged beside positions" \
+    differ fitted suffering.ref.episode.fpr fitted suffering.ref.fpr
+check "at the same threshold an episode alarms more often than a position" is fitted \
+    suffering.ref.episode.fpr "x > $(value fitted suffering.ref.fpr)"
+check "the audit says what a detector alarms by" holds "$(job fitted)/audit.json" '"unit":"step","negatives":'
+check "time is told beside" holds "$(job fitted)/audit_time.json" '"seconds":{'
+
 check "a frozen detector keeps its threshold" kept mode/brain fitted
 check "a refit on episodes sets it anew" moved mode/refit mode/brain
 check "and so does one from scratch" moved mode/anew mode/brain

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "audit/audit_private.h"
 #include "audit/places.h"
 #include "detect/rezero.h"
@@ -11,6 +12,25 @@
 il_status il__audit_no_memory(il_error *err)
 {
     return il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
+}
+
+static double now_seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void il__audit_spent(il_audit_work *w, const char *part)
+{
+    double now = now_seconds();
+    double before = json_number_value(json_object_get(w->out->seconds, part));
+
+    if (now - w->since > 1e-4) { /* else there was nothing of that part */
+        json_object_set_new(w->out->seconds, part, json_real(before + now - w->since));
+        w->since = now;
+    }
 }
 
 il_harvest il__audit_harvest(const il_audit_work *w, const float *const *values)
@@ -75,13 +95,12 @@ void il__audit_set(json_t *object, const char *key, double value)
     }
 }
 
-il_status il__audit_put_as(il_audit_work *w, const char *name, const il_measured *m,
-                           il_measure which, il_error *err)
+json_t *il__audit_more(const il_measured *m, il_measure which)
 {
     json_t *more = json_object();
 
     if (more == NULL) {
-        return il__audit_no_memory(err);
+        return NULL;
     }
     il__audit_set(more, "low", m->low[which]);
     il__audit_set(more, "high", m->high[which]);
@@ -89,7 +108,16 @@ il_status il__audit_put_as(il_audit_work *w, const char *name, const il_measured
     json_object_set_new(more, "positives", json_integer(m->positives));
     json_object_set_new(more, "negatives", json_integer(m->negatives));
     json_object_set_new(more, "documents", json_integer(m->documents));
-    return il__audit_put(w, name, m->value[which], more, err);
+    return more;
+}
+
+il_status il__audit_put_as(il_audit_work *w, const char *name, const il_measured *m,
+                           il_measure which, il_error *err)
+{
+    json_t *more = il__audit_more(m, which);
+
+    return more != NULL ? il__audit_put(w, name, m->value[which], more, err)
+                        : il__audit_no_memory(err);
 }
 
 il_status il__audit_put_measure(il_audit_work *w, const char *reader,
@@ -147,28 +175,40 @@ static il_status model_metrics(il_audit_work *w, const il_detector *like,
     return status;
 }
 
+/* Which detector fresh readers are fitted like; NULL: none. */
+static const il_detector *taught_of(const il_audit_work *w)
+{
+    for (size_t i = 0; i < w->in->detector_count; i++) {
+        const il_detector *d = w->in->detectors[i].now;
+
+        if (il_audit_taught(1, &d) != NULL) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
 static il_status audit_split(il_audit_work *w, const char *split, bool first,
                              il_error *err)
 {
     const il_detector *like =
         w->in->detector_count > 0 ? w->in->detectors[0].now : NULL;
-    const il_detector *taught = NULL;
+    const il_detector *taught = taught_of(w);
 
     for (size_t i = 0; i < w->in->detector_count; i++) {
         IL_TRY(il__audit_judge(w, &w->in->detectors[i], split, first, err));
     }
+    il__audit_spent(w, "scores");
     if (!first) {
         return IL_OK;
     }
     IL_TRY(model_metrics(w, like, split, err));
-    for (size_t i = w->in->detector_count; i-- > 0;) {
-        const il_detector *d = w->in->detectors[i].now;
-
-        taught = il_audit_taught(1, &d) != NULL ? d : taught;
+    il__audit_spent(w, "metrics");
+    if (taught != NULL && w->in->spec->fresh.count > 0) {
+        IL_TRY(il__audit_fresh(w, taught, split, err));
+        il__audit_spent(w, "fresh");
     }
-    return taught != NULL && w->in->spec->fresh.count > 0
-               ? il__audit_fresh(w, taught, split, err)
-               : IL_OK;
+    return IL_OK;
 }
 
 static il_status find_against(il_audit_work *w, il_error *err)
@@ -188,6 +228,40 @@ static il_status find_against(il_audit_work *w, il_error *err)
                               name);
 }
 
+/* Under which name a detector's rates are those of the unit that alarms. */
+static json_t *alarm_of(const il_detector *d)
+{
+    const char *name = d->spec->name;
+    bool row =
+        d->spec->pooled || d->unit == IL_UNIT_TOKEN || d->unit == IL_UNIT_STEP;
+
+    return row ? json_string(name)
+               : json_sprintf("%s.%s", name,
+                              d->unit == IL_UNIT_EPISODE ? "episode" : "document");
+}
+
+/* At what each detector alarms, and by which unit. */
+static json_t *alarms(const il_audit_input *in)
+{
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < in->detector_count; i++) {
+        const il_detector *d = in->detectors[i].now;
+        json_t *one = json_object();
+
+        json_object_set_new(one, "vault", json_boolean(d->spec->vault));
+        if (d->has_threshold) {
+            il__audit_set(one, "threshold", d->threshold);
+            il__audit_set(one, "rate", d->rate);
+            json_object_set_new(one, "unit", json_string(il_unit_name(d->unit)));
+            json_object_set_new(one, "negatives", json_integer(d->negatives));
+            json_object_set_new(one, "alarm", alarm_of(d));
+        }
+        json_object_set_new(all, d->spec->name, one);
+    }
+    return all;
+}
+
 static il_status run(il_audit_work *w, il_error *err)
 {
     IL_TRY(find_against(w, err));
@@ -196,8 +270,61 @@ static il_status run(il_audit_work *w, il_error *err)
     }
     IL_TRY(il__audit_played(w, err));
     IL_TRY(il__audit_answers(w, err));
+    il__audit_spent(w, "answers");
     IL_TRY(il__audit_edited(w, err));
-    return w->in->data != NULL ? il__audit_cells(w, err) : IL_OK;
+    il__audit_spent(w, "edits");
+    if (w->in->data != NULL) {
+        IL_TRY(il__audit_cells(w, err));
+        il__audit_spent(w, "text");
+    }
+    return IL_OK;
+}
+
+/* The false positives that readers without a threshold are asked for: those that the
+ * first detector with a rate of its own allows. */
+static double rate_of(const il_audit_input *in)
+{
+    for (size_t i = 0; i < in->detector_count; i++) {
+        const il_detector *d = in->detectors[i].now;
+
+        if (d->has_threshold && d->rate > 0) {
+            return d->rate;
+        }
+    }
+    return 0.01;
+}
+
+static void close_work(il_audit_work *w)
+{
+    json_decref(w->metrics);
+    json_decref(w->floors);
+    json_decref(w->played);
+    json_decref(w->unread);
+    json_decref(w->reliability);
+    json_decref(w->detectors);
+    json_decref(w->outcome);
+}
+
+/* What audit.json holds; NULL when memory is out. */
+static json_t *gather(const il_audit_work *w)
+{
+    json_t *json = json_pack("{s:O, s:O, s:I, s:O, s:O}", "metrics", w->metrics,
+                             "floors", w->floors, "looks", (json_int_t)w->out->looks,
+                             "played", w->played, "detectors", w->detectors);
+    const struct {
+        const char *name;
+        json_t *part;
+    } further[] = {{"unread", w->unread}, {"reliability", w->reliability}};
+
+    for (size_t i = 0; json != NULL && i < sizeof further / sizeof *further; i++) {
+        if (json_object_size(further[i].part) > 0) {
+            json_object_set(json, further[i].name, further[i].part);
+        }
+    }
+    if (json != NULL && w->outcome != NULL) {
+        json_object_set(json, "outcome", w->outcome);
+    }
+    return json;
 }
 
 il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
@@ -210,39 +337,30 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
                        .floors = json_object(),
                        .played = json_object(),
                        .unread = json_object(),
-                       .reliability = json_object()};
+                       .reliability = json_object(),
+                       .detectors = alarms(in),
+                       .rate = rate_of(in),
+                       .since = now_seconds()};
     il_status status;
 
-    if (audit == NULL || w.metrics == NULL || w.floors == NULL || w.played == NULL ||
-        w.unread == NULL || w.reliability == NULL) {
-        json_decref(w.metrics);
-        json_decref(w.floors);
-        json_decref(w.played);
-        json_decref(w.unread);
-        json_decref(w.reliability);
+    if (audit == NULL) {
+        close_work(&w);
         il_arena_destroy(arena);
         return il__audit_no_memory(err);
     }
     audit->arena = arena;
     audit->looks = in->looks;
-    status = run(&w, err);
-    audit->json =
-        json_pack("{s:o, s:o, s:I, s:o}", "metrics", w.metrics, "floors", w.floors,
-                  "looks", (json_int_t)audit->looks, "played", w.played);
-    if (json_object_size(w.unread) > 0) {
-        json_object_set(audit->json, "unread", w.unread);
+    audit->seconds = json_object();
+    status = w.metrics != NULL && w.floors != NULL && w.played != NULL &&
+                     w.unread != NULL && w.reliability != NULL &&
+                     w.detectors != NULL && audit->seconds != NULL
+                 ? run(&w, err)
+                 : il__audit_no_memory(err);
+    if (status == IL_OK) {
+        audit->json = gather(&w);
+        status = audit->json != NULL ? IL_OK : il__audit_no_memory(err);
     }
-    json_decref(w.unread);
-    if (json_object_size(w.reliability) > 0) {
-        json_object_set(audit->json, "reliability", w.reliability);
-    }
-    json_decref(w.reliability);
-    if (w.outcome != NULL) {
-        json_object_set_new(audit->json, "outcome", w.outcome);
-    }
-    if (status == IL_OK && audit->json == NULL) {
-        status = il__audit_no_memory(err);
-    }
+    close_work(&w);
     if (status != IL_OK) {
         il_audit_destroy(audit);
         return status;
@@ -255,6 +373,7 @@ void il_audit_destroy(il_audit *a)
 {
     if (a != NULL) {
         json_decref(a->json);
+        json_decref(a->seconds);
         il_arena_destroy(a->arena);
     }
 }

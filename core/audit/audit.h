@@ -53,6 +53,8 @@ typedef struct il_audit {
                                  "edit.NAME.lie" */
     size_t count;
     json_t *json;        /* what audit.json holds */
+    json_t *seconds;     /* by part, what they took; apart from the rest, since time is
+                            no result: that has the same bits whatever it took */
     const char *outcome; /* static; NULL where there is none to tell */
     int64_t looks;       /* at vault detectors, with this one */
     il_arena *arena;

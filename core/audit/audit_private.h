@@ -28,14 +28,38 @@ typedef struct il_audit_work {
     json_t *unread;             /* why, by fresh reader, one could not be fitted */
     json_t *reliability;        /* diagrams, by reader */
     json_t *outcome;            /* NULL: the environment does not tell */
+    json_t *detectors;          /* what each alarms at */
     bool floored;               /* floor.ablated has been measured */
+    double rate;  /* of false positives, where a reader has no threshold of its own */
+    double since; /* when the part under way began, in seconds */
 } il_audit_work;
 
 il_status il__audit_no_memory(il_error *err);
 /* A harvest of the audit's model under some weights; the rest is to be filled in. */
 il_harvest il__audit_harvest(const il_audit_work *w, const float *const *values);
 
+/* Adds the time since the last part ended to a part's, for audit_time.json. */
+void il__audit_spent(il_audit_work *w, const char *part);
+
 /* ---- numbers -------------------------------------------------------------------- */
+
+/* What is kept of every detector, wherever it is judged. */
+enum { IL_AUDIT_SHOWN = 10 };
+extern const il_measure il__audit_shown[IL_AUDIT_SHOWN];
+/* And of whole documents and episodes. */
+enum { IL_AUDIT_SHOWN_WHOLE = 5 };
+extern const il_measure il__audit_shown_whole[IL_AUDIT_SHOWN_WHOLE];
+
+/* Rows with a detector's logits, which are borrowed, at its threshold, its rate and the
+ * audit's prevalence. */
+il_scores il__audit_scores(const il_audit_work *w, const il_detector *d,
+                           const il_scored *rows, const float *logits);
+/* The same by document or episode, and measured; rows that are documents already have
+ * rows == 0. Without intervals for draws of 0. */
+il_status il__audit_measure_whole(const il_audit_work *w, const il_scores *s, int draws,
+                                  il_measured *m, il_error *err);
+/* A measure's interval and what it was measured on; NULL when memory is out. */
+json_t *il__audit_more(const il_measured *m, il_measure which);
 
 /* Keeps a metric. `name` NULL: memory was out. `more`, taken over, goes beside its
  * value in audit.json. */

@@ -272,8 +272,15 @@ static il_status put_fresh(il_audit_work *w, const fresh_task *t, reading which,
     double value = t->measured.value[IL_MEASURE_AUROC];
 
     if (which == FRESH) {
-        return il__audit_put_measure(w, t->spec.name, &t->measured, IL_MEASURE_AUROC,
-                                     err);
+        static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR_AT_1,
+                                           IL_MEASURE_RECALL, IL_MEASURE_DPRIME};
+
+        w->out->looks++;
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+            IL_TRY(
+                il__audit_put_measure(w, t->spec.name, &t->measured, shown[i], err));
+        }
+        return IL_OK;
     }
     il__audit_set_floor(w, floors[which], kind, value);
     return il__audit_put(

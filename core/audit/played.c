@@ -35,7 +35,7 @@ il_status il__played_put_measure(il_audit_work *w, const il_played *set,
                                  const char *reader, const char *part,
                                  const il_measured *m, il_measure which, il_error *err)
 {
-    json_t *more = json_object();
+    json_t *more = il__audit_more(m, which);
     const char *name = part != NULL ? il_arena_printf(w->out->arena, "%s.%s", part,
                                                       il_measure_name(which))
                                     : il_measure_name(which);
@@ -44,12 +44,6 @@ il_status il__played_put_measure(il_audit_work *w, const il_played *set,
         json_decref(more);
         return il__audit_no_memory(err);
     }
-    il__audit_set(more, "low", m->low[which]);
-    il__audit_set(more, "high", m->high[which]);
-    json_object_set_new(more, "n", json_integer(m->rows));
-    json_object_set_new(more, "positives", json_integer(m->positives));
-    json_object_set_new(more, "negatives", json_integer(m->negatives));
-    json_object_set_new(more, "documents", json_integer(m->documents));
     return il__played_put(w, set, reader, name, m->value[which], more, err);
 }
 
@@ -85,13 +79,7 @@ il_status il__played_read(il_verdicts *out, const il_audit_work *w,
         il__played_close(&v);
         return status;
     }
-    v.scores = (il_scores){.count = v.acts->rows.count,
-                           .logits = v.logits,
-                           .labels = v.acts->rows.labels,
-                           .documents = v.acts->rows.documents,
-                           .has_threshold = d->has_threshold,
-                           .threshold = d->threshold,
-                           .calibration = &d->calibration};
+    v.scores = il__audit_scores(w, d, &v.acts->rows, v.logits);
     *out = v;
     return IL_OK;
 }
@@ -174,21 +162,25 @@ static il_status judge_part(il_audit_work *w, const il_played *set,
 static il_status judge(il_audit_work *w, const il_played *set, const il_detector *d,
                        const il_verdicts *v, il_measured *m, il_error *err)
 {
-    static const il_measure shown[] = {IL_MEASURE_AUROC,    IL_MEASURE_TPR,
-                                       IL_MEASURE_FPR,      IL_MEASURE_MEAN,
-                                       IL_MEASURE_DPRIME,   IL_MEASURE_TPR_AT_1,
-                                       IL_MEASURE_POSITIVE, IL_MEASURE_NEGATIVE};
     const char *name = d->spec->name;
+    il_measured whole;
     double truth;
     double ece = NAN;
     double before = NAN;
 
     IL_TRY(check_apart(w, d, v->acts, err));
     IL_TRY(il__played_measure(w, &v->scores, m, err));
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        IL_TRY(il__played_put_measure(w, set, name, NULL, m, shown[i], err));
+    for (size_t i = 0; i < IL_AUDIT_SHOWN; i++) {
+        IL_TRY(il__played_put_measure(w, set, name, NULL, m, il__audit_shown[i], err));
+    }
+    IL_TRY(il__audit_measure_whole(w, &v->scores, w->in->whole ? DRAWS : 0, &whole,
+                                   err));
+    for (size_t i = 0; whole.rows > 0 && i < IL_AUDIT_SHOWN_WHOLE; i++) {
+        IL_TRY(il__played_put_measure(w, set, name, "episode", &whole,
+                                      il__audit_shown_whole[i], err));
     }
     truth = m->rows > 0 ? (double)m->positives / (double)m->rows : NAN;
+    IL_TRY(il__played_put(w, set, name, "true", truth, NULL, err));
     IL_TRY(il__played_put(w, set, name, "conceal", truth - m->value[IL_MEASURE_MEAN],
                           NULL, err));
     IL_TRY(il__audit_reliability(
@@ -209,12 +201,54 @@ typedef struct panel {
     il_measured *measured;
 } panel;
 
-static il_status judge_all(il_audit_work *w, const il_played *set, panel *p,
-                           il_error *err)
+/* The named detector beside every other, and the difference of the two where they are
+ * asked about the same positions. */
+static il_status put_against(il_audit_work *w, const il_played *set, const panel *p,
+                             il_error *err)
+{
+    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR,
+                                       IL_MEASURE_TPR_AT_1};
+    size_t best = 0;
+
+    while (best < p->count && p->detectors[best] != w->against) {
+        best++;
+    }
+    for (size_t i = 0; best < p->count && i < p->count; i++) {
+        const il_scores *own = &p->verdicts[i].scores;
+        const il_scores *named = &p->verdicts[best].scores;
+        il_difference gap;
+        json_t *more;
+
+        if (i == best) {
+            continue;
+        }
+        for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
+            IL_TRY(il__played_put_measure(w, set, p->detectors[i]->spec->name,
+                                          "against", &p->measured[best], shown[k],
+                                          err));
+        }
+        if (own->count != named->count) {
+            continue;
+        }
+        IL_TRY(il_scores_compare(own, named, IL_MEASURE_AUROC,
+                                 w->in->whole ? DRAWS : 0, w->in->seed, w->in->depth,
+                                 &gap, err));
+        more = json_object();
+        if (more == NULL) {
+            return il__audit_no_memory(err);
+        }
+        il__audit_set(more, "low", gap.low);
+        il__audit_set(more, "high", gap.high);
+        IL_TRY(il__played_put(w, set, p->detectors[i]->spec->name, "gap.auroc",
+                              gap.value, more, err));
+    }
+    return IL_OK;
+}
+
+static il_status judge_all(il_audit_work *w, il_played *set, panel *p, il_error *err)
 {
     json_t *histograms = json_object();
     const il_detector *first = NULL;
-    double best = NAN;
 
     json_object_set_new(set->json, "histograms", histograms);
     for (size_t i = 0; i < w->in->detector_count; i++) {
@@ -231,23 +265,18 @@ static il_status judge_all(il_audit_work *w, const il_played *set, panel *p,
         p->detectors[p->count++] = d;
         IL_TRY(judge(w, set, d, v, m, err));
         IL_TRY(judge_part(w, set, d, label, err));
+        IL_TRY(il__played_since(w, set, &w->in->detectors[i], label, m, err));
+        il__audit_spent(w, "episodes");
         json_object_set_new(histograms, d->spec->name,
                             il__played_histogram(&v->scores));
         if (d->fields.label != NULL && w->in->spec->fresh.count > 0) {
             IL_TRY(il__played_fresh(w, set, d, v, first == NULL, err));
             first = first != NULL ? first : d;
-        }
-        if (d == w->against) {
-            best = m->value[IL_MEASURE_AUROC];
+            il__audit_spent(w, "fresh");
         }
         w->out->looks += d->spec->vault;
     }
-    for (size_t i = 0; w->against != NULL && i < p->count; i++) {
-        if (p->detectors[i] != w->against) {
-            IL_TRY(il__played_put(w, set, p->detectors[i]->spec->name, "against.auroc",
-                                  best, NULL, err));
-        }
-    }
+    IL_TRY(put_against(w, set, p, err));
     json_object_set_new(set->json, "profile",
                         il__played_profile(set, p->count, p->detectors, p->verdicts));
     return IL_OK;
@@ -333,7 +362,7 @@ static il_status put_losses(il_audit_work *w, const il_played *set, il_error *er
     return status;
 }
 
-static il_status read_set(il_audit_work *w, const il_played *set, il_error *err)
+static il_status read_set(il_audit_work *w, il_played *set, il_error *err)
 {
     il_arena *arena = w->out->arena;
     size_t n = w->in->detector_count + 1;
@@ -373,7 +402,10 @@ il_status il__audit_played(il_audit_work *w, il_error *err)
                           .edits = w->in->edits,
                           .seed = w->in->seed,
                           .draw = i == 0 ? IL_DRAW_JUDGE : IL_DRAW_REFERENCE};
-        il_played set = {.primary = i == 0, .json = json_object()};
+        il_played set = {.primary = i == 0,
+                         .json = json_object(),
+                         .spec = specs[i],
+                         .key = &key};
         il_status status;
 
         if (specs[i]->policy == NULL) {
@@ -388,7 +420,9 @@ il_status il__audit_played(il_audit_work *w, il_error *err)
             status = read_set(w, &set, err);
         }
         il_recorded_destroy(set.episodes);
+        il_recorded_destroy(set.past);
         IL_TRY(status);
+        il__audit_spent(w, "episodes");
     }
     return IL_OK;
 }

@@ -94,18 +94,13 @@ static il_status measure_part(const il_audit_work *w, const il_detector *d,
                               const part *p, il_measured *m, il_error *err)
 {
     float *logits = malloc(((size_t)p->acts.rows.count + 1) * sizeof *logits);
-    il_scores s = {.count = p->acts.rows.count,
-                   .logits = logits,
-                   .labels = p->acts.rows.labels,
-                   .documents = p->acts.rows.documents,
-                   .has_threshold = d->has_threshold,
-                   .threshold = d->threshold,
-                   .calibration = &d->calibration};
     il_status status = logits != NULL
                            ? il_detector_logits(d, w->in->blas, &p->acts, logits, err)
                            : il__audit_no_memory(err);
 
     if (status == IL_OK) {
+        il_scores s = il__audit_scores(w, d, &p->acts.rows, logits);
+
         status = il__played_measure(w, &s, m, err);
     }
     free(logits);
@@ -137,6 +132,8 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
                           const il_verdicts *v, const il_audit_reader *kind, bool first,
                           il_error *err)
 {
+    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR_AT_1,
+                                       IL_MEASURE_RECALL, IL_MEASURE_DPRIME};
     il_fit fit = {.blas = w->in->blas, .start = IL_FIT_FRESH, .seed = w->in->seed};
     il_verdicts other = {.escalated = NAN};
     il_detector *reader = NULL;
@@ -172,13 +169,11 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
     if (status == IL_OK) {
         status = measure_part(w, reader, &halves[1], &m, err);
     }
-    if (status == IL_OK && first) {
-        status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
-                                        IL_MEASURE_AUROC, err);
-    }
-    if (status == IL_OK && first) {
-        status = il__played_put_measure(w, set, reader->spec->name, NULL, &m,
-                                        IL_MEASURE_TPR_AT_1, err);
+    w->out->looks++;
+    for (size_t i = 0; status == IL_OK && first && i < sizeof shown / sizeof *shown;
+         i++) {
+        status = il__played_put_measure(w, set, reader->spec->name, NULL, &m, shown[i],
+                                        err);
     }
     if (status == IL_OK && first && set->primary) {
         status = il__audit_causal(w, reader, &halves[0].acts, err);

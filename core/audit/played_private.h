@@ -12,6 +12,11 @@ typedef struct il_played {
     bool primary;     /* its numbers also stand under plain names */
     il_recorded *episodes;
     json_t *json; /* what audit.json holds of it */
+    const il_rollout_spec *spec;
+    const il_rollout *key; /* what they were drawn by */
+    /* The same played by the weights of then, with those; NULL: not played yet. */
+    il_recorded *past;
+    const float *const *past_values;
 } il_played;
 
 /* What one detector says of a set: its rows, and a logit for each. */
@@ -45,6 +50,15 @@ il_status il__played_measure(const il_audit_work *w, const il_scores *s,
  * label, which is its fit's or, where it has none, that of the first that has. */
 bool il__played_judges(const il_audit_work *w, const il_detector *d,
                        const char **label);
+
+/* How far each class has moved along a detector's own scale since it was first fitted,
+ * as shift_positive and shift_negative, on the same episodes under both weights; in a
+ * whole audit the four cells too, as cells.y0w0.MEASURE and so on: the episodes of then
+ * and of now under the weights of then and of now. Of episodes by a policy that is not
+ * the model's, which stay the same, the first two. `now` is what the detector says now,
+ * measured. */
+il_status il__played_since(il_audit_work *w, il_played *set, const il_audited *a,
+                           const char *label, const il_measured *now, il_error *err);
 
 /* Readers fitted anew on half of the set and judged on the other half, with the gap to
  * the detector beside them; `first`: they also stand under their own names, in a whole

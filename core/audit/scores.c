@@ -7,6 +7,44 @@
 
 enum { DRAWS = 200 }; /* of documents, for intervals */
 
+const il_measure il__audit_shown[IL_AUDIT_SHOWN] = {
+    IL_MEASURE_AUROC,    IL_MEASURE_TPR,      IL_MEASURE_FPR,    IL_MEASURE_MEAN,
+    IL_MEASURE_DPRIME,   IL_MEASURE_TPR_AT_1, IL_MEASURE_RECALL, IL_MEASURE_POSITIVE,
+    IL_MEASURE_NEGATIVE, IL_MEASURE_PRECISION};
+const il_measure il__audit_shown_whole[IL_AUDIT_SHOWN_WHOLE] = {
+    IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR, IL_MEASURE_TPR_AT_1,
+    IL_MEASURE_PRECISION};
+
+il_scores il__audit_scores(const il_audit_work *w, const il_detector *d,
+                           const il_scored *rows, const float *logits)
+{
+    return (il_scores){.count = rows->count,
+                       .logits = logits,
+                       .labels = rows->labels,
+                       .documents = rows->documents,
+                       .has_threshold = d->has_threshold,
+                       .threshold = d->threshold,
+                       .calibration = &d->calibration,
+                       .rate = d->has_threshold && d->rate > 0 ? d->rate : w->rate,
+                       .prevalence = w->in->spec->prevalence};
+}
+
+il_status il__audit_measure_whole(const il_audit_work *w, const il_scores *s, int draws,
+                                  il_measured *m, il_error *err)
+{
+    il_arena *arena = il_arena_create(1 << 14);
+    il_scores by;
+    il_status status = arena != NULL ? il_scores_by_document(s, arena, &by, err)
+                                     : il__audit_no_memory(err);
+
+    memset(m, 0, sizeof *m);
+    if (status == IL_OK && by.count < s->count) {
+        status = il_scores_measure(&by, draws, w->in->seed, w->in->depth, m, err);
+    }
+    il_arena_destroy(arena);
+    return status;
+}
+
 static il_status check_apart(const il_detector *d, const il_acts *acts,
                              const char *split, il_arena *arena, il_error *err)
 {
@@ -36,16 +74,12 @@ static il_status score_told(const il_audit_work *w, const il_detector *d,
                             double *escalated, il_error *err)
 {
     *logits = malloc(((size_t)acts->rows.count + 1) * sizeof **logits);
-    *out = (il_scores){.count = acts->rows.count,
-                       .logits = *logits,
-                       .labels = acts->rows.labels,
-                       .documents = acts->rows.documents,
-                       .has_threshold = d->has_threshold,
-                       .threshold = d->threshold,
-                       .calibration = &d->calibration};
-    return *logits != NULL
-               ? il_detector_logits_told(d, w->in->blas, acts, *logits, escalated, err)
-               : il__audit_no_memory(err);
+    if (*logits == NULL) {
+        return il__audit_no_memory(err);
+    }
+    IL_TRY(il_detector_logits_told(d, w->in->blas, acts, *logits, escalated, err));
+    *out = il__audit_scores(w, d, &acts->rows, *logits);
+    return IL_OK;
 }
 
 static il_status score(const il_audit_work *w, const il_detector *d,
@@ -71,6 +105,25 @@ il_status il__audit_measure(const il_audit_work *w, const il_detector *d,
     return status;
 }
 
+/* What whole documents say, under NAME.document.MEASURE. */
+static il_status put_documents(il_audit_work *w, const char *name, const il_scores *s,
+                               il_error *err)
+{
+    const char *whole = il_arena_printf(w->out->arena, "%s.document", name);
+    il_measured m;
+
+    if (whole == NULL) {
+        return il__audit_no_memory(err);
+    }
+    IL_TRY(il__audit_measure_whole(w, s, DRAWS, &m, err));
+    for (size_t i = 0; m.rows > 0 && i < IL_AUDIT_SHOWN_WHOLE; i++) {
+        if (isfinite(m.value[il__audit_shown_whole[i]])) {
+            IL_TRY(il__audit_put_measure(w, whole, &m, il__audit_shown_whole[i], err));
+        }
+    }
+    return IL_OK;
+}
+
 /* A declared detector's measures, and whether its probabilities mean what they say. */
 static il_status measure_named(il_audit_work *w, const il_detector *d,
                                const il_acts *acts, const char *name, il_measured *m,
@@ -85,6 +138,9 @@ static il_status measure_named(il_audit_work *w, const il_detector *d,
 
     if (status == IL_OK) {
         status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth, m, err);
+    }
+    if (status == IL_OK) {
+        status = put_documents(w, name, &scores, err);
     }
     if (status == IL_OK) {
         status = il__audit_reliability(w, name, &scores, &ece, &before, err);
@@ -258,10 +314,6 @@ static il_status put_quality(il_audit_work *w, const il_detector *d, const char 
 il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *split,
                           bool first, il_error *err)
 {
-    static const il_measure shown[] = {IL_MEASURE_AUROC,    IL_MEASURE_TPR,
-                                       IL_MEASURE_FPR,      IL_MEASURE_MEAN,
-                                       IL_MEASURE_DPRIME,   IL_MEASURE_TPR_AT_1,
-                                       IL_MEASURE_POSITIVE, IL_MEASURE_NEGATIVE};
     const char *name =
         first ? a->now->spec->name
               : il_arena_printf(w->out->arena, "%s@%s", a->now->spec->name, split);
@@ -276,8 +328,8 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
     if (status == IL_OK) {
         status = measure_named(w, a->now, acts, name, &m, err);
     }
-    for (size_t i = 0; status == IL_OK && i < sizeof shown / sizeof *shown; i++) {
-        status = il__audit_put_measure(w, name, &m, shown[i], err);
+    for (size_t i = 0; status == IL_OK && i < IL_AUDIT_SHOWN; i++) {
+        status = il__audit_put_measure(w, name, &m, il__audit_shown[i], err);
     }
     if (status == IL_OK) {
         status = put_shift(w, a, name, split, &m, err);

@@ -7,8 +7,16 @@
 #include "interloop/rng.h"
 
 static const char *const measure_names[IL_MEASURES] = {
-    "auroc",  "tpr",      "fpr",      "mean",   "tpr_at_1",
-    "dprime", "positive", "negative", "flagged"};
+    "auroc",    "tpr",      "fpr",     "mean",   "tpr_at_1", "dprime",
+    "positive", "negative", "flagged", "recall", "precision"};
+
+double il_precision(double prevalence, double tpr, double fpr)
+{
+    double hits = prevalence * tpr;
+    double all = hits + (1 - prevalence) * fpr;
+
+    return all > 0 ? hits / all : NAN;
+}
 
 const char *il_measure_name(il_measure m)
 {
@@ -138,10 +146,11 @@ static double work_auroc(const work *w, double positives, double negatives)
     return pairs / (positives * negatives);
 }
 
-/* Walks down the logits until more than 1% of the negatives would lie above. */
-static double work_tpr_at_1(const work *w, double positives, double negatives)
+/* Walks down the logits until more than that share of the negatives would lie above. */
+static double work_tpr_at(const work *w, double rate, double positives,
+                          double negatives)
 {
-    double room = floor(0.01 * negatives);
+    double room = floor(rate * negatives);
     double found = 0;
     int64_t i = w->s->count;
 
@@ -197,7 +206,13 @@ static void work_measure(const work *w, double value[IL_MEASURES])
         double apart = value[IL_MEASURE_POSITIVE] - value[IL_MEASURE_NEGATIVE];
 
         value[IL_MEASURE_AUROC] = work_auroc(w, c[1].n, c[0].n);
-        value[IL_MEASURE_TPR_AT_1] = work_tpr_at_1(w, c[1].n, c[0].n);
+        value[IL_MEASURE_TPR_AT_1] = work_tpr_at(w, 0.01, c[1].n, c[0].n);
+        value[IL_MEASURE_RECALL] =
+            s->rate > 0 ? work_tpr_at(w, s->rate, c[1].n, c[0].n) : NAN;
+        value[IL_MEASURE_PRECISION] =
+            s->prevalence > 0 ? il_precision(s->prevalence, value[IL_MEASURE_TPR],
+                                             value[IL_MEASURE_FPR])
+                              : NAN;
         value[IL_MEASURE_DPRIME] = spread > 0 ? apart / spread : NAN;
     }
 }
@@ -304,6 +319,66 @@ static void work_close(work *w)
     free(w->order);
 }
 
+/* How many documents have a row of each class. */
+static void work_classes(const work *w, il_measured *out)
+{
+    const il_scores *s = w->s;
+
+    for (int64_t i = 0; s->labels != NULL && i < s->count; i++) {
+        int64_t *seen = &w->times[w->document[i]]; /* 1 as set; + 2, 4 a class */
+
+        *seen |= s->labels[i] != 0 ? 2 : 4;
+    }
+    for (int64_t i = 0; i < w->documents; i++) {
+        out->positive_documents += (w->times[i] & 2) != 0;
+        out->negative_documents += (w->times[i] & 4) != 0;
+        w->times[i] = 1;
+    }
+}
+
+/* The interval of a rate over `documents` where resampling them could not move it: from
+ * one document there is none to move, and 0 and 1 stay what they are. */
+static void widen(il_measured *m, il_measure which, int64_t documents)
+{
+    double value = m->value[which];
+
+    if (isnan(value) || documents < 1) {
+        return;
+    }
+    if (value == 0 || value == 1) {
+        double far = pow(0.025, 1.0 / (double)documents);
+
+        m->low[which] = value == 1 ? far : 0;
+        m->high[which] = value == 0 ? 1 - far : 1;
+    } else if (documents < 2) {
+        m->low[which] = m->high[which] = NAN;
+    }
+}
+
+static void finish_intervals(il_measured *m, double prevalence)
+{
+    static const il_measure of_rows[] = {IL_MEASURE_MEAN,   IL_MEASURE_AUROC,
+                                         IL_MEASURE_TPR_AT_1, IL_MEASURE_DPRIME,
+                                         IL_MEASURE_RECALL, IL_MEASURE_FLAGGED};
+
+    if (m->positive_documents < 2) {
+        m->low[IL_MEASURE_POSITIVE] = m->high[IL_MEASURE_POSITIVE] = NAN;
+    }
+    if (m->negative_documents < 2) {
+        m->low[IL_MEASURE_NEGATIVE] = m->high[IL_MEASURE_NEGATIVE] = NAN;
+    }
+    for (size_t i = 0; m->documents < 2 && i < sizeof of_rows / sizeof *of_rows; i++) {
+        m->low[of_rows[i]] = m->high[of_rows[i]] = NAN;
+    }
+    widen(m, IL_MEASURE_TPR, m->positive_documents);
+    widen(m, IL_MEASURE_FPR, m->negative_documents);
+    widen(m, IL_MEASURE_FLAGGED, m->documents);
+    m->low[IL_MEASURE_PRECISION] =
+        il_precision(prevalence, m->low[IL_MEASURE_TPR], m->high[IL_MEASURE_FPR]);
+    m->high[IL_MEASURE_PRECISION] =
+        il_precision(prevalence, m->high[IL_MEASURE_TPR], m->low[IL_MEASURE_FPR]);
+}
+
 static void work_all_once(work *w)
 {
     for (int64_t i = 0; i < w->documents; i++) {
@@ -342,11 +417,46 @@ il_status il_scores_measure(const il_scores *s, int draws, uint64_t seed,
             status = il_error_set(err, IL_ERR_MEMORY, "metrics", "out of memory");
             goto out;
         }
+        work_classes(&w, &measured);
         work_intervals(&w, draws, seed, depth, drawn, &measured);
+        finish_intervals(&measured, s->prevalence);
     }
     *out = measured;
 out:
     free(drawn);
+    work_close(&w);
+    return status;
+}
+
+il_status il_scores_by_document(const il_scores *s, il_arena *arena, il_scores *out,
+                                il_error *err)
+{
+    size_t n = (size_t)s->count;
+    float *logits = il_arena_calloc(arena, n + 1, sizeof *logits);
+    uint8_t *labels = il_arena_calloc(arena, n + 1, 1);
+    int64_t *documents = il_arena_calloc(arena, n + 1, sizeof *documents);
+    work w;
+    il_status status;
+
+    if (logits == NULL || labels == NULL || documents == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "metrics", "out of memory");
+    }
+    status = work_open(&w, s, err);
+    for (int64_t i = 0; status == IL_OK && i < s->count; i++) {
+        int32_t at = w.document[i];
+
+        logits[at] = w.times[at]++ == 0 || s->logits[i] > logits[at] ? s->logits[i]
+                                                                     : logits[at];
+        labels[at] |= s->labels != NULL && s->labels[i] != 0;
+        documents[at] = s->documents[i];
+    }
+    if (status == IL_OK) {
+        *out = *s;
+        out->count = w.documents;
+        out->logits = logits;
+        out->labels = s->labels != NULL ? labels : NULL;
+        out->documents = documents;
+    }
     work_close(&w);
     return status;
 }

@@ -201,6 +201,7 @@ il_status il_run_job_publish(il_run_job *j, const char *address,
 {
     IL_TRY(record_copy(j, record_folder, "metrics.jsonl", err));
     IL_TRY(record_copy(j, record_folder, "audit.json", err));
+    IL_TRY(record_copy(j, record_folder, "audit_time.json", err));
     IL_TRY(state_link(j, address, err));
     if (j->events != NULL) {
         return il_tfevents_flush(j->events, err);

@@ -146,6 +146,7 @@ static void work_close(il_stage_work *s)
     json_decref(s->fitted);
     json_decref(s->models);
     json_decref(s->audit);
+    json_decref(s->audit_time);
     free(s->folder);
     free(s->record_folder);
     il_pressed_free(&s->pressed);
@@ -418,6 +419,7 @@ static il_status compute(il_stage_work *s, const char *parent, il_problems *prob
     }
     if (s->audit != NULL) {
         IL_TRY(il_record_json(s->record, "audit.json", s->audit, err));
+        IL_TRY(il_record_json(s->record, "audit_time.json", s->audit_time, err));
     }
     IL_TRY(il_record_finish(s->record, s->metrics, s->metric_count, err));
     return il_state_remove(s->folder, IL_STATE_CHECKPOINT, err);

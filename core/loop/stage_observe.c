@@ -109,7 +109,8 @@ void il__stage_then_close(il_stage_work *s)
     s->then = NULL;
 }
 
-static il_status keep_metrics(il_stage_work *s, const il_audit *audit, il_error *err)
+static il_status keep_metrics(il_stage_work *s, const il_audit *audit, int64_t step,
+                              il_error *err)
 {
     s->metrics = il_arena_calloc(s->arena, audit->count + 1, sizeof *s->metrics);
     if (s->metrics == NULL) {
@@ -126,7 +127,12 @@ static il_status keep_metrics(il_stage_work *s, const il_audit *audit, il_error 
     json_decref(s->audit);
     s->audit = json_incref(audit->json);
     s->looks = audit->looks;
-    return IL_OK;
+    json_decref(s->audit_time);
+    s->audit_time = json_pack("{s:I, s:O}", "step", (json_int_t)step, "seconds",
+                              audit->seconds);
+    return s->audit_time != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
 }
 
 /* What a figure of before and after needs of a training stage's first audit is kept
@@ -151,22 +157,44 @@ static void take_first(il_stage_work *s)
     free(path);
 }
 
+/* Whether a line of the log has room for a metric: behaviour, and of a reader under its
+ * plain name how well it ranks and what it catches. The rest is in audit.json. */
+static bool is_logged(const char *name)
+{
+    const char *rest = strncmp(name, "fresh.", 6) == 0 ? name + 6 : name;
+    const char *dot = strchr(rest, '.');
+
+    return dot == NULL || strcmp(dot, ".auroc") == 0 || strcmp(dot, ".tpr") == 0;
+}
+
 static void log_audit(const il_stage_work *s, int64_t step)
 {
     il_text line = {0};
+    double seconds = 0;
+    const char *part;
+    json_t *took;
 
+    json_object_foreach(json_object_get(s->audit_time, "seconds"), part, took)
+    {
+        seconds += json_number_value(took);
+    }
     for (size_t i = 0; i < s->metric_count; i++) {
         const char *name = s->metrics[i].name;
-        const char *dot = strrchr(name, '.');
 
-        if (strncmp(name, "edit.", 5) != 0 &&
-            (dot == NULL || strcmp(dot, ".auroc") == 0 || strcmp(dot, ".tpr") == 0) &&
-            isfinite(s->metrics[i].value)) {
+        if (is_logged(name) && isfinite(s->metrics[i].value)) {
             il_text_addf(&line, "  %s %.3f", name, s->metrics[i].value);
         }
     }
-    il_log_write(s->host->host.log, IL_LOG_INFO, s->label, "audit at step %lld:%s",
-                 (long long)step, line.data != NULL ? line.data : "");
+    il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
+                 "audit at step %lld, %.1f s:%s", (long long)step, seconds,
+                 line.data != NULL ? line.data : "");
+    il_text_free(&line);
+    json_object_foreach(json_object_get(s->audit_time, "seconds"), part, took)
+    {
+        il_text_addf(&line, "  %s %.2f s", part, json_number_value(took));
+    }
+    il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label, "the audit took%s",
+                 line.data != NULL ? line.data : "");
     il_text_free(&line);
 }
 
@@ -211,7 +239,7 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
         status = il_audit_run(&audit, &in, err);
     }
     if (status == IL_OK) {
-        status = keep_metrics(s, audit, err);
+        status = keep_metrics(s, audit, step, err);
     }
     il_audit_destroy(audit);
     if (status == IL_OK && step == 0 && !last) {

@@ -31,6 +31,7 @@ typedef struct il_stage_work {
     il_metric *metrics;         /* of the last audit; names in the arena */
     size_t metric_count;
     json_t *audit;
+    json_t *audit_time; /* seconds of the last audit, by part */
     int64_t looks;
     double fit_seconds; /* of the last fit of a detector */
     il_arena *arena;

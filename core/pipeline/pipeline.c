@@ -129,6 +129,7 @@ static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
     a->anchors = il__read_text(node, "anchors", NULL);
     a->anchors_place = il__read_place(node, "anchors");
     a->tokens = il__read_text(node, "tokens", NULL);
+    a->prevalence = il__read_real(node, "prevalence", 0);
     il__read_audit_edits(r, a, il_node_get(node, "edits"));
     a->against = il__read_text(node, "against", NULL);
     a->against_place = il__read_place(node, "against");

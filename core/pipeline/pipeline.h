@@ -451,6 +451,7 @@ typedef struct il_audit_spec {
     const char *against; /* a detector's name */
     il_place against_place;
     const char *tokens; /* a mask of the environment's: measured there, too */
+    double prevalence;  /* of positives in use; 0: not said */
     il_audit_edit_spec *edits;
     size_t edit_count;
     il_place place;

@@ -592,6 +592,8 @@ static const il_schema_field audit_fields[] = {
     {"anchors", &text, 0, "the split that they are fitted on"},
     {"against", &name, 0, "a detector to compare with"},
     {"tokens", &text, 0, "a mask: episodes are judged there by themselves, too"},
+    {"prevalence", &open_share, 0,
+     "share of what is read in use that is positive, for precision"},
     {"edits", &il__schema_edits, 0,
      "edits under which all is measured once more, as edit.NAME.METRIC"},
 };

@@ -130,23 +130,32 @@ START_TEST(an_audit_reports_what_the_scores_say)
     float logits[300];
     il_measured m;
     il_scores s;
+    il_scores by;
+    il_arena *arena;
 
     fit_and_calibrate(&w);
     ck_assert_int_eq(il_detector_logits(&w.detector, w.blas, acts, logits, &w.err),
                      IL_OK);
-    s = (il_scores){300,
-                    logits,
-                    acts->rows.labels,
-                    acts->rows.documents,
-                    true,
-                    w.detector.threshold,
-                    NULL};
+    s = (il_scores){.count = 300,
+                    .logits = logits,
+                    .labels = acts->rows.labels,
+                    .documents = acts->rows.documents,
+                    .has_threshold = true,
+                    .threshold = w.detector.threshold};
     ck_assert_int_eq(il_scores_measure(&s, 0, 1, 0, &m, &w.err), IL_OK);
     ck_assert_msg(audit_of(&w, w.values, &audit) == IL_OK, "%s", w.err.message);
     ck_assert(il_audit_value(audit, "probe.auroc") == m.value[IL_MEASURE_AUROC]);
     ck_assert(il_audit_value(audit, "probe.tpr") == m.value[IL_MEASURE_TPR]);
     ck_assert(il_audit_value(audit, "probe.fpr") == m.value[IL_MEASURE_FPR]);
     ck_assert(il_audit_value(audit, "probe.mean") == m.value[IL_MEASURE_MEAN]);
+    arena = il_arena_create(1 << 12);
+    ck_assert_int_eq(il_scores_by_document(&s, arena, &by, &w.err), IL_OK);
+    ck_assert_int_eq(by.count, 150);
+    ck_assert_int_eq(il_scores_measure(&by, 0, 1, 0, &m, &w.err), IL_OK);
+    ck_assert(il_audit_value(audit, "probe.document.auroc") ==
+              m.value[IL_MEASURE_AUROC]);
+    ck_assert(il_audit_value(audit, "probe.document.fpr") == m.value[IL_MEASURE_FPR]);
+    il_arena_destroy(arena);
     ck_assert(isnan(il_audit_value(audit, "fresh.linear.auroc")));
     /* The weights are those of then, so both readings of the text agree. */
     ck_assert(il_audit_value(audit, "probe.flag_now") ==

@@ -403,6 +403,60 @@ START_TEST(every_number_is_what_counting_the_episodes_gives)
 }
 END_TEST
 
+START_TEST(an_episode_alarms_by_its_loudest_position)
+{
+    static float logits[ROWS];
+    static uint8_t bad[ROWS];
+    static uint8_t kind[ROWS];
+    float loudest[EPISODES];
+    uint8_t any[EPISODES] = {0};
+    double flagged[2] = {0, 0};
+    double count[2] = {0, 0};
+
+    s.line.threshold = 2; /* so that some episodes stay silent */
+    rows_of(logits, bad, kind);
+    run(true);
+    for (int e = 0; e < EPISODES; e++) {
+        loudest[e] = -100;
+        for (int t = 0; t < POSITIONS; t++) {
+            int i = e * POSITIONS + t;
+
+            loudest[e] = logits[i] > loudest[e] ? logits[i] : loudest[e];
+            any[e] |= bad[i];
+        }
+        count[any[e]]++;
+        flagged[any[e]] += loudest[e] > 2;
+    }
+    ck_assert(count[0] > 0 && count[1] > 0);
+    is("line.episode.tpr", flagged[1] / count[1]);
+    is("line.episode.fpr", flagged[0] / count[0]);
+    is("line.episode.auroc", auroc(loudest, any, EPISODES));
+}
+END_TEST
+
+START_TEST(precision_is_for_the_prevalence_that_the_audit_names)
+{
+    double tpr;
+    double fpr;
+
+    s.spec.prevalence = 0.01;
+    run(true);
+    tpr = il_audit_value(s.audit, "line.tpr");
+    fpr = il_audit_value(s.audit, "line.fpr");
+    is("line.precision", 0.01 * tpr / (0.01 * tpr + 0.99 * fpr));
+    ck_assert(isfinite(il_audit_value(s.audit, "line.ref.precision")));
+    ck_assert(isnan(il_audit_value(s.audit, "oracle.precision"))); /* no threshold */
+}
+END_TEST
+
+START_TEST(parts_state_what_they_took_outside_of_what_they_found)
+{
+    run(true);
+    ck_assert(json_object_size(s.audit->seconds) > 0);
+    ck_assert_ptr_null(json_object_get(s.audit->json, "seconds"));
+}
+END_TEST
+
 START_TEST(a_mask_of_the_audits_own_judges_its_positions_alone)
 {
     static float logits[ROWS];
@@ -574,6 +628,9 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, every_number_is_what_counting_the_episodes_gives);
+    tcase_add_test(tc, an_episode_alarms_by_its_loudest_position);
+    tcase_add_test(tc, precision_is_for_the_prevalence_that_the_audit_names);
+    tcase_add_test(tc, parts_state_what_they_took_outside_of_what_they_found);
     tcase_add_test(tc, a_mask_of_the_audits_own_judges_its_positions_alone);
     tcase_add_test(tc, a_fresh_reader_is_judged_on_the_other_half);
     tcase_add_test(tc, the_reference_is_other_episodes_under_its_own_name);

@@ -26,7 +26,12 @@ static void draw_scores(void)
         labels[i] = (i / PER_DOCUMENT) % 2;
         logits[i] = (float)il_rng_below(&rng, 9) / 4.0f + 0.5f * (float)labels[i];
     }
-    scores = (il_scores){ROWS, logits, labels, documents, true, 1.25, NULL};
+    scores = (il_scores){.count = ROWS,
+                         .logits = logits,
+                         .labels = labels,
+                         .documents = documents,
+                         .has_threshold = true,
+                         .threshold = 1.25};
     err = (il_error){0};
 }
 
@@ -135,6 +140,105 @@ START_TEST(recall_at_one_percent_lets_no_more_negatives_through)
 }
 END_TEST
 
+START_TEST(recall_is_taken_at_the_rate_that_is_named)
+{
+    ck_assert(isnan(measured_of(0).value[IL_MEASURE_RECALL]));
+    scores.rate = 0.01;
+    ck_assert(measured_of(0).value[IL_MEASURE_RECALL] ==
+              measured_of(0).value[IL_MEASURE_TPR_AT_1]);
+    scores.rate = 1;
+    ck_assert(measured_of(0).value[IL_MEASURE_RECALL] == 1);
+}
+END_TEST
+
+START_TEST(precision_counts_false_alarms_at_the_prevalence_of_use)
+{
+    il_measured m;
+    double tpr;
+    double fpr;
+
+    ck_assert(isnan(measured_of(0).value[IL_MEASURE_PRECISION]));
+    scores.prevalence = 0.001;
+    m = measured_of(200);
+    tpr = m.value[IL_MEASURE_TPR];
+    fpr = m.value[IL_MEASURE_FPR];
+    ck_assert_double_eq_tol(m.value[IL_MEASURE_PRECISION],
+                            0.001 * tpr / (0.001 * tpr + 0.999 * fpr), 1e-12);
+    ck_assert_double_eq_tol(m.low[IL_MEASURE_PRECISION],
+                            il_precision(0.001, m.low[IL_MEASURE_TPR],
+                                         m.high[IL_MEASURE_FPR]),
+                            1e-12);
+    ck_assert_double_lt(m.low[IL_MEASURE_PRECISION], m.value[IL_MEASURE_PRECISION]);
+    /* At the prevalence of the rows themselves it is the plain one. */
+    ck_assert_double_eq_tol(il_precision(0.5, 0.8, 0.2), 0.8, 1e-12);
+    ck_assert(isnan(il_precision(0.5, 0, 0)));
+}
+END_TEST
+
+START_TEST(no_false_alarm_among_few_documents_is_no_proof_of_none)
+{
+    il_measured m;
+
+    scores.threshold = 100;
+    scores.prevalence = 0.5;
+    m = measured_of(50);
+    ck_assert_int_eq(m.negative_documents, 30);
+    ck_assert_int_eq(m.positive_documents, 30);
+    ck_assert(m.value[IL_MEASURE_FPR] == 0 && m.low[IL_MEASURE_FPR] == 0);
+    /* 30 in a row without one still come up 1 time in 40 at 11.6%. */
+    ck_assert_double_eq_tol(pow(1 - m.high[IL_MEASURE_FPR], 30), 0.025, 1e-12);
+    ck_assert_double_eq_tol(m.high[IL_MEASURE_FPR], 0.1157, 1e-4);
+    scores.threshold = -100;
+    m = measured_of(50);
+    ck_assert(m.value[IL_MEASURE_TPR] == 1 && m.high[IL_MEASURE_TPR] == 1);
+    ck_assert_double_eq_tol(m.low[IL_MEASURE_TPR], 1 - 0.1157, 1e-4);
+    ck_assert_double_lt(m.low[IL_MEASURE_PRECISION], 0.5);
+}
+END_TEST
+
+START_TEST(one_document_has_numbers_and_no_interval)
+{
+    il_measured m;
+
+    for (int i = 0; i < ROWS; i++) {
+        documents[i] = 7;
+    }
+    m = measured_of(50);
+    ck_assert(isfinite(m.value[IL_MEASURE_AUROC]));
+    for (int i = 0; i < IL_MEASURES; i++) {
+        ck_assert(isnan(m.low[i]) && isnan(m.high[i]));
+    }
+}
+END_TEST
+
+START_TEST(a_document_scores_as_its_loudest_row_and_is_positive_with_one)
+{
+    static float z[] = {1, 5, -2, 0, 3, 3};
+    static uint8_t y[] = {0, 0, 1, 0, 0, 0};
+    static int64_t of[] = {9, 4, 9, 4, 2, 9};
+    il_arena *arena = il_arena_create(1 << 10);
+    il_scores rows = {.count = 6, .logits = z, .labels = y, .documents = of};
+    il_scores by;
+
+    ck_assert_int_eq(il_scores_by_document(&rows, arena, &by, &err), IL_OK);
+    ck_assert_int_eq(by.count, 3);
+    for (int i = 0; i < 3; i++) {
+        static const int64_t ids[] = {2, 4, 9};
+        static const float loudest[] = {3, 5, 3};
+
+        ck_assert_int_eq(by.documents[i], ids[i]);
+        ck_assert_float_eq(by.logits[i], loudest[i]);
+        ck_assert_int_eq(by.labels[i], i == 2);
+    }
+    rows.labels = NULL;
+    rows.count = 0;
+    ck_assert_int_eq(il_scores_by_document(&rows, arena, &by, &err), IL_OK);
+    ck_assert_int_eq(by.count, 0);
+    ck_assert_ptr_null(by.labels);
+    il_arena_destroy(arena);
+}
+END_TEST
+
 START_TEST(a_missing_class_leaves_numbers_out)
 {
     il_measured m;
@@ -159,6 +263,9 @@ START_TEST(intervals_enclose_and_come_again)
     il_measured b = measured_of(200);
 
     for (int i = 0; i < IL_MEASURES; i++) {
+        if (i == IL_MEASURE_RECALL || i == IL_MEASURE_PRECISION) {
+            continue; /* no rate and no prevalence were named */
+        }
         ck_assert_double_le(a.low[i], a.value[i]);
         ck_assert_double_ge(a.high[i], a.value[i]);
         ck_assert(a.low[i] == b.low[i] && a.high[i] == b.high[i]);
@@ -290,6 +397,11 @@ int main(void)
     tcase_add_test(tc, rates_count_what_lies_above_the_threshold);
     tcase_add_test(tc, dprime_is_the_distance_in_standard_deviations);
     tcase_add_test(tc, recall_at_one_percent_lets_no_more_negatives_through);
+    tcase_add_test(tc, recall_is_taken_at_the_rate_that_is_named);
+    tcase_add_test(tc, precision_counts_false_alarms_at_the_prevalence_of_use);
+    tcase_add_test(tc, no_false_alarm_among_few_documents_is_no_proof_of_none);
+    tcase_add_test(tc, one_document_has_numbers_and_no_interval);
+    tcase_add_test(tc, a_document_scores_as_its_loudest_row_and_is_positive_with_one);
     tcase_add_test(tc, a_missing_class_leaves_numbers_out);
     tcase_add_test(tc, intervals_enclose_and_come_again);
     tcase_add_test(tc, rows_of_one_document_count_as_one_draw);
