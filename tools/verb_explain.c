@@ -234,6 +234,8 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
                 stage.row_count = plan->row_count;
                 stage.edits = plan->edits;
                 stage.edit_count = plan->edit_count;
+                stage.halts = plan->halts;
+                stage.halt_count = plan->halt_count;
                 stage.groups = plan->groups;
                 stage.group_count = plan->group_count;
                 stage.bits = w->model->store->count;
@@ -253,6 +255,7 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
                 stage.rows = NULL;
                 stage.row_count = 0;
                 stage.edit_count = 0;
+                stage.halt_count = 0;
                 stage.verdict = NULL;
             }
             il_explain_stage_text(out, &stage);

@@ -95,6 +95,20 @@ static void write_edits(il_text *out, const il_explain_stage *s)
     }
 }
 
+static void write_halts(il_text *out, const il_explain_stage *s)
+{
+    for (size_t i = 0; i < s->halt_count; i++) {
+        const il_explain_halt *h = &s->halts[i];
+
+        il_text_addf(out, "%shalt %s: %s → %s", i == 0 ? "\n" : "", h->name, h->line,
+                     h->deed);
+        if (h->ends > 1) {
+            il_text_addf(out, " (one of %lld ends)", (long long)h->ends);
+        }
+        il_text_add(out, "\n");
+    }
+}
+
 void il_explain_stage_text(il_text *out, const il_explain_stage *s)
 {
     il_text_addf(out, "\nstage %s", s->stage);
@@ -110,6 +124,7 @@ void il_explain_stage_text(il_text *out, const il_explain_stage *s)
         il_matrix_text(out, s->bits, s->rows, s->row_count, s->groups, s->group_count);
     }
     write_edits(out, s);
+    write_halts(out, s);
     if (s->verdict != NULL) {
         il_text_add(out, "\n");
         if (s->verdict->pair_count > 0) {

@@ -31,6 +31,15 @@ typedef struct il_explain_edit {
 } il_explain_edit;
 
 /* A stage, under one variant. */
+/* A signal that halts: what it watches, and what it does then. */
+typedef struct il_explain_halt {
+    const char *name;
+    const char *line; /* "probe.tpr below 0.5 for 2 audits" */
+    const char *deed; /* "stop" */
+    int64_t ends;     /* how many ends the stage may have by it */
+    const il_signal_spec *spec;
+} il_explain_halt;
+
 typedef struct il_explain_stage {
     const char *stage;
     const char *variant;       /* "" for none */
@@ -40,6 +49,8 @@ typedef struct il_explain_stage {
     size_t row_count;
     const il_explain_edit *edits;
     size_t edit_count;
+    const il_explain_halt *halts;
+    size_t halt_count;
     const il_matrix_group *groups;
     size_t group_count;
     size_t bits;               /* of the rows' and groups' sets */

@@ -253,8 +253,10 @@ static void judge_credit(judge *j, const il_flow_reader *reader, il_verdict_cell
             }
             open_with(cell,
                       say(j, "%s → %s of %s%s%s → %s, read by %s", signal->name,
-                          enters(j, signal) & IL_ENTERS_EDIT ? "computed under the edit"
-                                                             : "scaled by the score",
+                          enters(j, signal) & IL_ENTERS_FREEZE ? "frozen by the health"
+                          : enters(j, signal) & IL_ENTERS_EDIT
+                              ? "computed under the edit"
+                              : "scaled by the score",
                           source, shared != NULL ? ", in " : "",
                           shared != NULL ? shared : "", bit_name(j, hit), reader->name),
                       spare(j, signal, reader, false));
@@ -521,7 +523,11 @@ static void judge_selection(judge *j, il_verdict_cell *cell)
 {
     const il_flow_source *source = &j->flow->sources[j->source];
 
-    if (source->required != NULL) {
+    if (source->halted != NULL) {
+        open_with(cell,
+                  say(j, "%s, counted in log2 of the alternatives", source->halted),
+                  NULL);
+    } else if (source->required != NULL) {
         open_with(cell,
                   say(j,
                       "require %s → the states that are kept, counted in log2 of the "
@@ -575,7 +581,9 @@ const il_verdict *il_firewall_judge(il_arena *arena, const il_flow *flow)
             return NULL;
         }
         spread(&j);
-        if (!flow->sources[j.source].presses && !il_bits_any(j.pressed, j.words)) {
+        if (!flow->sources[j.source].presses &&
+            flow->sources[j.source].halted == NULL &&
+            !il_bits_any(j.pressed, j.words)) {
             continue;
         }
         for (size_t r = 0; r < flow->reader_count; r++) {

@@ -37,7 +37,8 @@ enum {
     IL_ENTERS_NOT = 0,
     IL_ENTERS_SCORE = 1 << 0,    /* a derivative flows back through the score */
     IL_ENTERS_CONSTANT = 1 << 1, /* the score scales, picks or weighs as a number */
-    IL_ENTERS_EDIT = 1 << 2      /* as a path words it: by an edit */
+    IL_ENTERS_EDIT = 1 << 2,     /* as a path words it: by an edit */
+    IL_ENTERS_FREEZE = 1 << 3    /* the same: by saying from when on it steps nothing */
 };
 
 /* A signal that trains in this stage; those that only monitor are not listed. A loss
@@ -75,6 +76,10 @@ typedef struct il_flow_source {
     /* The requirement, of this stage or an ancestor, that reads it, as it is written
      * ("probe.auroc >= 0.94"); NULL: none does. */
     const char *required;
+    /* What of this stage, or of an ancestor, ends or freezes by its health, and the
+     * bits of selection that this may spend ("guard: probe.tpr below 0.5, stop: one of
+     * 5 ends, 2.3 bits"); NULL: nothing does. */
+    const char *halted;
 } il_flow_source;
 
 /* Who reads. One detector may be several readers: its reading of given text, and its

@@ -1,5 +1,6 @@
 /* Plans: see plan.h. */
 #include <string.h>
+#include "loop/halt.h"
 #include "loop/plan_private.h"
 
 static il_status no_memory(il_error *err)
@@ -16,8 +17,9 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
     const il_store *store = t->world->model->store;
     size_t words = il_bits_words(plan->flow.bits);
 
-    plan->rows = il_arena_calloc(plan->arena, terms->count + terms->edit_count + 1,
-                                 sizeof *plan->rows);
+    plan->rows = il_arena_calloc(
+        plan->arena, terms->count + terms->edit_count + t->stage->signal_count + 1,
+        sizeof *plan->rows);
     plan->groups = il_arena_calloc(plan->arena, store->count + 1, sizeof *plan->groups);
     if (plan->rows == NULL || plan->groups == NULL) {
         return no_memory(err);
@@ -43,6 +45,12 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
         plan->rows[terms->count + i].channel = il_channel_name(IL_CHANNEL_EDIT);
     }
     plan->row_count = terms->count + terms->edit_count;
+    for (size_t i = 0; i < t->stage->signal_count; i++) {
+        if (t->stage->signals[i].channel == IL_CHANNEL_HALT) {
+            plan->rows[plan->row_count].name = t->stage->signals[i].name;
+            plan->rows[plan->row_count++].channel = il_channel_name(IL_CHANNEL_HALT);
+        }
+    }
     for (size_t p = 0; p < store->count; p++) {
         size_t g = 0;
 
@@ -129,6 +137,32 @@ static il_status add_edits(il_plan *plan, const il_trainer *t, il_error *err)
     return plan->edits != NULL ? IL_OK : no_memory(err);
 }
 
+static il_status add_halts(il_plan *plan, const il_trainer *t, il_error *err)
+{
+    const il_stage_spec *stage = t->stage;
+
+    plan->halts =
+        il_arena_calloc(plan->arena, stage->signal_count + 1, sizeof *plan->halts);
+    for (size_t i = 0; plan->halts != NULL && i < stage->signal_count; i++) {
+        const il_signal_spec *s = &stage->signals[i];
+        il_explain_halt *out = &plan->halts[plan->halt_count];
+
+        if (s->channel != IL_CHANNEL_HALT) {
+            continue;
+        }
+        plan->halt_count++;
+        out->spec = s;
+        out->name = s->name;
+        out->line = il_halt_line(plan->arena, &s->halt);
+        out->deed = il_halt_deed(plan->arena, &s->halt);
+        out->ends = il_halt_ends(stage, &s->halt);
+        if (out->line == NULL || out->deed == NULL) {
+            return no_memory(err);
+        }
+    }
+    return plan->halts != NULL ? IL_OK : no_memory(err);
+}
+
 static il_status judge(il_plan *plan, const il_trainer *t, il_error *err)
 {
     if (t->terms->shadow < 0) { /* with one the groups have no members there */
@@ -160,6 +194,9 @@ il_status il_plan_make(il_plan **out, const il_trainer *t, const il_pressed *pre
     }
     if (status == IL_OK) {
         status = add_edits(plan, t, err);
+    }
+    if (status == IL_OK) {
+        status = add_halts(plan, t, err);
     }
     if (status == IL_OK) {
         status = judge(plan, t, err);
@@ -221,7 +258,12 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
     }
     for (size_t i = 0; i < p->row_count; i++) {
         const il_terms *terms = t->terms;
-        const il_signal_spec *s = i < terms->count
+        const il_explain_halt *halt =
+            i < terms->count + terms->edit_count
+                ? NULL
+                : &p->halts[i - terms->count - terms->edit_count];
+        const il_signal_spec *s = halt != NULL ? halt->spec
+                                  : i < terms->count
                                       ? terms->items[i].spec
                                       : terms->edits[i - terms->count].spec;
         json_t *row = json_array();
@@ -235,7 +277,11 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
                       routes[s->route.kind], "weight", s->weight.to * s->scale,
                       "trigger",
                       s->has_trigger ? json_real(s->trigger_above) : json_null()));
-        if (i >= terms->count) {
+        if (halt != NULL) {
+            json_object_set_new(json_array_get(signals, i), "halt",
+                                json_pack("{s:s, s:s, s:I}", "line", halt->line, "do",
+                                          halt->deed, "ends", (json_int_t)halt->ends));
+        } else if (i >= terms->count) {
             json_object_set_new(json_array_get(signals, i), "edit",
                                 json_string(p->edits[i - terms->count].what));
         }

@@ -13,9 +13,11 @@ typedef struct il_plan {
     il_flow flow;
     const il_verdict *verdict;
     il_matrix_row *rows;
-    size_t row_count; /* terms, then edits */
+    size_t row_count; /* terms, then edits, then halts */
     il_explain_edit *edits;
     size_t edit_count;
+    il_explain_halt *halts;
+    size_t halt_count;
     il_matrix_group *groups;
     size_t group_count;
     unsigned demand;

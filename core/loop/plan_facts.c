@@ -2,7 +2,9 @@
  *
  * The universe of parameters is the model's, then, with a shadow, the shadow's, then
  * those of each reference. */
+#include <math.h>
 #include <string.h>
+#include "loop/halt.h"
 #include "loop/plan_private.h"
 
 typedef struct facts {
@@ -158,6 +160,45 @@ static const char *requirement(facts *f, const char *detector)
     return NULL;
 }
 
+/* Whether a halt that acts hangs on what a detector says. */
+static bool halts_by(const facts *f, const il_stage_spec *stage,
+                     const il_signal_spec *s, const char *detector)
+{
+    return s->channel == IL_CHANNEL_HALT && il_signal_acts(s) &&
+           (il_pipeline_akin(f->t->world->pipeline, s->source.name, detector) ||
+            measures(f, &stage->audit, s->halt.metric, detector) ||
+            (s->halt.minus != NULL &&
+             measures(f, &stage->audit, s->halt.minus, detector)));
+}
+
+/* What of the stages so far halts by a detector, in the words of a path; NULL: nothing.
+ * The alternatives of several multiply. */
+static const char *halted(const facts *f, const char *detector)
+{
+    il_arena *arena = f->plan->arena;
+    const char *out = NULL;
+    double bits = 0;
+
+    for (size_t c = 0; c < f->chain_count; c++) {
+        const il_stage_spec *stage = f->chain[c].spec;
+
+        for (size_t i = 0; i < stage->signal_count; i++) {
+            const il_signal_spec *s = &stage->signals[i];
+
+            if (halts_by(f, stage, s, detector)) {
+                int64_t ends = il_halt_ends(stage, &s->halt);
+
+                bits += log2((double)ends);
+                out = il_arena_printf(arena, "%s%s%s: %s → %s, one of %lld ends",
+                                      out != NULL ? out : "", out != NULL ? "; " : "",
+                                      s->name, il_halt_line(arena, &s->halt),
+                                      il_halt_deed(arena, &s->halt), (long long)ends);
+            }
+        }
+    }
+    return out != NULL ? il_arena_printf(arena, "%s, %.1f bits", out, bits) : NULL;
+}
+
 /* Whether a detector pressed in one of the first stages of the chain. */
 static bool pressed_within(const facts *f, const char *detector, size_t stages)
 {
@@ -169,11 +210,10 @@ static bool pressed_within(const facts *f, const char *detector, size_t stages)
         for (size_t i = 0; i < stage->signal_count; i++) {
             const il_signal_spec *s = &stage->signals[i];
 
-            if (s->channel != IL_CHANNEL_MONITOR &&
-                ((s->source.kind == IL_SOURCE_DETECTOR &&
-                  il_pipeline_akin(p, s->source.name, detector)) ||
-                 (s->gate.kind == IL_GATE_DETECTOR &&
-                  il_pipeline_akin(p, s->gate.name, detector)))) {
+            if (il_signal_acts(s) && ((s->source.kind == IL_SOURCE_DETECTOR &&
+                                       il_pipeline_akin(p, s->source.name, detector)) ||
+                                      (s->gate.kind == IL_GATE_DETECTOR &&
+                                       il_pipeline_akin(p, s->gate.name, detector)))) {
                 return true;
             }
         }
@@ -231,10 +271,16 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
         for (size_t i = 0; i < f->t->terms->count; i++) {
             presses = presses || enters(f, &f->t->terms->items[i], d);
         }
-        if (presses || il_bits_any(il_pressed_of(pressed, d), pressed->words)) {
+        for (size_t i = 0; i < f->t->stage->signal_count; i++) {
+            presses = presses || halts_by(f, f->t->stage, &f->t->stage->signals[i],
+                                          w->detectors[d]->spec->name);
+        }
+        if (presses || halted(f, w->detectors[d]->spec->name) != NULL ||
+            il_bits_any(il_pressed_of(pressed, d), pressed->words)) {
             il_flow_source *s = &sources[count];
 
             s->name = w->detectors[d]->spec->name;
+            s->halted = halted(f, s->name);
             s->inherited = inherit(f, s->name, il_pressed_of(pressed, d));
             if (il_bits_any(il_pressed_taught(pressed, d), pressed->words)) {
                 s->taught = inherit(f, s->name, il_pressed_taught(pressed, d));
@@ -429,10 +475,72 @@ static il_status add_averages(facts *f, il_flow_signal *signals, size_t *count,
     return IL_OK;
 }
 
+/* What a halt may freeze of a signal, as a signal of its own that the detector's health
+ * enters: whether those parameters are stepped is for that to say. */
+static il_status add_freeze(facts *f, il_flow_signal *out, const il_flow_signal *of,
+                            const il_signal_spec *halt, int kind, bool *any,
+                            il_error *err)
+{
+    const il_store *store = f->t->world->model->store;
+    size_t sources = f->plan->flow.source_count;
+    uint8_t *how = il_arena_calloc(f->plan->arena, sources + 1, sizeof *how);
+    il_word *groups = il_arena_calloc(f->plan->arena, f->words + 1, sizeof *groups);
+    il_word *updates;
+
+    if (how == NULL || groups == NULL) {
+        return no_memory(err);
+    }
+    for (size_t p = 0; p < f->n; p++) {
+        for (size_t i = 0; i < halt->halt.freeze.count; i++) {
+            if (strcmp(store->items[p].group, halt->halt.freeze.items[i]) == 0) {
+                il_bits_set(groups, p);
+            }
+        }
+    }
+    updates = lift(f, groups, kind);
+    if (updates == NULL) {
+        return no_memory(err);
+    }
+    il_bits_and(updates, of->updates, f->words);
+    for (size_t j = 0; j < sources; j++) {
+        if (halts_by(f, f->t->stage, halt, f->plan->flow.sources[j].name)) {
+            how[j] = IL_ENTERS_CONSTANT | IL_ENTERS_FREEZE;
+        }
+    }
+    *out = *of;
+    out->updates = updates;
+    out->enters = how;
+    out->shared = NULL;
+    *any = il_bits_any(updates, f->words);
+    return IL_OK;
+}
+
+static il_status add_freezes(facts *f, il_flow_signal *signals, size_t *count,
+                             size_t from, int kind, il_error *err)
+{
+    const il_stage_spec *stage = f->t->stage;
+    size_t to = *count;
+
+    for (size_t s = from; s < to; s++) {
+        for (size_t i = 0; i < stage->signal_count; i++) {
+            bool any = false;
+
+            if (stage->signals[i].channel == IL_CHANNEL_HALT &&
+                stage->signals[i].halt.action == IL_HALT_FREEZE) {
+                IL_TRY(add_freeze(f, &signals[*count], &signals[s], &stage->signals[i],
+                                  kind, &any, err));
+                *count += any;
+            }
+        }
+    }
+    return IL_OK;
+}
+
 static il_status add_signals(facts *f, il_error *err)
 {
     const il_terms *terms = f->t->terms;
-    size_t most = 2 * terms->count + f->n * f->t->world->pipeline->reference_count;
+    size_t most = 2 * terms->count * (1 + f->t->stage->signal_count) +
+                  f->n * f->t->world->pipeline->reference_count;
     il_flow_signal *signals =
         il_arena_calloc(f->plan->arena, most + 1, sizeof *signals);
     size_t count = 0;
@@ -441,12 +549,15 @@ static il_status add_signals(facts *f, il_error *err)
         return no_memory(err);
     }
     for (int kind = 0; kind < IL_PASS_KINDS; kind++) {
+        size_t from = count;
+
         for (size_t i = 0; i < terms->count; i++) {
             if (terms->items[i].runs[kind]) {
                 IL_TRY(add_signal(f, &signals[count], &terms->items[i], kind, err));
                 count++;
             }
         }
+        IL_TRY(add_freezes(f, signals, &count, from, kind, err));
     }
     IL_TRY(add_averages(f, signals, &count, err));
     f->plan->flow.signals = signals;

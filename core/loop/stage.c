@@ -35,8 +35,9 @@ static bool takes_part_itself(const il_stage_spec *stage, const il_detector_spec
         const il_signal_spec *s = &stage->signals[i];
 
         part =
-            s->channel != IL_CHANNEL_MONITOR &&
-            ((s->source.kind == IL_SOURCE_DETECTOR &&
+            il_signal_acts(s) &&
+            (s->channel == IL_CHANNEL_HALT ||
+             (s->source.kind == IL_SOURCE_DETECTOR &&
               strcmp(s->source.name, d->name) == 0) ||
              (s->gate.kind == IL_GATE_DETECTOR && strcmp(s->gate.name, d->name) == 0));
     }
@@ -212,6 +213,8 @@ static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world
     s->label = il_arena_printf(s->arena, "%s%s%s seed %llu", step->stage,
                                step->label[0] != '\0' ? "/" : "", step->label,
                                (unsigned long long)job->seed);
+    s->judged = -1;
+    IL_TRY(il_halts_open(&s->halts, s->spec, s->arena, err));
     IL_TRY(il_pressed_create(&s->pressed, w, err));
     IL_TRY(il_stage_address(host, w, job, at, s->address, err));
     s->folder = il_state_folder(host->runs, s->address);
@@ -422,6 +425,7 @@ static il_status compute(il_stage_work *s, const char *parent, il_problems *prob
         IL_TRY(il_record_json(s->record, "audit_time.json", s->audit_time, err));
     }
     IL_TRY(il_record_finish(s->record, s->metrics, s->metric_count, err));
+    IL_TRY(il__stage_unkeep(s, err));
     return il_state_remove(s->folder, IL_STATE_CHECKPOINT, err);
 }
 

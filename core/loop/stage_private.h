@@ -2,6 +2,7 @@
 #ifndef IL_LOOP_STAGE_PRIVATE_H
 #define IL_LOOP_STAGE_PRIVATE_H
 
+#include "loop/halt.h"
 #include "loop/stage.h"
 
 /* A detector, and the model's weights, as when it was first fitted. */
@@ -34,6 +35,10 @@ typedef struct il_stage_work {
     json_t *audit_time; /* seconds of the last audit, by part */
     int64_t looks;
     double fit_seconds; /* of the last fit of a detector */
+    il_halts halts;
+    int64_t judged;       /* step of the last audit that they were judged at; -1 */
+    const il_halt *ended; /* what ended the stage before its time; NULL: nothing */
+    int64_t ended_at;     /* and at which step */
     il_arena *arena;
 } il_stage_work;
 
@@ -51,6 +56,20 @@ il_status il__stage_parent(il_stage_work *s, il_trainer *t, il_error *err);
 il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err);
 /* Audits at `step`, and notes what was measured. */
 il_status il__stage_look(il_stage_work *s, int64_t step, bool last, il_error *err);
+/* Notes metrics at a step, in the record and in the job's events. */
+il_status il__stage_note(il_stage_work *s, int64_t step, const il_metric *metrics,
+                         size_t count, il_error *err);
+/* Judges the stage's halts by the audit just made; with `last`, alarms alone. What
+ * fires is done: a freeze on the trainer, a stop by setting s->ended, with the state
+ * that it keeps in the world and the trainer. */
+il_status il__stage_halt(il_stage_work *s, il_trainer *t, int64_t step, bool last,
+                         il_error *err);
+/* Freezes again what was frozen when the checkpoint was written. */
+void il__stage_refreeze(const il_stage_work *s, il_trainer *t);
+/* Adds what became of the halts to the last audit's metrics and json. */
+il_status il__stage_halted(il_stage_work *s, int64_t step, il_error *err);
+/* Removes the states that halts kept. */
+il_status il__stage_unkeep(const il_stage_work *s, il_error *err);
 /* Fills the references that name stages of the chain up to `at`. */
 il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err);
 /* Whether a reference holds weights; its name may be NULL. */

@@ -124,7 +124,7 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
     il_state_list list = {.arena = il_arena_create(1 << 16)};
     json_t *json = json_object();
     json_t *contracts = json_object();
-    bool checkpoint = strcmp(name, IL_STATE_CHECKPOINT) == 0;
+    bool checkpoint = strcmp(name, IL_STATE_RESULT) != 0;
     il_status status = IL_OK;
 
     if (list.arena == NULL || json == NULL || contracts == NULL) {
@@ -175,6 +175,9 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
             json_integer(trainer != NULL ? trainer->before + il_trainer_taken(trainer)
                                          : 0));
         json_object_set_new(json, "looks", json_integer(s->looks));
+        if (checkpoint && s->halts.count > 0) {
+            json_object_set_new(json, "halts", il_halts_json(&s->halts));
+        }
         status = il_state_write(s->folder, name, list.items, list.count, json, err);
     }
     json_decref(contracts);
@@ -252,6 +255,10 @@ il_status il__stage_read(il_stage_work *s, const char *folder, const char *name,
     }
     if (status == IL_OK) {
         status = take_models(s, state, err);
+    }
+    if (status == IL_OK && s->halts.count > 0 &&
+        strcmp(name, IL_STATE_CHECKPOINT) == 0) {
+        status = il_halts_read(&s->halts, json_object_get(state->json, "halts"), err);
     }
     il_state_destroy(state);
     return status;

@@ -16,8 +16,8 @@ static double now_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static il_status note(il_stage_work *s, int64_t step, const il_metric *metrics,
-                      size_t count, il_error *err)
+il_status il__stage_note(il_stage_work *s, int64_t step, const il_metric *metrics,
+                         size_t count, il_error *err)
 {
     IL_TRY(il_record_add(s->record, step, metrics, count, err));
     return s->out != NULL
@@ -28,7 +28,7 @@ static il_status note(il_stage_work *s, int64_t step, const il_metric *metrics,
 il_status il__stage_look(il_stage_work *s, int64_t step, bool last, il_error *err)
 {
     IL_TRY(il__stage_audit(s, step, last, err));
-    return note(s, step, s->metrics, s->metric_count, err);
+    return il__stage_note(s, step, s->metrics, s->metric_count, err);
 }
 
 static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
@@ -73,7 +73,7 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
     if (status == IL_OK) {
         metrics[n].name = "grad_norm";
         metrics[n++].value = t->norm;
-        status = note(s, t->step, metrics, n, err);
+        status = il__stage_note(s, t->step, metrics, n, err);
     }
     il_tally_close(&notes);
     free(metrics);
@@ -154,6 +154,15 @@ static void progress(const il_stage_work *s, const il_trainer *t, double since,
     il_text_free(&line);
 }
 
+/* An audit on the way, and what follows from it. */
+static il_status look_ahead(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    int64_t step = t->step;
+
+    IL_TRY(il__stage_look(s, step, false, err));
+    return il__stage_halt(s, t, step, false, err);
+}
+
 static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
 {
     const il_audit_spec *audit = &s->spec->audit;
@@ -164,9 +173,9 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
     double since = now_seconds();
 
     if (t->step == 0 && audit->given && audit->every > 0) {
-        IL_TRY(il__stage_look(s, 0, false, err));
+        IL_TRY(look_ahead(s, t, err));
     }
-    while (t->step < steps) {
+    while (t->step < steps && s->ended == NULL) {
         bool logs = (t->step + 1) % LOG_EVERY == 0 || t->step + 1 == steps;
 
         IL_TRY(refit_due(s, t, err));
@@ -179,9 +188,9 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
         }
         if (audit->given && t->step < steps && audit->every > 0 &&
             t->step % audit->every == 0) {
-            IL_TRY(il__stage_look(s, t->step, false, err));
+            IL_TRY(look_ahead(s, t, err));
         }
-        if (t->step < steps &&
+        if (t->step < steps && s->ended == NULL &&
             (t->step % every == 0 || (s->host->stop != NULL && *s->host->stop))) {
             IL_TRY(checkpoint(s, t, err));
         }
@@ -192,7 +201,26 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
                 (long long)t->step);
         }
     }
+    /* The last audit is for the result, so what may still choose one comes first. */
+    if (s->ended == NULL && il_halts_go_back(&s->halts) && steps % audit->every == 0) {
+        IL_TRY(look_ahead(s, t, err));
+    }
     return IL_OK;
+}
+
+/* The audit of what the stage leaves. */
+static il_status look_last(il_stage_work *s, il_trainer *t, il_error *err)
+{
+    int64_t step = s->ended != NULL ? s->ended_at : t->step;
+
+    if (!s->spec->audit.given) {
+        return IL_OK;
+    }
+    IL_TRY(il__stage_look(s, step, true, err));
+    if (s->judged != step) {
+        IL_TRY(il__stage_halt(s, t, step, true, err));
+    }
+    return il__stage_halted(s, step, err);
 }
 
 /* Whether every reference that a term compares with or reads is there, and every
@@ -253,6 +281,7 @@ il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err
         if (resumes) {
             status = il__stage_read(s, s->folder, IL_STATE_CHECKPOINT, t, false, err);
             if (status == IL_OK) {
+                il__stage_refreeze(s, t);
                 il_log_write(s->host->host.log, IL_LOG_INFO, s->label,
                              "goes on from step %lld", (long long)t->step);
             }
@@ -267,7 +296,7 @@ il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err
     }
     if (status == IL_OK) {
         il_plan_inherit(plan, t, &s->pressed);
-        status = s->spec->audit.given ? il__stage_look(s, t->step, true, err) : IL_OK;
+        status = look_last(s, t, err);
     }
     if (status == IL_OK) {
         status = il__stage_write(s, IL_STATE_RESULT, t, err);

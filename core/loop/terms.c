@@ -519,7 +519,7 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
 
             if (spec->channel == IL_CHANNEL_EDIT) {
                 resolve_edit(t, spec, problems);
-            } else {
+            } else if (spec->channel != IL_CHANNEL_HALT) { /* the stage's to do */
                 resolve_term(t, &t->items[t->count++], spec, problems);
             }
         }

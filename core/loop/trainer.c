@@ -50,6 +50,7 @@ void il_trainer_destroy(il_trainer *t)
     free(t->zero_grads);
     free(t->values);
     free(t->whole);
+    free(t->frozen);
     free(t);
 }
 
@@ -108,7 +109,9 @@ static il_status make_blocks(il_trainer *t, il_error *err)
     t->v = il_store_block(store);
     t->values = calloc(t->terms->count + 1, sizeof *t->values);
     t->whole = calloc(t->terms->count + 1, sizeof *t->whole);
-    if (t->m == NULL || t->v == NULL || t->values == NULL || t->whole == NULL) {
+    t->frozen = calloc(store->count + 1, sizeof *t->frozen);
+    if (t->frozen == NULL || t->m == NULL || t->v == NULL || t->values == NULL ||
+        t->whole == NULL) {
         return il__trainer_no_memory(t, err);
     }
     if (shadow) {
@@ -256,6 +259,17 @@ void il_trainer_start(il_trainer *t)
     for (size_t i = 0; i < t->world->reference_count; i++) {
         if (il_reference_moves(&t->world->references[i])) {
             il_reference_start(&t->world->references[i], t->world->model->store);
+        }
+    }
+}
+
+void il_trainer_freeze(il_trainer *t, const il_names_spec *groups)
+{
+    const il_store *store = t->world->model->store;
+
+    for (size_t p = 0; p < store->count; p++) {
+        for (size_t i = 0; i < groups->count; i++) {
+            t->frozen[p] |= strcmp(store->items[p].group, groups->items[i]) == 0;
         }
     }
 }

@@ -42,7 +42,8 @@ typedef struct il_trainer {
     int32_t split;      /* of the data: "train" */
     int64_t split_rows; /* -1: a stream */
     il_lanes lanes[IL_PASS_KINDS];
-    bool *stepped[IL_PASS_KINDS];        /* by parameter */
+    bool *stepped[IL_PASS_KINDS]; /* by parameter */
+    bool *frozen; /* by parameter: a halt has said that it is stepped no more */
     const float **bound[IL_PASS_KINDS];  /* values by parameter */
     float *m, *v;                        /* moments, the store's layout */
     float *shadow, *shadow_m, *shadow_v; /* NULL without a shadow */
@@ -69,6 +70,9 @@ il_status il_trainer_create(il_trainer **out, il_world *world,
 void il_trainer_destroy(il_trainer *t); /* takes NULL */
 /* Copies the live weights into the shadow; call once they are loaded. */
 void il_trainer_start(il_trainer *t);
+/* From here on the groups' parameters keep their bits and their moments, and have no
+ * part in the norms of clip groups. */
+void il_trainer_freeze(il_trainer *t, const il_names_spec *groups);
 /* One step; with `watch` the watched signals are evaluated, too. A loss that is no
  * number is IL_ERR_NUMERIC, and nothing has been stepped. */
 il_status il_trainer_step(il_trainer *t, bool watch, il_error *err);

@@ -51,7 +51,7 @@ static void gather_task(void *user, int p, int worker)
 
     (void)worker; /* parameters are disjoint; nobody needs scratch */
     job->squares[p] = 0;
-    if (job->t->stepped[job->kind][p]) {
+    if (job->t->stepped[job->kind][p] && !job->t->frozen[p]) {
         il_lanes_finish(lanes, item->offset, item->count);
         if (job->kind == IL_PASS_FIRST && job->t->zeroing) {
             const float *through = job->t->zero_grads + item->offset;
@@ -137,6 +137,15 @@ il_status il__trainer_check_groups(const il_trainer *t, il_error *err)
             }
         }
     }
+    for (size_t i = 0; i < t->stage->signal_count; i++) {
+        const il_names_spec *names = &t->stage->signals[i].halt.freeze;
+
+        for (size_t k = 0; k < names->count; k++) {
+            if (!model_has(store, names->items[k])) {
+                return unknown_group(names->items[k], &names->places[k], err);
+            }
+        }
+    }
     for (size_t p = 0; o->rate_count > 0 && p < store->count; p++) {
         bool stepped =
             t->stepped[IL_PASS_FIRST][p] ||
@@ -187,7 +196,7 @@ static void update_task(void *user, int p, int worker)
     float *v = (shaded ? t->shadow_v : t->v) + item->offset;
 
     (void)worker; /* parameters are disjoint; nobody needs scratch */
-    if (t->stepped[job->kind][p]) {
+    if (t->stepped[job->kind][p] && !t->frozen[p]) {
         il_optim_step(
             &job->optim, t->before + il_trainer_taken(t) + 1,
             (float)(rate_of(&t->stage->train.optimizer, item->group) * job->schedule),

@@ -225,9 +225,9 @@ static void read_stage(il__reader *r, il_stage_spec *s, const char *name,
     il__read_stage_name(r, il_node_get(node, "from"), &s->from, &s->from_variant);
     il__read_train(r, &s->train, il_node_get(node, "train"));
     s->fit = il__read_names(r, il_node_get(node, "fit"));
-    il__read_signals(r, s, il_node_get(node, "signals"));
-    s->firewall = il__read_demand(own != NULL ? own : firewall);
     read_audit(r, &s->audit, il_node_get(node, "audit"));
+    il__read_signals(r, s, il_node_get(node, "signals")); /* some need the audit */
+    s->firewall = il__read_demand(own != NULL ? own : firewall);
     read_requirements(r, s, il_node_get(node, "require"));
     s->ledger_every = il__read_int(il_node_get(node, "ledger"), "every", 0);
     s->twin_of = read_sibling(r, name, node, "twin_of");

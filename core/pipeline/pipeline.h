@@ -271,6 +271,34 @@ typedef struct il_edit_spec {
     il_place place;
 } il_edit_spec;
 
+typedef enum il_halt_action {
+    IL_HALT_STOP,  /* the stage ends */
+    IL_HALT_ALARM, /* it is said, and nothing else */
+    IL_HALT_FREEZE /* groups of parameters are stepped no more */
+} il_halt_action;
+
+/* The state that a stage which stops leaves. */
+typedef enum il_halt_keep {
+    IL_HALT_KEEP_LAST,   /* that of the step at which it stops */
+    IL_HALT_KEEP_BEFORE, /* that of the last audit that found the detector healthy */
+    IL_HALT_KEEP_BEST    /* that of the audit with the best reading */
+} il_halt_keep;
+
+/* What is done when what an audit measures crosses a line. */
+typedef struct il_halt_spec {
+    bool given;
+    const char *metric;
+    const char *minus; /* less this metric; NULL: as it is */
+    bool below;        /* ill below the bound; else above it */
+    double bound;
+    double until;     /* once ill, healthy again from here on; the bound by default */
+    int64_t patience; /* audits in a row that find it ill before anything is done */
+    il_halt_action action;
+    il_names_spec freeze;
+    il_halt_keep keep;
+    il_place place;
+} il_halt_spec;
+
 typedef enum il_route_kind {
     IL_ROUTE_ALL,
     IL_ROUTE_NONE,
@@ -302,8 +330,17 @@ typedef struct il_signal_spec {
     il_names_spec on;
     bool credit_sample; /* reinforces the sampled site instead of the action */
     il_edit_spec edit;  /* channel edit; its weight is the edit's strength */
+    il_halt_spec halt;  /* channel halt */
     il_place place;
 } il_signal_spec;
+
+/* Whether a signal has a part in what is trained. One on monitor is only watched, and
+ * an alarm only heard. */
+static inline bool il_signal_acts(const il_signal_spec *s)
+{
+    return s->channel != IL_CHANNEL_MONITOR &&
+           (s->channel != IL_CHANNEL_HALT || s->halt.action != IL_HALT_ALARM);
+}
 
 typedef enum il_optimizer_kind {
     IL_OPTIMIZER_ADAMW,

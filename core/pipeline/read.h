@@ -53,6 +53,10 @@ void il__read_composites(il__reader *r);
 void il__read_train(il__reader *r, il_train_spec *t, const il_node *node);
 void il__read_signals(il__reader *r, il_stage_spec *s, const il_node *map);
 il_edit_spec il__read_edit(il__reader *r, const il_node *node);
+il_halt_spec il__read_halt(il__reader *r, const il_node *signal);
+/* What a signal on channel halt needs of its stage, whose audit has been read. */
+void il__check_halt(il__reader *r, const il_stage_spec *stage, const il_signal_spec *s,
+                    const il_node *node);
 void il__read_audit_edits(il__reader *r, il_audit_spec *a, const il_node *map);
 il_demand_spec il__read_demand(const il_node *node);
 

@@ -334,8 +334,9 @@ static void check_signal(il__reader *r, const il_stage_spec *stage,
     il_place channel = il__read_place(node, "channel");
 
     check_edit(r, s, node);
+    il__check_halt(r, stage, s, node);
     if (s->channel != IL_CHANNEL_MONITOR && s->channel != IL_CHANNEL_EDIT &&
-        il_node_get(node, "route") == NULL) {
+        s->channel != IL_CHANNEL_HALT && il_node_get(node, "route") == NULL) {
         il_problem_add(r->problems, node->place,
                        "signal '%s' on channel %s needs `route`: the parameters that "
                        "it may update",
@@ -406,10 +407,13 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->on = il__read_names(r, il_node_get(node, "on"));
         s->credit_sample = il__read_choice(node, "credit", credits, 0) == 1;
         s->edit = il__read_edit(r, il_node_get(node, "edit"));
-        if (s->channel == IL_CHANNEL_EDIT) {
+        s->halt = il__read_halt(r, node);
+        if (s->channel == IL_CHANNEL_EDIT || s->channel == IL_CHANNEL_HALT) {
             s->route.kind = IL_ROUTE_NONE;
         }
-        choose_rollouts(r, stage, s);
+        if (s->channel != IL_CHANNEL_HALT) {
+            choose_rollouts(r, stage, s);
+        }
         check_signal(r, stage, s, node);
     }
 }

@@ -13,5 +13,9 @@
 /* A signal's edit; and an audit's, by name. */
 extern const il_schema il__schema_edit;
 extern const il_schema il__schema_edits;
+/* What a signal on channel halt watches for, what it does then, and what is kept. */
+extern const il_schema il__schema_when;
+extern const il_schema il__schema_do;
+extern const il_schema il__schema_keep;
 
 #endif

@@ -421,6 +421,12 @@ static const il_schema_field signal_fields[] = {
      "what a reward reinforces: the action, or the sampled site; action by default"},
     {"edit", &il__schema_edit, IL_FIELD_WHOLE,
      "on channel edit: what is done at the detector's site"},
+    {"when", &il__schema_when, IL_FIELD_WHOLE,
+     "on channel halt: the line that an audit's metric may cross"},
+    {"do", &il__schema_do, IL_FIELD_WHOLE,
+     "on channel halt: stop (the default), alarm or {freeze: [GROUP...]}"},
+    {"keep", &il__schema_keep, IL_FIELD_WHOLE,
+     "on channel halt: the state that a stage leaves which stops; last by default"},
 };
 static const il_schema signal_ = {
     .kind = IL_SCHEMA_MAP, .what = "a signal", FIELDS(signal_fields)};

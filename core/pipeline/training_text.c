@@ -79,6 +79,18 @@ static void put_set(writer *w, const char *key, const il_names_spec *names)
     free(order);
 }
 
+/* Names in the order in which they are given. */
+static void put_list(writer *w, const char *key, const il_names_spec *names)
+{
+    put_key(w, key);
+    il_text_add(&w->out, "[");
+    for (size_t i = 0; i < names->count; i++) {
+        il_text_add(&w->out, i > 0 ? "," : "");
+        il_text_add_json(&w->out, names->items[i]);
+    }
+    il_text_add(&w->out, "]");
+}
+
 static void open_map(writer *w, const char *key)
 {
     if (key != NULL) {
@@ -160,10 +172,22 @@ static bool same(const char *a, const char *b)
     return a != NULL && strcmp(a, b) == 0;
 }
 
+/* Whether what an audit measures decides about the training. */
+static bool halts(const il_stage_spec *s)
+{
+    for (size_t i = 0; i < s->signal_count; i++) {
+        if (s->signals[i].channel == IL_CHANNEL_HALT &&
+            il_signal_acts(&s->signals[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool uses_itself(const il_stage_spec *s, const il_detector_spec *d)
 {
-    if (has_name(&s->fit, d->name) || same(s->train.shadow, d->name)) {
-        return true;
+    if (has_name(&s->fit, d->name) || same(s->train.shadow, d->name) || halts(s)) {
+        return true; /* what an audit measures may hang on any of them */
     }
     if (s->train.given && d->refit.kind != IL_REFIT_FROZEN) {
         return true; /* the stage leaves it changed, pressed or not */
@@ -171,7 +195,7 @@ static bool uses_itself(const il_stage_spec *s, const il_detector_spec *d)
     for (size_t i = 0; i < s->signal_count; i++) {
         const il_signal_spec *g = &s->signals[i];
 
-        if (g->channel != IL_CHANNEL_MONITOR &&
+        if (il_signal_acts(g) &&
             ((g->source.kind == IL_SOURCE_DETECTOR && same(g->source.name, d->name)) ||
              (g->gate.kind == IL_GATE_DETECTOR && same(g->gate.name, d->name)) ||
              (g->route.target_is_detector && same(g->route.target, d->name)))) {
@@ -201,7 +225,7 @@ static bool uses_reference(const writer *w, const il_reference_spec *r)
     for (size_t i = 0; i < w->stage->signal_count; i++) {
         const il_signal_spec *g = &w->stage->signals[i];
 
-        if (g->channel != IL_CHANNEL_MONITOR && g->source.kind == IL_SOURCE_KL &&
+        if (il_signal_acts(g) && g->source.kind == IL_SOURCE_KL &&
             same(g->source.name, r->name)) {
             return true;
         }
@@ -465,6 +489,40 @@ static void put_edit(writer *w, const il_edit_spec *e)
     close_map(w);
 }
 
+static void put_halt(writer *w, const il_halt_spec *h)
+{
+    static const char *const actions[] = {"stop", "alarm", "freeze"};
+    static const char *const keeps[] = {"last", "before", "best"};
+
+    open_map(w, "halt");
+    put_text(w, "metric", h->metric);
+    put_text(w, "minus", h->minus);
+    put_int(w, "below", h->below);
+    put_real(w, "bound", h->bound);
+    put_real(w, "until", h->until);
+    put_int(w, "for", h->patience);
+    put_text(w, "do", actions[h->action]);
+    put_set(w, "freeze", &h->freeze);
+    put_text(w, "keep", keeps[h->keep]);
+    close_map(w);
+}
+
+/* Of an audit what its metrics on the way hang on. */
+static void put_audit(writer *w, const il_audit_spec *a)
+{
+    open_map(w, "audit");
+    put_int(w, "every", a->every);
+    put_list(w, "splits", &a->splits);
+    put_rollout(w, "rollouts", &a->rollouts);
+    put_rollout(w, "reference", &a->reference);
+    put_int(w, "samples", a->samples);
+    put_list(w, "fresh", &a->fresh);
+    put_text(w, "anchors", a->anchors);
+    put_text(w, "against", a->against);
+    put_text(w, "tokens", a->tokens);
+    close_map(w);
+}
+
 static void put_signal(writer *w, const il_signal_spec *s)
 {
     static const char *const sources[] = {
@@ -497,6 +555,9 @@ static void put_signal(writer *w, const il_signal_spec *s)
     if (s->channel == IL_CHANNEL_EDIT) {
         put_edit(w, &s->edit);
     }
+    if (s->channel == IL_CHANNEL_HALT) {
+        put_halt(w, &s->halt);
+    }
     close_map(w);
 }
 
@@ -526,11 +587,14 @@ const char *il_training_text(il_arena *arena, const il_pipeline *pipeline,
     put_set(&w, "fit", &stage->fit);
     open_list(&w, "signals");
     for (size_t i = 0; i < stage->signal_count; i++) {
-        if (stage->signals[i].channel != IL_CHANNEL_MONITOR) {
+        if (il_signal_acts(&stage->signals[i])) {
             put_signal(&w, &stage->signals[i]);
         }
     }
     close_list(&w);
+    if (halts(stage)) {
+        put_audit(&w, &stage->audit);
+    }
     il_text_add(&w.out, "}");
     if (!w.out.failed) {
         text = il_arena_strdup(arena, w.out.data);
