@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "audit/halves.h"
 #include "audit/played_private.h"
+#include "audit/refit.h"
 #include "detect/edit.h"
 #include "interloop/abi.h"
 
@@ -245,6 +247,41 @@ static il_status put_against(il_audit_work *w, const il_played *set, const panel
     return IL_OK;
 }
 
+/* A detector's recipe on two quarters of the set, judged on the other half. */
+static il_status refit(il_audit_work *w, const il_played *set, const il_detector *d,
+                       const il_verdicts *v, il_error *err)
+{
+    const il_acts *acts = v->acts;
+    int64_t first = il_part_row(acts, 0.25);
+    int64_t half = il_part_row(acts, 0.5);
+    il_refit_number numbers[IL_REFIT_NUMBERS];
+    il_refitted r = {.done = false};
+    il_part parts[3];
+    const il_acts *const fit[] = {&parts[0].acts, &parts[1].acts};
+
+    if (!w->in->whole || w->in->edits != NULL || !il_refit_can(d)) {
+        return IL_OK;
+    }
+    il_part_cut(&parts[0], acts, 0, first);
+    il_part_cut(&parts[1], acts, first, half - first);
+    il_part_cut(&parts[2], acts, half, acts->rows.count - half);
+    if (parts[0].both && parts[1].both && parts[2].both) {
+        IL_TRY(il_refit_twice(&r, w, d, fit, &parts[2].acts,
+                              il_arena_printf(w->out->arena, "%s.%s.refit",
+                                              d->spec->name, set->name),
+                              err));
+    }
+    if (!r.done) {
+        return IL_OK;
+    }
+    il_refit_numbers(&r, numbers);
+    for (int i = 0; i < IL_REFIT_NUMBERS; i++) {
+        IL_TRY(il__played_put(w, set, d->spec->name, numbers[i].name, numbers[i].value,
+                              NULL, err));
+    }
+    return IL_OK;
+}
+
 static il_status judge_all(il_audit_work *w, il_played *set, panel *p, il_error *err)
 {
     json_t *histograms = json_object();
@@ -274,6 +311,8 @@ static il_status judge_all(il_audit_work *w, il_played *set, panel *p, il_error 
             first = first != NULL ? first : d;
             il__audit_spent(w, "fresh");
         }
+        IL_TRY(refit(w, set, d, v, err));
+        il__audit_spent(w, "refits");
         w->out->looks += d->spec->vault;
     }
     IL_TRY(put_against(w, set, p, err));

@@ -4,53 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "audit/halves.h"
 #include "audit/played_private.h"
 #include "detect/linear.h"
-
-/* Rows [first, first+count) of harvested rows; leans on them. */
-typedef struct part {
-    il_acts acts;
-    const float *data[64];
-    bool both; /* has rows of both classes */
-} part;
-
-static void cut(part *p, const il_acts *acts, int64_t first, int64_t count)
-{
-    int64_t positives = 0;
-    int64_t token = il_scored_first(&acts->rows, first);
-
-    p->acts = *acts;
-    p->acts.arena = NULL;
-    p->acts.data = p->data;
-    p->acts.rows.rows = acts->rows.rows + first;
-    p->acts.rows.labels = acts->rows.labels + first;
-    p->acts.rows.documents = acts->rows.documents + first;
-    p->acts.rows.count = count;
-    if (acts->rows.first != NULL) {
-        p->acts.rows.first = acts->rows.first + first;
-        p->acts.rows.tokens = acts->rows.tokens + token;
-        p->acts.rows.token_labels = acts->rows.token_labels + token;
-    }
-    for (size_t i = 0; i < acts->site_count && i < 64; i++) {
-        p->data[i] = acts->data[i] + (acts->gathered ? token * acts->widths[i] : 0);
-    }
-    for (int64_t i = 0; i < count; i++) {
-        positives += p->acts.rows.labels[i] != 0;
-    }
-    p->both = positives > 0 && positives < count;
-}
-
-/* The first row of the second half of the episodes. */
-static int64_t middle(const il_acts *acts)
-{
-    int64_t position = (acts->rows.batch / 2) * acts->rows.length;
-    int64_t row = 0;
-
-    while (row < acts->rows.count && acts->rows.rows[row] < position) {
-        row++;
-    }
-    return row;
-}
 
 /* A reader of the audit's own where d reads; a linear one is fitted the way d is. */
 static il_status make_reader(il_detector **out, const il_audit_work *w,
@@ -91,7 +47,7 @@ static il_status make_reader(il_detector **out, const il_audit_work *w,
 
 /* Measures of a detector on part of its rows. */
 static il_status measure_part(const il_audit_work *w, const il_detector *d,
-                              const part *p, il_measured *m, il_error *err)
+                              const il_part *p, il_measured *m, il_error *err)
 {
     float *logits = malloc(((size_t)p->acts.rows.count + 1) * sizeof *logits);
     il_status status = logits != NULL
@@ -109,7 +65,7 @@ static il_status measure_part(const il_audit_work *w, const il_detector *d,
 
 /* The detector's loss against a fresh linear reader of the same half. */
 static il_status put_gaps(il_audit_work *w, const il_played *set, const il_detector *d,
-                          const il_detector *fresh, const part *judged,
+                          const il_detector *fresh, const il_part *judged,
                           const il_measured *m, il_error *err)
 {
     const char *name = d->spec->name;
@@ -138,7 +94,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
     il_verdicts other = {.escalated = NAN};
     il_detector *reader = NULL;
     il_error why = {.code = IL_OK};
-    part halves[2];
+    il_part halves[2];
     il_measured m;
     int64_t half;
     const il_acts *acts = v->acts;
@@ -151,12 +107,12 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
                                  d->fields.label, err);
         acts = other.acts;
     }
-    if (status != IL_OK || acts->site_count > 64) {
+    if (status != IL_OK || acts->site_count > IL_PART_SITES) {
         goto out;
     }
-    half = middle(acts);
-    cut(&halves[0], acts, 0, half);
-    cut(&halves[1], acts, half, acts->rows.count - half);
+    half = il_part_row(acts, 0.5);
+    il_part_cut(&halves[0], acts, 0, half);
+    il_part_cut(&halves[1], acts, half, acts->rows.count - half);
     if (!halves[0].both || !halves[1].both) {
         goto out; /* a policy under which nothing or everything is positive */
     }
@@ -194,7 +150,7 @@ typedef enum floor_of { FLOOR_RANDOM, FLOOR_SHUFFLED, FLOORS } floor_of;
 static const char *const floor_names[FLOORS] = {"random", "shuffled"};
 
 /* Where a row is an episode, its positions have its label. */
-static il_status deal_positions(part *p, il_arena *arena, il_error *err)
+static il_status deal_positions(il_part *p, il_arena *arena, il_error *err)
 {
     il_scored *rows = &p->acts.rows;
     size_t n = (size_t)il_scored_first(rows, rows->count);
@@ -217,7 +173,7 @@ static il_status deal_positions(part *p, il_arena *arena, il_error *err)
 
 /* Labels of whole episodes dealt anew among those that have rows: row by row the other
  * episode's, from its first again where that has fewer. */
-static il_status deal_labels(const il_audit_work *w, part *p, il_error *err)
+static il_status deal_labels(const il_audit_work *w, il_part *p, il_error *err)
 {
     il_arena *arena = w->out->arena;
     const il_scored *rows = &p->acts.rows;
@@ -266,12 +222,12 @@ static il_status judge_floor(il_audit_work *w, const il_played *set,
     const char *name =
         il_arena_printf(w->out->arena, "floor.%s.%s", floor_names[which], kind);
     il_error why = {.code = IL_OK};
-    part halves[2];
+    il_part halves[2];
     il_measured m;
-    int64_t half = middle(acts);
+    int64_t half = il_part_row(acts, 0.5);
 
-    cut(&halves[0], acts, 0, half);
-    cut(&halves[1], acts, half, acts->rows.count - half);
+    il_part_cut(&halves[0], acts, 0, half);
+    il_part_cut(&halves[1], acts, half, acts->rows.count - half);
     if (!halves[0].both || !halves[1].both) {
         return IL_OK;
     }
@@ -309,7 +265,7 @@ static il_status read_floor(il_audit_work *w, const il_played *set,
         status = il__played_read(&other, w, set->episodes, reader, values, NULL,
                                  d->fields.label, err);
     }
-    if (status == IL_OK && v->acts->site_count <= 64) {
+    if (status == IL_OK && v->acts->site_count <= IL_PART_SITES) {
         status = judge_floor(w, set, reader, kind->name,
                              other.acts != NULL ? other.acts : v->acts, which, err);
     }

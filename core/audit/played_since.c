@@ -70,6 +70,10 @@ il_status il__played_since(il_audit_work *w, il_played *set, const il_audited *a
     if (!same) {
         IL_TRY(measure(w, set->episodes, &old, a->then_values, label, &cell[1][0],
                        err));
+        IL_TRY(il__played_put(w, set, name, "lost",
+                              cell[1][0].value[IL_MEASURE_TPR] -
+                                  now->value[IL_MEASURE_TPR],
+                              NULL, err));
         IL_TRY(il__played_put(w, set, name, "shift_positive",
                               now->value[IL_MEASURE_POSITIVE] -
                                   cell[1][0].value[IL_MEASURE_POSITIVE],

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/audit_private.h"
+#include "audit/refit.h"
 #include "detect/quality.h"
 
 enum { DRAWS = 200 }; /* of documents, for intervals */
@@ -182,6 +183,11 @@ static il_status put_shift(il_audit_work *w, const il_audited *a, const char *na
     if (status != IL_OK) {
         return status;
     }
+    if (isfinite(before.value[IL_MEASURE_TPR])) {
+        IL_TRY(il__audit_put(w, il_arena_printf(w->out->arena, "%s.lost", name),
+                             before.value[IL_MEASURE_TPR] - now->value[IL_MEASURE_TPR],
+                             NULL, err));
+    }
     IL_TRY(il__audit_put(w, il_arena_printf(w->out->arena, "%s.shift_positive", name),
                          now->value[IL_MEASURE_POSITIVE] -
                              before.value[IL_MEASURE_POSITIVE],
@@ -333,6 +339,11 @@ il_status il__audit_judge(il_audit_work *w, const il_audited *a, const char *spl
     }
     if (status == IL_OK) {
         status = put_shift(w, a, name, split, &m, err);
+    }
+    if (status == IL_OK && first) {
+        il__audit_spent(w, "scores");
+        status = il__audit_refit(w, a->now, name, acts, err);
+        il__audit_spent(w, "refits");
     }
     if (status == IL_OK) {
         status = put_quality(w, a->now, name, split, acts, err);

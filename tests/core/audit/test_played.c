@@ -495,6 +495,58 @@ START_TEST(a_fresh_reader_is_judged_on_the_other_half)
 }
 END_TEST
 
+/* In one dimension all fits rank alike, so that the luck of the rows changes nothing but
+ * what a refit reaches beyond the threshold of then. */
+START_TEST(two_refits_are_judged_on_what_neither_saw)
+{
+    static float logits[ROWS];
+    static uint8_t bad[ROWS];
+    static uint8_t kind[ROWS];
+    static int64_t documents[ROWS];
+    const int half = ROWS / 2;
+    il_scores later = {.count = half,
+                       .logits = logits + half,
+                       .labels = bad + half,
+                       .documents = documents,
+                       .has_threshold = true,
+                       .rate = 0.25};
+    il_measured m;
+
+    s.line_spec.label = "bad";
+    s.line_spec.component.use = "linear_probe";
+    s.line_spec.component.range = "";
+    s.line.rate = 0.25;
+    rows_of(logits, bad, kind);
+    run(true);
+    ck_assert_int_eq(il_scores_measure(&later, 0, 0, 0, &m, &s.err), IL_OK);
+    is("line.refit.auroc", auroc(logits + half, bad + half, half));
+    is("line.refit.recall", m.value[IL_MEASURE_RECALL]);
+    is("line.restored", m.value[IL_MEASURE_RECALL] - m.value[IL_MEASURE_TPR]);
+    is("line.refit.cos", 1);
+    is("line.noise.cos", 1);
+    is("line.noise.auroc", 0);
+    is("line.noise.recall", 0);
+    ck_assert(isfinite(il_audit_value(s.audit, "line.ref.noise.cos")));
+    ck_assert(isnan(il_audit_value(s.audit, "oracle.refit.auroc"))); /* no fit at all */
+}
+END_TEST
+
+START_TEST(one_episode_leaves_out_what_takes_more)
+{
+    s.line_spec.label = "bad";
+    s.line_spec.component.use = "linear_probe";
+    s.line_spec.component.range = "";
+    s.spec.rollouts.episodes = 1;
+    s.spec.reference.episodes = 1;
+    run(true);
+    ck_assert(isfinite(il_audit_value(s.audit, "line.mean")));
+    ck_assert(isnan(il_audit_value(s.audit, "fresh.linear.auroc")));
+    ck_assert(isnan(il_audit_value(s.audit, "line.refit.auroc")));
+    ck_assert(isnan(il_audit_value(s.audit, "line.noise.cos")));
+    ck_assert(isnan(il_audit_value(s.audit, "line.episode.auroc"))); /* one class */
+}
+END_TEST
+
 START_TEST(the_reference_is_other_episodes_under_its_own_name)
 {
     run(false);
@@ -633,6 +685,8 @@ int main(void)
     tcase_add_test(tc, parts_state_what_they_took_outside_of_what_they_found);
     tcase_add_test(tc, a_mask_of_the_audits_own_judges_its_positions_alone);
     tcase_add_test(tc, a_fresh_reader_is_judged_on_the_other_half);
+    tcase_add_test(tc, two_refits_are_judged_on_what_neither_saw);
+    tcase_add_test(tc, one_episode_leaves_out_what_takes_more);
     tcase_add_test(tc, the_reference_is_other_episodes_under_its_own_name);
     tcase_add_test(tc, the_models_losses_are_means_by_their_weights);
     tcase_add_test(tc, profiles_are_means_by_position_and_by_what_an_episode_keeps);
