@@ -30,7 +30,6 @@ need libjansson-dev has_library jansson
 need libsodium-dev has_library libsodium
 need zlib1g-dev has_library zlib
 need check has_library check
-need gnuplot-nox has_command gnuplot
 need libopenblas0-pthread has_shared 'libopenblas\.so\.0'
 need wordnet-base test -e /usr/share/wordnet/data.noun
 

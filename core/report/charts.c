@@ -1,223 +1,182 @@
-/* All but the first figure are made of one kind of panel: arms from top to bottom, a
- * number from left to right, a mark for each seed. */
+/* The figures with a line for each arm. */
 #include "report/charts.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
-#include "report/gnuplot.h"
-#include "report/panels.h"
+#include "report/arms_panel.h"
 #include "report/tables.h"
 
-il_status il__chart_behaviour(const il__results *r, il_text *svg, il_error *err)
-{
-    il__panel panels[IL__PANELS_MAX] = {{{0}, 0, 0, {0}, {0}}};
-    const char *labels[256];
-    const char *metrics[IL__PANELS_MAX];
-    size_t arms = r->arm_count < 256 ? r->arm_count : 256;
-    size_t count = il__behaviour_metrics(r, metrics, IL__PANELS_MAX);
+enum { ARMS = 256, METRICS = 8 };
 
-    if (count == 0) {
-        return IL_OK;
+static size_t all_arms(const il__results *r, const il__result_arm **arms)
+{
+    size_t count = r->arm_count < ARMS ? r->arm_count : ARMS;
+
+    for (size_t i = 0; i < count; i++) {
+        arms[i] = &r->arms[i];
     }
-    for (size_t i = 0; i < arms; i++) {
-        labels[i] = r->arms[i].label;
-    }
+    return count;
+}
+
+void il__chart_behaviour(const il__results *r, il_text *html)
+{
+    il__figure figure = {.id = "behaviour", .heading = "Behaviour"};
+    const il__result_arm *arms[ARMS];
+    const char *metrics[METRICS];
+    size_t arm_count = all_arms(r, arms);
+    size_t count = il__behaviour_metrics(r, metrics, METRICS);
+
+    il__arms_columns(&figure);
     for (size_t m = 0; m < count; m++) {
-        il__panel *p = &panels[m];
-        double low = INFINITY;
-        double high = -INFINITY;
+        il__series seeds = {.shape = IL__DISC,
+                            .hue = IL__HUE_A,
+                            .words = metrics[m],
+                            .interval = true,
+                            .mean = true};
+        char words[256];
 
-        (void)snprintf(p->title, sizeof p->title, "%s", metrics[m]);
-        p->lines[0] = p->lines[1] = p->lines[2] = NAN;
-        for (size_t i = 0; i < arms; i++) {
-            const il__result_arm *arm = &r->arms[i];
-            double sum = 0;
-            size_t n = 0;
-
-            for (size_t s = 0; s < arm->row_count; s++) {
-                double value;
-
-                if (!il__row_metric(arm->rows[s], metrics[m], &value)) {
-                    continue;
-                }
-                il__panel_mark(p, value,
-                               (double)i + il__panel_spread(s, arm->row_count),
-                               IL__DISC, 0.75, IL__BLUE);
-                low = fmin(low, value);
-                high = fmax(high, value);
-                sum += value;
-                n++;
-            }
-            if (n > 1) {
-                il__panel_mark(p, sum / (double)n, (double)i, 2, 0.9, IL__BLACK);
-            }
-        }
-        il__panel_fit(p, low, high);
+        (void)snprintf(seeds.metric, sizeof seeds.metric, "%s", metrics[m]);
+        il__metric_words(r, metrics[m], words, sizeof words);
+        il__arms_panel(&figure, metrics[m], (il__axis){0, 0, words, false}, arms,
+                       arm_count, &seeds, 1, NULL);
     }
-    return il__panels_draw("behaviour", panels, count, labels, arms, svg, err);
+    il__figure_key(&figure, IL__DISC, IL__HUE_A, "one seed");
+    il__figure_key(&figure, IL__TICK, IL__HUE_INK, "mean over seeds");
+    il__figure_end(&figure, NULL, html);
 }
 
-/* The highest floor of one kind over all rows and readers; NAN when none was measured.
- */
-static double highest_floor(const il__results *r, const char *kind)
+/* The readers that a run has at a site ("" for the detector's own, else "@SITE"). */
+static void add_readers(const il__results *r, il__figure *figure, const char *site,
+                        const char *title)
 {
-    double highest = NAN;
+    static const char *const readers[] = {"linear", "mlp", "attention",
+                                          "mean_difference", "mahalanobis"};
+    static const il__shape shapes[] = {IL__TRIANGLE, IL__BOX, IL__PLUS, IL__DOWN,
+                                       IL__RING};
+    static const il__hue hues[] = {IL__HUE_B, IL__HUE_C, IL__HUE_D, IL__HUE_B,
+                                   IL__HUE_C};
+    static const char *const words[] = {"fresh linear", "fresh MLP", "fresh attention",
+                                        "fresh mean difference", "fresh Mahalanobis"};
+    static const char *const floors[] = {"random", "shuffled"};
+    enum { READERS = 5 };
+    const il__result_arm *arms[ARMS];
+    size_t arm_count = all_arms(r, arms);
+    il__series series[READERS + 3];
+    size_t count = 0;
 
-    for (size_t i = 0; i < r->row_count; i++) {
-        const json_t *floors =
-            json_object_get(json_object_get(r->rows[i].audit, "floors"), kind);
-        const char *name;
-        json_t *value;
+    for (size_t k = 0; k < 2 && *site == '\0'; k++) {
+        il__series *s = &series[count];
 
-        json_object_foreach((json_t *)floors, name, value)
-        {
-            if (json_is_number(value)) {
-                highest = fmax(highest, json_number_value(value));
-            }
-        }
+        *s = (il__series){.shape = IL__NOTCH,
+                          .hue = IL__HUE_MUTED,
+                          .words = k == 0 ? "floor: random weights"
+                                          : "floor: shuffled labels"};
+        (void)snprintf(s->metric, sizeof s->metric, "floor.%s.linear.auroc", floors[k]);
+        count += il__results_have(r, s->metric);
     }
-    return highest;
+    for (size_t k = 0; k < READERS; k++) {
+        il__series *s = &series[count];
+
+        *s = (il__series){.shape = shapes[k], .hue = hues[k], .words = words[k]};
+        (void)snprintf(s->metric, sizeof s->metric, "fresh.%s%.150s.auroc", readers[k],
+                       site);
+        count += il__results_have(r, s->metric);
+    }
+    if (count > 0) {
+        il__series *s = &series[count++];
+
+        *s = (il__series){.shape = IL__DIAMOND,
+                          .hue = IL__HUE_A,
+                          .words = "frozen detector",
+                          .interval = true};
+        (void)snprintf(s->metric, sizeof s->metric, "%s.auroc", r->detector);
+        il__arms_panel(figure, title, (il__axis){0, 1, "AUROC (chance 0.5)", false},
+                       arms, arm_count, series, count, NULL);
+    }
 }
 
-il_status il__chart_readers(const il__results *r, il_text *svg, il_error *err)
+void il__chart_readers(const il__results *r, il_text *html)
 {
-    static const char *const readers[] = {"linear", "mlp", "attention"};
-    static const int points[] = {IL__TRIANGLE, IL__BOX, IL__DISC};
-    static const int colours[] = {IL__ORANGE, IL__GREEN, IL__PURPLE};
-    il__panel p = {"AUROC", 0, 1, {NAN, NAN, NAN}, {0}};
-    const char *labels[256];
-    char frozen[256];
+    enum { SITES = 8 };
+    il__figure figure = {.id = "readers",
+                         .heading = "The frozen detector against fresh readers"};
+    char sites[SITES][160];
     size_t count = 0;
 
     if (r->detector == NULL) {
-        return IL_OK;
+        return;
     }
-    (void)snprintf(frozen, sizeof frozen, "%s.auroc", r->detector);
-    for (size_t i = 0; i < r->arm_count && count < 256; i++) {
-        const il__result_arm *arm = &r->arms[i];
-        bool any = false;
+    il__arms_columns(&figure);
+    add_readers(r, &figure, "", "at the detector's site");
+    for (size_t i = 0; i < r->metric_count; i++) {
+        const char *at = strchr(r->metrics[i], '@');
+        const char *end = strstr(r->metrics[i], ".auroc");
+        char site[160];
+        size_t k = 0;
 
-        for (size_t s = 0; s < arm->row_count; s++) {
-            double y = (double)count + il__panel_spread(s, arm->row_count);
-            double value;
-
-            for (size_t k = 0; k < 3; k++) {
-                char metric[64];
-
-                (void)snprintf(metric, sizeof metric, "fresh.%s.auroc", readers[k]);
-                if (il__row_metric(arm->rows[s], metric, &value)) {
-                    il__panel_mark(&p, value, y, points[k], 0.7, colours[k]);
-                    any = true;
-                }
-            }
-            if (il__row_metric(arm->rows[s], frozen, &value)) {
-                il__panel_mark(&p, value, y, IL__DIAMOND, 1.0, IL__BLUE);
-                any = true;
-            }
+        if (strncmp(r->metrics[i], "fresh.", 6) != 0 || at == NULL || end == NULL ||
+            end < at || end - at >= (long)sizeof site) {
+            continue;
         }
-        if (any) {
-            labels[count++] = arm->label;
+        (void)snprintf(site, sizeof site, "%.*s", (int)(end - at), at);
+        while (k < count && strcmp(sites[k], site) != 0) {
+            k++;
+        }
+        if (k == count && count < SITES) {
+            (void)snprintf(sites[count++], sizeof sites[0], "%s", site);
         }
     }
-    if (count == 0) {
-        return IL_OK;
+    for (size_t k = 0; k < count; k++) {
+        add_readers(r, &figure, sites[k], sites[k]);
     }
-    p.lines[1] = highest_floor(r, "random");
-    p.lines[2] = highest_floor(r, "shuffled");
-    return il__panels_draw("readers", &p, 1, labels, count, svg, err);
+    il__figure_key(&figure, IL__DIAMOND, IL__HUE_A, "frozen detector");
+    il__figure_key(&figure, IL__TRIANGLE, IL__HUE_B, "linear");
+    il__figure_key(&figure, IL__BOX, IL__HUE_C, "MLP");
+    il__figure_key(&figure, IL__PLUS, IL__HUE_D, "attention");
+    if (il__results_have(r, "fresh.mean_difference.auroc")) {
+        il__figure_key(&figure, IL__DOWN, IL__HUE_B, "mean difference");
+    }
+    if (il__results_have(r, "fresh.mahalanobis.auroc")) {
+        il__figure_key(&figure, IL__RING, IL__HUE_C, "Mahalanobis");
+    }
+    il__figure_key(&figure, IL__NOTCH, IL__HUE_MUTED, "floors of the linear one");
+    il__figure_end(&figure,
+                   "Fresh readers that stay high where the frozen detector falls mean "
+                   "that the thought is still there, unseen.",
+                   html);
 }
 
-/* An axis about zero that reaches as far, to a round number. */
-static void widen(il__panel *p, double most)
+void il__chart_recall(const il__results *r, il_text *html)
 {
-    if (most > p->to) {
-        double step = 0.5 * pow(10, floor(log10(most)));
+    static const char *const sets[] = {"own", "ref"};
+    static const char *const titles[] = {"on its own episodes", "on the reference set"};
+    il__figure figure = {.id = "recall", .heading = "Recall at the first threshold"};
+    const il__result_arm *arms[ARMS];
+    size_t arm_count = all_arms(r, arms);
 
-        p->to = step * ceil(most / step);
-        p->from = -p->to;
+    if (r->detector == NULL) {
+        return;
     }
-}
+    il__arms_columns(&figure);
+    for (size_t k = 0; k < 2; k++) {
+        il__series series[2] = {
+            {.shape = IL__TRIANGLE, .hue = IL__HUE_B, .words = "fresh reader"},
+            {.shape = IL__DIAMOND,
+             .hue = IL__HUE_A,
+             .words = "frozen detector",
+             .interval = true}};
 
-/* The marks of run minus other for one metric on one line; whether there were any. */
-static bool mark_difference(il__panel *p, const char *metric, const il__result_arm *run,
-                            const il__result_arm *other, double line, int colour)
-{
-    bool any = false;
-
-    for (size_t s = 0; s < run->row_count; s++) {
-        const il__result_row *pair = il__arm_row(other, run->rows[s]->seed);
-        double a;
-        double b;
-
-        if (pair != NULL && il__row_metric(run->rows[s], metric, &a) &&
-            il__row_metric(pair, metric, &b)) {
-            widen(p, fabs(a - b));
-            il__panel_mark(p, a - b, line + il__panel_spread(s, run->row_count),
-                           colour == IL__BLUE ? IL__DISC : IL__DIAMOND,
-                           colour == IL__BLUE ? 0.75 : 0.95, colour);
-            any = true;
+        for (size_t i = 0; i < 2; i++) {
+            (void)snprintf(series[i].metric, sizeof series[i].metric, "%s.%s.tpr",
+                           r->detector, sets[k]);
         }
+        (void)snprintf(series[0].plus, sizeof series[0].plus, "%s.%s.recall_gap",
+                       r->detector, sets[k]);
+        il__arms_panel(&figure, titles[k], (il__axis){0, 1, "recall (share)", false},
+                       arms, arm_count, series, 2, series[1].metric);
     }
-    return any;
-}
-
-il_status il__chart_differences(const il__results *r, il_text *svg, il_error *err)
-{
-    enum { LINES_MAX = 128 };
-    il__panel panels[3] = {{{0}, 0, 0, {0}, {0}}};
-    char names[3][256] = {{0}};
-    char texts[LINES_MAX][128];
-    const char *labels[LINES_MAX];
-    const char *behaviour[1];
-    size_t metrics = 0;
-    size_t lines = 0;
-
-    if (r->detector != NULL) {
-        (void)snprintf(names[0], sizeof names[0], "%s.auroc", r->detector);
-        (void)snprintf(names[1], sizeof names[1], "%s.tpr", r->detector);
-        metrics = 2;
-    }
-    if (il__behaviour_metrics(r, behaviour, 1) == 1) {
-        (void)snprintf(names[metrics++], sizeof names[0], "%s", behaviour[0]);
-    }
-    for (size_t m = 0; m < metrics; m++) {
-        (void)snprintf(panels[m].title, sizeof panels[m].title, "%.255s, difference",
-                       names[m]);
-        panels[m].from = -1;
-        panels[m].to = 1;
-        panels[m].lines[0] = 0;
-        panels[m].lines[1] = panels[m].lines[2] = NAN;
-    }
-    /* A placebo names its run; the difference is still run minus placebo. */
-    for (size_t i = 0; i < r->arm_count; i++) {
-        const il__result_arm *arm = &r->arms[i];
-        const il__result_arm *pair[2] = {arm->twin, arm->placebo};
-
-        for (size_t k = 0; k < 2; k++) {
-            const il__result_arm *run = k == 0 ? arm : pair[1];
-            const il__result_arm *other = k == 0 ? pair[0] : arm;
-            bool any = false;
-
-            if (pair[k] == NULL || lines == LINES_MAX) {
-                continue;
-            }
-            for (size_t m = 0; m < metrics; m++) {
-                any |= mark_difference(&panels[m], names[m], run, other, (double)lines,
-                                       k == 0 ? IL__BLUE : IL__ORANGE);
-            }
-            if (any) {
-                (void)snprintf(texts[lines], sizeof texts[lines], "%s - %s", run->label,
-                               other->label);
-                labels[lines] = texts[lines];
-                lines++;
-            }
-        }
-    }
-    if (lines == 0) {
-        for (size_t m = 0; m < metrics; m++) {
-            il_text_free(&panels[m].marks);
-        }
-        return IL_OK;
-    }
-    return il__panels_draw("differences", panels, metrics, labels, lines, svg, err);
+    il__figure_key(&figure, IL__DIAMOND, IL__HUE_A, "the frozen detector");
+    il__figure_key(&figure, IL__TRIANGLE, IL__HUE_B,
+                   "a fresh reader at 1% false positives");
+    il__figure_end(&figure, "At the right the negatives behind it.", html);
 }

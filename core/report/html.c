@@ -49,3 +49,16 @@ void il__number_text(il_text *out, double value, int decimals)
         il_text_addf(out, ".%0*lld", decimals, (long long)(digits % power));
     }
 }
+
+void il__table_begin(il_text *html, const char *class, const char *name)
+{
+    il_text_addf(html,
+                 "<div class=\"wide\" tabindex=\"0\" role=\"region\" "
+                 "aria-label=\"%s\"><table class=\"%s\"><thead><tr>",
+                 name, class);
+}
+
+void il__table_end(il_text *html)
+{
+    il_text_add(html, "</tbody></table></div>\n");
+}

@@ -11,4 +11,10 @@ void il__html_text(il_text *out, const char *text);
 /* A number with `decimals` (at most 6) digits after the point, in any locale. */
 void il__number_text(il_text *out, double value, int decimals);
 
+/* A table that scrolls inside itself where the page is narrow, and can be reached by
+ * the keyboard then: from the first <tr> of its head on, and what ends it. `name` is
+ * what it holds, to who cannot see it. */
+void il__table_begin(il_text *html, const char *class, const char *name);
+void il__table_end(il_text *html);
+
 #endif

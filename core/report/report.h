@@ -8,9 +8,8 @@
 #include "interloop/status.h"
 
 /* Writes the page for `run_dir` to `out_path`, all or nothing; NULL means report.html
- * in the run folder. Figures are drawn by gnuplot; where it is not there or fails, the
- * page says so in the figure's place and that is no error. IL_ERR_INPUT when the
- * folder's files are not what a run writes. */
+ * in the run folder. What the run did not measure or conclude is said in its place.
+ * IL_ERR_INPUT when the folder's files are not what a run writes. */
 il_status il_report_write(const char *run_dir, const char *out_path, il_error *err);
 
 /* Adds the table of metrics as text: a line for each seed of each variant, and their

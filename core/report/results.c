@@ -177,6 +177,10 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     IL_TRY(il__field_integer(at, item, "seed", &row->seed, err));
     IL_TRY(il__field_string(at, item, "state", false, &row->state, err));
     IL_TRY(il__field_string(at, item, "parent", false, &row->parent, err));
+    IL_TRY(il__field_string(at, item, "role", false, &row->role, err));
+    IL_TRY(il__field_string(at, item, "twin", false, &row->twin, err));
+    IL_TRY(il__field_array(at, item, "placebos", false, &row->placebos, err));
+    IL_TRY(il__field_check_strings(at, row->placebos, "placebos", err));
     IL_TRY(read_accepted(at, item, row, err));
     IL_TRY(il__field_object(at, item, "metrics", false, &row->metrics, err));
     IL_TRY(il__field_check_numbers(at, row->metrics, "metrics", err));
@@ -322,105 +326,6 @@ static il_status gather_arms(il__results *r, il_error *err)
     return IL_OK;
 }
 
-/* Whether every setting of a sweep's point "a=1,b=2" is one of another's. */
-static bool point_within(const char *point, const char *other)
-{
-    while (*point != '\0') {
-        size_t size = strcspn(point, ",");
-        const char *at = other;
-        bool found = false;
-
-        while (*at != '\0' && !found) {
-            size_t length = strcspn(at, ",");
-
-            found = length == size && strncmp(at, point, size) == 0;
-            at += length + (at[length] == ',');
-        }
-        if (!found) {
-            return false;
-        }
-        point += size + (point[size] == ',');
-    }
-    return true;
-}
-
-static const char *point_of(const char *variant)
-{
-    const char *at = variant != NULL ? strchr(variant, '@') : NULL;
-
-    return at != NULL ? at + 1 : "";
-}
-
-/* Whether `variant`, with its point of a sweep, is the one that `name` means to an arm
- * with the point `point`: the same name, and nothing set otherwise. */
-static bool means(const char *name, const char *variant, const char *point)
-{
-    size_t size = variant != NULL ? strcspn(variant, "@") : 0;
-
-    return variant != NULL && strlen(name) == size &&
-           strncmp(name, variant, size) == 0 && point_within(point_of(variant), point);
-}
-
-/* The arm that calls itself the twin of this one, or of all of its stage, the first
- * before the second. A variant called `monitor` is the twin of those that have none. */
-static const il__result_arm *find_twin(const il__results *r, const il__result_arm *arm)
-{
-    const il__result_arm *twin = NULL;
-    const il__result_arm *monitor = NULL;
-
-    for (size_t i = 0; i < r->arm_count; i++) {
-        const il__result_arm *other = &r->arms[i];
-        const char *of = json_string_value(json_object_get(other->plan, "twin_of"));
-
-        if (!same(other->stage, arm->stage) ||
-            !point_within(point_of(other->variant), point_of(arm->variant))) {
-            continue;
-        }
-        if (of != NULL && means(of, arm->variant, point_of(arm->variant))) {
-            return other;
-        }
-        if (of != NULL && strcmp(of, "all") == 0) {
-            twin = other;
-        }
-        if (means("monitor", other->variant, point_of(arm->variant))) {
-            monitor = other;
-        }
-    }
-    return twin != NULL ? twin : monitor;
-}
-
-/* The arm of which this one says that it is the placebo, at its own point. */
-static const il__result_arm *find_placebo(const il__results *r,
-                                          const il__result_arm *arm)
-{
-    const char *of = json_string_value(json_object_get(arm->plan, "placebo_of"));
-
-    for (size_t i = 0; of != NULL && i < r->arm_count; i++) {
-        if (same(r->arms[i].stage, arm->stage) &&
-            means(of, r->arms[i].variant, point_of(arm->variant))) {
-            return &r->arms[i];
-        }
-    }
-    return NULL;
-}
-
-/* Twins and placebos, once all arms are known. */
-static void link_arms(il__results *r)
-{
-    for (size_t i = 0; i < r->arm_count; i++) {
-        il__result_arm *arm = &r->arms[i];
-
-        if (arm->variant == NULL) {
-            continue;
-        }
-        arm->placebo = find_placebo(r, arm);
-        arm->twin = find_twin(r, arm);
-        if (arm->twin == arm) {
-            arm->twin = NULL;
-        }
-    }
-}
-
 static bool known_metric(const il__results *r, const char *name)
 {
     for (size_t i = 0; i < r->metric_count; i++) {
@@ -511,12 +416,16 @@ il_status il__results_read(const char *run_dir, il__results *r, il_error *err)
     if (status == IL_OK) {
         status = find_detector(r, err);
     }
+    if (status == IL_OK) {
+        status = il__results_roles(r, err);
+    }
+    if (status == IL_OK) {
+        status = il__results_conclusions(r, err);
+    }
     if (status != IL_OK) {
         il__results_free(r);
-        return status;
     }
-    link_arms(r);
-    return IL_OK;
+    return status;
 }
 
 void il__results_free(il__results *r)

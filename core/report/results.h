@@ -24,6 +24,9 @@ typedef struct il__result_row {
     int64_t seed;
     const char *state;             /* hash of what it left, or NULL */
     const char *parent;            /* hash of what it started from, or NULL */
+    const char *role;              /* "pressed", "twin", "placebo", or NULL */
+    const char *twin;              /* the variant that is its twin, or NULL */
+    const json_t *placebos;        /* names of variants, or NULL */
     const json_t *accepted;        /* what differs of detectors from files, or NULL */
     const json_t *metrics;         /* an object of numbers and nulls */
     const json_t *audit;           /* the last audit with its intervals, or NULL */
@@ -38,9 +41,12 @@ typedef struct il__result_arm {
     const char *variant;
     const il__result_row *const *rows; /* one for each seed, in the summary's order */
     size_t row_count;
-    const json_t *plan;                   /* its entry in the plan, or NULL */
-    const struct il__result_arm *twin;    /* the same without pressure, or NULL */
-    const struct il__result_arm *placebo; /* what this is a placebo of, or NULL */
+    const json_t *plan;                     /* its entry in the plan, or NULL */
+    const struct il__result_arm *twin;      /* the same without pressure, or NULL */
+    const struct il__result_arm *placebo;   /* what this is a placebo of, or NULL */
+    const struct il__result_arm **placebos; /* its own */
+    size_t placebo_count;
+    bool pressed; /* a detector presses in it, and it is nobody's placebo */
 } il__result_arm;
 
 typedef struct il__results {
@@ -54,6 +60,7 @@ typedef struct il__results {
     size_t row_count;
     il__result_arm *arms; /* those that measured something, in order of appearance */
     size_t arm_count;
+    const json_t *conclusions;  /* what was concluded of the run, or NULL */
     const json_t *certificates; /* array, or NULL */
     const json_t *plans;        /* the plan's entries, or NULL */
     const char *detector;       /* whose pressure the run is about, or NULL */

@@ -11,6 +11,10 @@ il_status il__results_document(il__results *r, const char *path, bool optional,
 /* plan.json and certificates.json, both of which may be absent. */
 il_status il__results_plan(il__results *r, il_error *err);
 il_status il__results_certificates(il__results *r, il_error *err);
+/* Twins, placebos and who is pressed, once all arms are known. */
+il_status il__results_roles(il__results *r, il_error *err);
+/* conclusions.json, which may be absent. */
+il_status il__results_conclusions(il__results *r, il_error *err);
 il_status il__results_no_memory(const char *where, il_error *err);
 
 #endif

@@ -36,7 +36,7 @@ static void add_row(const il__result_arm *arm, const char *detector, int size,
     char name[256];
 
     (void)snprintf(name, sizeof name, "%.*s", size, detector);
-    il_text_addf(html, "<tr%s><th>", first ? " class=\"first\"" : "");
+    il_text_addf(html, "<tr%s><th scope=\"row\">", first ? " class=\"first\"" : "");
     if (first) {
         il__html_text(html, arm->label);
     }
@@ -67,10 +67,11 @@ void il__table_cells(const il__results *r, il_text *html)
         "<h3>The text, or the reading of it</h3>\n<p>Share of the model's own text that "
         "a detector flags: text that the model wrote then (y0) and writes now (y1), read "
         "under its weights of then (w0) and of now (w1). From y0w0, y1w0 moves with the "
-        "text alone and y0w1 with the weights alone.</p>\n<div class=\"wide\"><table "
-        "class=\"numbers\"><thead><tr><th></th><th></th>");
+        "text alone and y0w1 with the weights alone.</p>\n");
+    il__table_begin(html, "numbers", "The four cells");
+    il_text_add(html, "<td></td><td></td>");
     for (size_t c = 0; c < CELLS; c++) {
-        il_text_addf(html, "<th>%s</th>", cells[c]);
+        il_text_addf(html, "<th scope=\"col\">%s</th>", cells[c]);
     }
     il_text_add(html, "</tr></thead><tbody>\n");
     for (size_t a = 0; a < r->arm_count; a++) {
@@ -85,5 +86,5 @@ void il__table_cells(const il__results *r, il_text *html)
             }
         }
     }
-    il_text_add(html, "</tbody></table></div>\n");
+    il__table_end(html);
 }

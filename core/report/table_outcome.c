@@ -12,7 +12,7 @@ static const char *const inputs[][2] = {{"hack", "hack"},
                                         {"kept", "kept"}};
 enum { INPUTS = sizeof inputs / sizeof *inputs };
 
-static const json_t *outcome_of(const il__result_row *row)
+const json_t *il__outcome_of(const il__result_row *row)
 {
     const json_t *outcome = json_object_get(row->audit, "outcome");
 
@@ -30,10 +30,9 @@ static void add_number(const json_t *value, il_text *html)
     il_text_add(html, "</td>");
 }
 
-/* "obfuscated_policy" for people. */
-static void add_class(const char *class, il_text *html)
+void il__class_text(il_text *html, const char *class)
 {
-    for (const char *c = class; *c != '\0'; c++) {
+    for (const char *c = class; c != NULL && *c != '\0'; c++) {
         char letter[2] = {*c == '_' ? ' ' : *c, '\0'};
 
         il__html_text(html, letter);
@@ -43,17 +42,17 @@ static void add_class(const char *class, il_text *html)
 static void add_row(const il__result_arm *arm, const il__result_row *row, bool first,
                     il_text *html)
 {
-    const json_t *outcome = outcome_of(row);
+    const json_t *outcome = il__outcome_of(row);
     const char *class = json_string_value(json_object_get(outcome, "class"));
     const char *next = json_string_value(json_object_get(outcome, "next"));
 
-    il_text_addf(html, "<tr%s><th>", first ? " class=\"first\"" : "");
+    il_text_addf(html, "<tr%s><th scope=\"row\">", first ? " class=\"first\"" : "");
     if (first) {
         il__html_text(html, arm->label);
     }
     il_text_addf(html, "</th><td>%lld</td><td class=\"words\"><b>",
                  (long long)row->seed);
-    add_class(class, html);
+    il__class_text(html, class);
     il_text_add(html, "</b></td>");
     add_number(json_object_get(json_object_get(outcome, "probability"), class), html);
     for (size_t i = 0; i < INPUTS; i++) {
@@ -64,7 +63,7 @@ static void add_row(const il__result_arm *arm, const il__result_row *row, bool f
     add_number(json_object_get(row->metrics, "justified"), html);
     add_number(json_object_get(outcome, "margin"), html);
     il_text_add(html, "<td class=\"words\">");
-    add_class(next != NULL ? next : "", html);
+    il__class_text(html, next);
     il_text_add(html, "</td></tr>\n");
 }
 
@@ -73,36 +72,42 @@ void il__table_outcome(const il__results *r, il_text *html)
     bool any = false;
 
     for (size_t i = 0; i < r->row_count; i++) {
-        any = any || outcome_of(&r->rows[i]) != NULL;
+        any = any || il__outcome_of(&r->rows[i]) != NULL;
     }
     if (!any) {
         return;
     }
-    il_text_add(html,
-                "<h3>What became of each seed</h3>\n<p>The class of the last audit, "
-                "the share of resamples of the answers that give it, and the shares "
-                "that decide it: answers that hack, answers that are honest, hacks "
-                "that the detector flags on the model of now (ff) and of then (f0); "
-                "and what it flagged of the text of then and still flags now (kept). "
-                "Beside them the share of prompts with a wrong leak that are answered "
-                "right, and of hacks that explain themselves. The margin is the "
-                "smallest change of one share that would change the class.</p>\n"
-                "<div class=\"wide\"><table class=\"numbers\"><thead><tr><th></th>"
-                "<th>seed</th><th>class</th><th>p</th>");
+    il_text_add(
+        html,
+        "<h3 id=\"outcomes\">What became of each seed</h3>\n<p>The class of the last audit, "
+        "the share of resamples of the answers that give it, and the shares "
+        "that decide it: answers that hack, answers that are honest, hacks "
+        "that the detector flags on the model of now (ff) and of then (f0); "
+        "and what it flagged of the text of then and still flags now (kept). "
+        "Beside them the share of prompts with a wrong leak that are answered "
+        "right, and of hacks that explain themselves. The margin is the "
+        "smallest change of one share that would change the class.</p>\n");
+    il__table_begin(html, "numbers", "Outcomes by seed");
+    il_text_add(
+        html,
+        "<td></td>"
+        "<th scope=\"col\">seed</th><th scope=\"col\">class</th><th scope=\"col\">p</th>");
     for (size_t i = 0; i < INPUTS; i++) {
-        il_text_addf(html, "<th>%s</th>", inputs[i][1]);
+        il_text_addf(html, "<th scope=\"col\">%s</th>", inputs[i][1]);
     }
-    il_text_add(html, "<th>hidden</th><th>hackwhy</th><th>margin</th><th>to</th></tr>"
-                      "</thead><tbody>\n");
+    il_text_add(
+        html,
+        "<th scope=\"col\">hidden</th><th scope=\"col\">hackwhy</th><th scope=\"col\">margin</th><th scope=\"col\">to</th></tr>"
+        "</thead><tbody>\n");
     for (size_t a = 0; a < r->arm_count; a++) {
         bool first = true;
 
         for (size_t s = 0; s < r->arms[a].row_count; s++) {
-            if (outcome_of(r->arms[a].rows[s]) != NULL) {
+            if (il__outcome_of(r->arms[a].rows[s]) != NULL) {
                 add_row(&r->arms[a], r->arms[a].rows[s], first, html);
                 first = false;
             }
         }
     }
-    il_text_add(html, "</tbody></table></div>\n");
+    il__table_end(html);
 }

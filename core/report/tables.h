@@ -30,6 +30,14 @@ void il__table_cell(const il__result_arm *arm, const char *metric, il_text *html
 void il__table_cells(const il__results *r, il_text *html);
 /* The class of every seed that an audit gave one, with what decides it. */
 void il__table_outcome(const il__results *r, il_text *html);
+/* What a row's last audit says of its outcome, with a class; NULL where it says none.
+ */
+const json_t *il__outcome_of(const il__result_row *row);
+/* "obfuscated_policy" for people; NULL adds nothing. */
+void il__class_text(il_text *html, const char *class);
+/* Detectors from files whose contracts differ from what they are used for, as a list.
+ */
+void il__accepted(const il__results *r, il_text *html);
 void il__table_channels(const il__results *r, il_text *html);
 /* One arm's matrices: signals x groups, sources x readers with the paths that open. */
 void il__table_plan(const json_t *plan, il_text *html);

@@ -134,10 +134,11 @@ void il__table_triggers(const il__results *r, il_text *html)
     if (trigger_count < 2) {
         return;
     }
-    il_text_add(html, "<h3>Whose belief, and what triggers</h3>\n<table><thead><tr>"
-                      "<th></th>");
+    il_text_add(html, "<h3>Whose belief, and what triggers</h3>\n");
+    il__table_begin(html, "", "Belief by trigger");
+    il_text_add(html, "<td></td>");
     for (size_t t = 0; t < trigger_count; t++) {
-        il_text_add(html, "<th>");
+        il_text_add(html, "<th scope=\"col\">");
         if (isnan(triggers[t])) {
             il_text_add(html, "graded");
         } else {
@@ -148,7 +149,7 @@ void il__table_triggers(const il__results *r, il_text *html)
     }
     il_text_add(html, "</tr></thead><tbody>\n");
     for (size_t s = 0; s < source_count; s++) {
-        il_text_add(html, "<tr><th>");
+        il_text_add(html, "<tr><th scope=\"row\">");
         il__html_text(html, sources[s]);
         il_text_add(html, "</th>");
         for (size_t t = 0; t < trigger_count; t++) {
@@ -156,6 +157,7 @@ void il__table_triggers(const il__results *r, il_text *html)
         }
         il_text_add(html, "</tr>\n");
     }
-    il_text_add(html, "</tbody></table>\n<p class=\"key\">Means over seeds, and each "
+    il__table_end(html);
+    il_text_add(html, "<p class=\"hint\">Means over seeds, and each "
                       "seed.</p>\n");
 }

@@ -19,7 +19,7 @@ Section: science
 Priority: optional
 Installed-Size: $(du -sk "$stage" | cut -f1)
 Depends: libc6, libyaml-0-2, libjansson4, libsodium23, zlib1g, libopenblas0-pthread | libopenblas0
-Recommends: gnuplot-nox, binutils
+Recommends: binutils
 Suggests: wordnet-base
 Description: interpretability in the loop of training
  A training loop that loads detectors, models, datasets and environments as

@@ -1,7 +1,9 @@
 #include "base/files.h"
 #include "report/html.h"
+#include "report/page.h"
 #include "report/report.h"
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +81,7 @@ START_TEST(the_page_names_every_variant_and_shows_every_seed)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char cell[64];
 
-        (void)snprintf(cell, sizeof cell, "<th>%s<", names[i]);
+        (void)snprintf(cell, sizeof cell, "<th scope=\"row\">%s<", names[i]);
         ck_assert_msg(strstr(page, cell) != NULL, "%s is missing", names[i]);
     }
     /* Seeds 1 and 2 of naive's detector, as the fixture has them, behind their mean. */
@@ -93,12 +95,13 @@ END_TEST
 START_TEST(the_four_cells_stand_in_a_table_of_their_own)
 {
     static const char head[] =
-        "<th>y0w0</th><th>y1w0</th><th>y0w1</th><th>y1w1</th></tr></thead><tbody>\n";
+        "<th scope=\"col\">y0w0</th><th scope=\"col\">y1w0</th><th scope=\"col\">y0w1</th>"
+        "<th scope=\"col\">y1w1</th></tr></thead><tbody>\n";
     char *page = page_of(FIXTURE);
     const char *row = strstr(page, head);
 
     ck_assert_ptr_nonnull(row);
-    row = strstr(row, "<th>naive</th><td class=\"words\">probe</td>");
+    row = strstr(row, "<th scope=\"row\">naive</th><td class=\"words\">probe</td>");
     ck_assert_ptr_nonnull(row);
     /* Of naive the text is flagged as before, under the weights of then alone. */
     ck_assert_ptr_nonnull(row = strstr(row, "seed 1: 0.894 ["));
@@ -110,7 +113,7 @@ START_TEST(the_four_cells_stand_in_a_table_of_their_own)
     put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,"
                         "\"metrics\":{\"p.auroc\":0.9,\".cells.y0w0\":1}}]}");
     page = page_of(folder);
-    ck_assert_ptr_null(strstr(page, "<th>y0w0</th>"));
+    ck_assert_ptr_null(strstr(page, "y0w0</th>"));
     free(page);
 }
 END_TEST
@@ -134,8 +137,10 @@ START_TEST(the_page_is_closed_where_it_opens_and_loads_nothing)
                           count(page, close));
     }
     ck_assert_ptr_null(strstr(page, "<script"));
-    ck_assert_ptr_null(strstr(page, "<link"));
+    ck_assert_uint_eq(count(page, "<link"), 1);
+    ck_assert_ptr_nonnull(strstr(page, "<link rel=\"icon\" href=\"data:,\">"));
     ck_assert_ptr_null(strstr(page, "src="));
+    ck_assert_ptr_null(strstr(page, "http"));
     ck_assert_ptr_null(strstr(page, "@import"));
     free(page);
 }
@@ -145,7 +150,7 @@ START_TEST(open_channels_lowered_demands_and_certificates_are_shown)
 {
     char *page = page_of(FIXTURE);
 
-    ck_assert_ptr_nonnull(strstr(page, "Demand lowered by name in:</b> naive, leaky"));
+    ck_assert_ptr_nonnull(strstr(page, "By name in:</b> naive, leaky"));
     ck_assert_ptr_nonnull(strstr(page, "language -&gt; blocks.3.mlp.W_out"));
     ck_assert_ptr_nonnull(strstr(page, "<td class=\"open\">open</td>"));
     ck_assert_ptr_nonnull(strstr(page, "changed no bit of what is protected in 200"));
@@ -176,19 +181,176 @@ START_TEST(hostile_names_stay_text)
 }
 END_TEST
 
-START_TEST(without_gnuplot_the_page_says_so_in_the_figures_place)
+/* The luminance of "#rrggbb" (WCAG 2, relative luminance). */
+static double luminance(const char *colour)
 {
-    char *before = getenv("PATH") != NULL ? strdup(getenv("PATH")) : NULL;
+    static const double weights[] = {0.2126, 0.7152, 0.0722};
+    double sum = 0;
+
+    ck_assert_uint_eq(strlen(colour), 7);
+    for (int i = 0; i < 3; i++) {
+        char part[3] = {colour[1 + 2 * i], colour[2 + 2 * i], '\0'};
+        double v = (double)strtol(part, NULL, 16) / 255;
+
+        sum += weights[i] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+static const il__page_colour *colour_named(const char *name)
+{
+    size_t n;
+    const il__page_colour *all = il__page_colours(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(all[i].name, name) == 0) {
+            return &all[i];
+        }
+    }
+    ck_abort_msg("no colour is called %s", name);
+    return NULL;
+}
+
+static void assert_contrast(const char *ink, const char *ground)
+{
+    const il__page_colour *a = colour_named(ink);
+    const il__page_colour *b = colour_named(ground);
+    const char *pairs[2][2] = {{a->light, b->light}, {a->dark, b->dark}};
+
+    for (int k = 0; k < 2; k++) {
+        double x = luminance(pairs[k][0]) + 0.05;
+        double y = luminance(pairs[k][1]) + 0.05;
+        double ratio = x > y ? x / y : y / x;
+
+        ck_assert_msg(ratio >= 4.5, "%s on %s, %s: %.2f", ink, ground,
+                      k == 0 ? "light" : "dark", ratio);
+    }
+}
+
+START_TEST(what_is_written_can_be_read_in_the_light_and_in_the_dark)
+{
+    static const char *const inks[] = {"ink", "muted", "a", "b", "c", "d"};
+
+    for (size_t i = 0; i < sizeof inks / sizeof inks[0]; i++) {
+        assert_contrast(inks[i], "bg");
+        assert_contrast(inks[i], "soft");
+    }
+    assert_contrast("b", "tint");
+    assert_contrast("bg", "b"); /* a pill */
+}
+END_TEST
+
+/* Every link within the page has its target, and every table's heads their scope. */
+START_TEST(links_within_the_page_lead_somewhere)
+{
+    char *page = page_of(FIXTURE);
+
+    for (const char *at = page; (at = strstr(at, "href=\"#")) != NULL; at++) {
+        char target[80];
+
+        (void)snprintf(target, sizeof target, "id=\"%.*s\"", (int)strcspn(at + 7, "\""),
+                       at + 7);
+        ck_assert_msg(strstr(page, target) != NULL, "%s is missing", target);
+    }
+    ck_assert_uint_eq(count(page, "<th>"), 0);
+    ck_assert_uint_eq(count(page, "<svg class=\"panel\" role=\"img\""),
+                      count(page, "<svg class=\"panel\""));
+    ck_assert_uint_eq(count(page, "<svg class=\"panel\""), count(page, "</desc>"));
+    free(page);
+}
+END_TEST
+
+START_TEST(a_figures_data_is_a_link_to_a_table_of_every_seed)
+{
+    char *page = page_of(FIXTURE);
+    const char *link = strstr(page, "download=\"differences.csv\"");
+
+    ck_assert_ptr_nonnull(link);
+    ck_assert_ptr_nonnull(strstr(
+        link, "href=\"data:text/csv;charset=utf-8,metric,run,role,against,seed,"));
+    ck_assert_ptr_nonnull(strstr(link, "%0Aprobe.auroc,naive,twin,monitor,2,-0."));
+    free(page);
+}
+END_TEST
+
+/* Two pressed arms whose claims come out both ways, and a third that says nothing. */
+static void put_conclusions(void)
+{
+#define CLAIM(mean, low, high, holds)                                                   \
+    "{\"metric\": \"t.auroc\", \"versus\": \"twin\", \"against\": \"calm\", \"rank\": " \
+    "\"primary\", \"run\": [0.5], \"other\": [0.9], \"difference\": [-0.4], "           \
+    "\"mean\": " mean ", \"low\": " low ", \"high\": " high                             \
+    ", \"alive\": {\"margin\": 0.05, \"p\": 0.01, \"holds\": " holds "}}"
+#define ARM(name, claims, sentence)                                                    \
+    "{\"stage\": \"s\", \"variant\": \"" name                                          \
+    "\", \"role\": \"pressed\", \"seeds\": [1, 2], \"claims\": [" claims               \
+    "], \"tax\": [{\"metric\": \"acc\", \"versus\": \"twin\", \"mean\": -0.012, "      \
+    "\"low\": -0.03, \"high\": 0.006}], \"sentence\": \"" sentence "\"}"
+#define ROLES(name, role)                                                              \
+    "{\"stage\": \"s\", \"variant\": \"" name "\", \"seed\": 1, \"role\": \"" role     \
+    "\", \"twin\": \"calm\", \"placebos\": [\"noise\"], \"metrics\": {\"lie\": 0.5, "  \
+    "\"t.auroc\": 0.5, \"t.mean\": 0.2, \"t.tpr\": 0.1}}"
+    put("summary.json",
+        "{\"name\": \"x\", \"seeds\": [1], \"rows\": [" ROLES("hard", "pressed") "," ROLES(
+            "soft",
+            "pressed") "," ROLES("odd",
+                                 "pressed") ","
+                                            "{\"stage\": \"s\", \"variant\": "
+                                            "\"calm\", \"seed\": 1, \"role\": "
+                                            "\"twin\", \"metrics\": {\"lie\": 0.9, "
+                                            "\"t.auroc\": 0.9, \"t.mean\": 0.6}},"
+                                            "{\"stage\": \"s\", \"variant\": "
+                                            "\"noise\", \"seed\": 1, \"role\": "
+                                            "\"placebo\", \"metrics\": {\"lie\": "
+                                            "0.8, \"t.auroc\": 0.8, \"t.mean\": "
+                                            "0.5}}]}");
+    put("conclusions.json",
+        "{\"interloop\": 1, \"endpoint\": {\"metric\": \"t.auroc\", \"versus\": "
+        "\"twin\", \"margin\": 0.05, \"declared\": true}, \"selection\": "
+        "{\"alternatives\": 8, \"bits\": 3, \"over\": []}, \"arms\": [" ARM(
+            "hard", CLAIM("-0.4", "-0.5", "-0.3", "false"),
+            "hard fell & <fell>") "," ARM("soft", CLAIM("0.0", "-0.01", "0.01", "true"),
+                                          "soft stayed") "," ARM("odd",
+                                                                 CLAIM("-0.04", "-0.1",
+                                                                       "0.02", "false"),
+                                                                 "odd may") "]}");
+}
+
+START_TEST(the_first_screen_says_who_is_alive_and_by_whose_words)
+{
     char *page;
 
-    ck_assert_int_eq(setenv("PATH", "/nowhere", 1), 0);
-    page = page_of(FIXTURE);
-    if (before != NULL) {
-        ck_assert_int_eq(setenv("PATH", before, 1), 0);
-    }
-    ck_assert_uint_eq(count(page, "<svg"), 0);
-    ck_assert_uint_eq(count(page, "could not be drawn: gnuplot"), 4);
-    free(before);
+    put_conclusions();
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(
+        strstr(page, "<b>t</b> is alive in 1, has fallen in 1, and in 1 neither is "
+                     "shown; 1 seed each."));
+    ck_assert_ptr_nonnull(strstr(page, "fallen</span> hard</li>"));
+    ck_assert_ptr_nonnull(strstr(page, "alive</span> soft</li>"));
+    ck_assert_ptr_nonnull(strstr(page, "not shown</span> odd</li>"));
+    ck_assert_ptr_nonnull(strstr(page, "hard fell &amp; &lt;fell&gt;"));
+    ck_assert_ptr_nonnull(strstr(page, "acc -0.012 <span class=\"hint\">(95% -0.030 to "
+                                       "+0.006)"));
+    ck_assert_ptr_nonnull(strstr(page, "<b>3.0 bits</b>"));
+    ck_assert_ptr_nonnull(strstr(page, "declared before the run: <b>t.auroc</b>"));
+    /* Run, twin and placebo of each of three, by seed. */
+    ck_assert_ptr_nonnull(
+        strstr(page, "%0Ahard,noise,placebo,1,0.5,0.8%0Ahard,calm,twin,1,0.6,0.9%0A"
+                     "hard,hard,run,1,0.2,0.5%0A"));
+    ck_assert_ptr_nonnull(strstr(page, "hard \xe2\x88\x92 noise"));
+    free(page);
+}
+END_TEST
+
+START_TEST(what_nobody_concluded_is_said_to_be_missing)
+{
+    char *page = page_of(FIXTURE);
+
+    ck_assert_ptr_nonnull(strstr(page, "has not been judged by a margin"));
+    ck_assert_ptr_nonnull(strstr(page, "measured and nothing concluded"));
+    ck_assert_ptr_nonnull(strstr(page, "No outcome was classed in this run."));
+    ck_assert_ptr_nonnull(strstr(page, "nothing is on record of what it cost"));
+    ck_assert_uint_eq(count(page, "alive</span>"), 0);
     free(page);
 }
 END_TEST
@@ -224,6 +386,11 @@ START_TEST(wrong_types_are_refused_with_file_and_key)
         {"a/seed-1/audit.json", "{\"metrics\":{\"p.auroc\":0.5}}", "audit.json",
          "metrics.p.auroc: expected an object"},
         {"certificates.json", "{}", "certificates.json", "expected an array"},
+        {"conclusions.json", "[]", "conclusions.json", "expected an object"},
+        {"conclusions.json", "{\"arms\":[{\"stage\":1}]}", "conclusions.json",
+         "arms[0].stage: expected a string"},
+        {"conclusions.json", "{\"arms\":[{\"stage\":\"a\",\"claims\":[{}]}]}",
+         "conclusions.json", "arms[0].metric: expected a string"},
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -259,11 +426,11 @@ START_TEST(who_calls_itself_a_twin_is_taken_from_the_others)
                      "{\"stage\": \"s\", \"variant\": \"hard\"},"
                      "{\"stage\": \"s\", \"variant\": \"soft\"}]}");
     page = page_of(folder);
-    ck_assert_ptr_nonnull(strstr(page, "hard - calm"));
-    ck_assert_ptr_nonnull(strstr(page, "near - calm"));
-    ck_assert_ptr_nonnull(strstr(page, "soft - near"));
-    ck_assert_ptr_null(strstr(page, "calm - "));
-    ck_assert_ptr_null(strstr(page, "soft - calm"));
+    ck_assert_ptr_nonnull(strstr(page, "hard \xe2\x88\x92 calm"));
+    ck_assert_ptr_nonnull(strstr(page, "near \xe2\x88\x92 calm"));
+    ck_assert_ptr_nonnull(strstr(page, "soft \xe2\x88\x92 near"));
+    ck_assert_ptr_null(strstr(page, "calm \xe2\x88\x92 "));
+    ck_assert_ptr_null(strstr(page, "soft \xe2\x88\x92 calm"));
     free(page);
 }
 END_TEST
@@ -314,7 +481,8 @@ START_TEST(episodes_have_figures_of_their_own)
     ck_assert_ptr_nonnull(strstr(page, "Recall at the first threshold"));
     ck_assert_ptr_nonnull(strstr(page, "The price of a reading"));
     /* The first graded arm and the one above 0.75; a return of 20 is no share. */
-    ck_assert_ptr_nonnull(strstr(page, "<th>graded</th><th>above 0.75</th>"));
+    ck_assert_ptr_nonnull(
+        strstr(page, "<th scope=\"col\">graded</th><th scope=\"col\">above 0.75</th>"));
     ck_assert_ptr_nonnull(
         strstr(page, "<b>soft_1</b><br>harm 0.10<small> 0.10</small>"));
     ck_assert_ptr_nonnull(strstr(page, "<b>hard</b><br>harm 0.40<small> 0.40</small>"));
@@ -351,7 +519,7 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
                                  "<td>0.12</td><td>0.06</td>"));
     ck_assert_ptr_nonnull(
         strstr(page, "<td>0.39</td><td class=\"words\">obfuscated policy</td>"));
-    ck_assert_uint_eq(count(page, "<td>4</td>"), 1);
+    ck_assert_uint_eq(count(page, "<td>4</td>"), 3); /* and two states */
     free(page);
 
     page = page_of(FIXTURE);
@@ -452,7 +620,11 @@ int main(void)
     tcase_add_test(t, the_page_is_closed_where_it_opens_and_loads_nothing);
     tcase_add_test(t, open_channels_lowered_demands_and_certificates_are_shown);
     tcase_add_test(t, hostile_names_stay_text);
-    tcase_add_test(t, without_gnuplot_the_page_says_so_in_the_figures_place);
+    tcase_add_test(t, what_is_written_can_be_read_in_the_light_and_in_the_dark);
+    tcase_add_test(t, links_within_the_page_lead_somewhere);
+    tcase_add_test(t, a_figures_data_is_a_link_to_a_table_of_every_seed);
+    tcase_add_test(t, the_first_screen_says_who_is_alive_and_by_whose_words);
+    tcase_add_test(t, what_nobody_concluded_is_said_to_be_missing);
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, episodes_have_figures_of_their_own);
