@@ -10,13 +10,20 @@
 #include "loop/json.h"
 
 #define METRICS_FILE  "metrics.jsonl"
+#define LEDGER_FILE   "ledger.jsonl"
 #define FINISHED_FILE "finished.json"
 #define METRICS_MAX   ((size_t)1 << 31)
 
+/* A file of lines, each with its step. */
+typedef struct journal {
+    char *path;
+    int64_t last; /* step of the last line; -1 before the first */
+} journal;
+
 struct il_record {
     char *folder;
-    char *metrics; /* path */
-    int64_t last;  /* step of the last line; -1 before the first */
+    journal metrics;
+    journal ledger;
 };
 
 static il_status out_of_memory(il_error *err, const char *where)
@@ -76,24 +83,60 @@ static size_t lines_kept(const char *data, size_t size, int64_t step, int64_t *l
     return kept;
 }
 
-/* Cuts the metrics file back to `step`. */
-static il_status record_cut(il_record *r, int64_t step, il_error *err)
+/* Cuts a journal back to `step`. */
+static il_status journal_cut(journal *j, int64_t step, il_error *err)
 {
     char *data;
     size_t size;
     size_t kept;
     il_status status = IL_OK;
 
-    r->last = -1;
-    if (!il_file_exists(r->metrics)) {
+    j->last = -1;
+    if (!il_file_exists(j->path)) {
         return IL_OK;
     }
-    IL_TRY(il_file_read(r->metrics, METRICS_MAX, &data, &size, err));
-    kept = lines_kept(data, size, step, &r->last);
+    IL_TRY(il_file_read(j->path, METRICS_MAX, &data, &size, err));
+    kept = lines_kept(data, size, step, &j->last);
     if (kept < size) {
-        status = il_file_write(r->metrics, data, kept, err);
+        status = il_file_write(j->path, data, kept, err);
     }
     free(data);
+    return status;
+}
+
+/* Appends a line, which is of `step`. */
+static il_status journal_add(journal *j, int64_t step, const il_text *line,
+                             il_error *err)
+{
+    if (step < 0 || step < j->last) {
+        return il_error_set(err, IL_ERR_INPUT, j->path,
+                            "expected a step from %lld on, got %lld",
+                            (long long)(j->last < 0 ? 0 : j->last), (long long)step);
+    }
+    if (line->failed) {
+        return il_error_set(err, IL_ERR_MEMORY, j->path,
+                            "out of memory, or a name is no UTF-8");
+    }
+    IL_TRY(il_file_append(j->path, line->data, line->size, err));
+    j->last = step;
+    return IL_OK;
+}
+
+static il_status journal_sync(const journal *j, il_error *err)
+{
+    int fd = open(j->path, O_RDONLY | O_CLOEXEC);
+    il_status status = IL_OK;
+
+    if (fd < 0 && errno == ENOENT) {
+        return IL_OK; /* no line yet */
+    }
+    if (fd < 0 || fsync(fd) != 0) {
+        status =
+            il_error_set(err, IL_ERR_IO, j->path, "cannot sync: %s", strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd); /* opened for reading */
+    }
     return status;
 }
 
@@ -106,9 +149,11 @@ il_status il_record_open(il_record **out, const char *folder, int64_t step,
 
     if (r != NULL) {
         r->folder = il_path_join(folder, "");
-        r->metrics = il_path_join(folder, METRICS_FILE);
+        r->metrics.path = il_path_join(folder, METRICS_FILE);
+        r->ledger.path = il_path_join(folder, LEDGER_FILE);
     }
-    if (r == NULL || finished == NULL || r->folder == NULL || r->metrics == NULL) {
+    if (r == NULL || finished == NULL || r->folder == NULL || r->metrics.path == NULL ||
+        r->ledger.path == NULL) {
         status = out_of_memory(err, folder);
         goto out;
     }
@@ -118,7 +163,10 @@ il_status il_record_open(il_record **out, const char *folder, int64_t step,
                               strerror(errno));
     }
     if (status == IL_OK) {
-        status = record_cut(r, step, err);
+        status = journal_cut(&r->metrics, step, err);
+    }
+    if (status == IL_OK) {
+        status = journal_cut(&r->ledger, step, err);
     }
 out:
     free(finished);
@@ -135,7 +183,8 @@ void il_record_close(il_record *r)
     if (r == NULL) {
         return;
     }
-    free(r->metrics);
+    free(r->metrics.path);
+    free(r->ledger.path);
     free(r->folder);
     free(r);
 }
@@ -146,49 +195,35 @@ il_status il_record_add(il_record *r, int64_t step, const il_metric *metrics,
     il_text line = {0};
     il_status status;
 
-    if (step < 0 || step < r->last) {
-        return il_error_set(err, IL_ERR_INPUT, r->metrics,
-                            "expected a step from %lld on, got %lld",
-                            (long long)(r->last < 0 ? 0 : r->last), (long long)step);
-    }
     for (size_t i = 0; i < count; i++) {
         if (strcmp(metrics[i].name, "step") == 0) {
-            return il_error_set(err, IL_ERR_INPUT, r->metrics,
+            return il_error_set(err, IL_ERR_INPUT, r->metrics.path,
                                 "no metric may be named 'step'");
         }
     }
     il_text_addf(&line, "{\"step\": %lld", (long long)step);
     il__json_add_metrics(&line, metrics, count, false);
     il_text_add(&line, "}\n");
-    if (line.failed) {
-        status = il_error_set(err, IL_ERR_MEMORY, r->metrics,
-                              "out of memory, or a metric's name is no UTF-8");
-    } else {
-        status = il_file_append(r->metrics, line.data, line.size, err);
-    }
-    if (status == IL_OK) {
-        r->last = step;
-    }
+    status = journal_add(&r->metrics, step, &line, err);
     il_text_free(&line);
     return status;
 }
 
+il_status il_record_ledger(il_record *r, int64_t step, const il_text *line,
+                           il_error *err)
+{
+    return journal_add(&r->ledger, step, line, err);
+}
+
+const char *il_record_ledger_path(const il_record *r)
+{
+    return r->ledger.path;
+}
+
 il_status il_record_sync(il_record *r, il_error *err)
 {
-    int fd = open(r->metrics, O_RDONLY | O_CLOEXEC);
-    il_status status = IL_OK;
-
-    if (fd < 0 && errno == ENOENT) {
-        return IL_OK; /* no line yet */
-    }
-    if (fd < 0 || fsync(fd) != 0) {
-        status = il_error_set(err, IL_ERR_IO, r->metrics, "cannot sync: %s",
-                              strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)close(fd); /* opened for reading */
-    }
-    return status;
+    IL_TRY(journal_sync(&r->metrics, err));
+    return journal_sync(&r->ledger, err);
 }
 
 il_status il_record_json(il_record *r, const char *name, const json_t *json,

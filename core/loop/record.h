@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <jansson.h>
+#include "base/text.h"
 #include "interloop/status.h"
 
 typedef struct il_metric {
@@ -23,9 +24,9 @@ typedef struct il_record il_record;
  * memory is out. */
 char *il_record_folder(const char *state_folder, const char *key);
 
-/* Opens the record in `folder`, which it makes, and keeps the lines of metrics.jsonl up
- * to `step` (-1: none). A torn last line is dropped. The record counts as unfinished
- * from here on. */
+/* Opens the record in `folder`, which it makes, and keeps the lines of metrics.jsonl
+ * and of ledger.jsonl up to `step` (-1: none). A torn last line is dropped. The record
+ * counts as unfinished from here on. */
 il_status il_record_open(il_record **out, const char *folder, int64_t step,
                          il_error *err);
 void il_record_close(il_record *r); /* takes NULL */
@@ -33,6 +34,11 @@ void il_record_close(il_record *r); /* takes NULL */
  * named "step", is IL_ERR_INPUT. */
 il_status il_record_add(il_record *r, int64_t step, const il_metric *metrics,
                         size_t count, il_error *err);
+/* Appends a line of the ledger, {"step": step, ...} with its newline; steps as above.
+ */
+il_status il_record_ledger(il_record *r, int64_t step, const il_text *line,
+                           il_error *err);
+const char *il_record_ledger_path(const il_record *r);
 /* All lines are on disk when it returns IL_OK: call it before a checkpoint. */
 il_status il_record_sync(il_record *r, il_error *err);
 /* Writes NAME in the record ("audit.json"), all or nothing. */
@@ -45,8 +51,8 @@ il_status il_record_finish(il_record *r, const il_metric *metrics, size_t count,
  * when the record is not there or not finished. */
 il_status il_record_finished(const char *folder, json_t **out, il_error *err);
 
-/* Calls `visit` for each line of a metrics.jsonl, in order; a torn last one is left
- * out. */
+/* Calls `visit` for each line of a metrics.jsonl or ledger.jsonl, in order; a torn last
+ * one is left out. */
 il_status il_record_read(const char *path,
                          il_status (*visit)(void *user, int64_t step,
                                             const json_t *line, il_error *err),

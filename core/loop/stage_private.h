@@ -27,6 +27,7 @@ typedef struct il_stage_work {
     json_t *models; /* hashes of the weights it starts from and of those before them */
     json_t *fitted; /* detector -> address of the stage that fitted it first */
     il_record *record;
+    struct il_ledger *ledger; /* while it trains; NULL: none is kept */
     il_run_job *out;
     struct il_stage_then *then; /* by detector; filled by audits */
     il_metric *metrics;         /* of the last audit; names in the arena */

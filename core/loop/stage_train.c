@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "detect/fit.h"
+#include "loop/ledger_file.h"
 #include "loop/stage_private.h"
 
 enum { LOG_EVERY = 10, CHECKPOINT_EVERY = 50 };
@@ -34,37 +35,26 @@ il_status il__stage_look(il_stage_work *s, int64_t step, bool last, il_error *er
 static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
 {
     size_t count = t->terms->count;
+    bool ledger = il_ledger_sampled(s->ledger);
+    size_t most = ledger ? 4 * s->ledger->count : 0;
     il_tally notes;
     il_metric *metrics;
-    double *norms = calloc(2 * count + 1, sizeof *norms);
-    bool ledger = s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0;
     size_t n = 0;
     il_status status = IL_OK;
-    char name[128];
 
     il_tally_open(&notes);
     status = il_trainer_notes(t, &notes, err);
-    metrics = calloc(3 * count + notes.count + 2, sizeof *metrics);
-    if (status == IL_OK && (metrics == NULL || norms == NULL)) {
+    metrics = calloc(count + most + notes.count + 2, sizeof *metrics);
+    if (status == IL_OK && metrics == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, s->label, "out of memory");
     }
-    if (status == IL_OK && ledger) {
-        status = il_trainer_ledger(t, norms, err);
-    }
     for (size_t i = 0; status == IL_OK && i < count; i++) {
-        const char *signal = t->terms->items[i].spec->name;
-
-        (void)snprintf(name, sizeof name, "loss.%s", signal);
-        metrics[n].name = il_arena_strdup(s->arena, name);
+        metrics[n].name =
+            il_arena_printf(s->arena, "loss.%s", t->terms->items[i].spec->name);
         metrics[n++].value = t->values[i];
-        if (ledger && t->terms->items[i].trains) {
-            (void)snprintf(name, sizeof name, "ledger.%s.read", signal);
-            metrics[n].name = il_arena_strdup(s->arena, name);
-            metrics[n++].value = norms[2 * i];
-            (void)snprintf(name, sizeof name, "ledger.%s.rest", signal);
-            metrics[n].name = il_arena_strdup(s->arena, name);
-            metrics[n++].value = norms[2 * i + 1];
-        }
+    }
+    if (status == IL_OK && ledger) {
+        n += il_ledger_metrics(s->ledger, s->arena, metrics + n, most);
     }
     for (size_t i = 0; status == IL_OK && i < notes.count; i++) {
         metrics[n].name = il_arena_strdup(s->arena, notes.items[i].name);
@@ -77,7 +67,34 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
     }
     il_tally_close(&notes);
     free(metrics);
-    free(norms);
+    return status;
+}
+
+/* The line of a sampled step. */
+static il_status note_ledger(il_stage_work *s, const il_trainer *t, il_error *err)
+{
+    il_text line = {0};
+    il_status status;
+
+    il_ledger_line(s->ledger, &line);
+    status = il_record_ledger(s->record, t->step, &line, err);
+    il_text_free(&line);
+    return status;
+}
+
+/* What the ledger comes to, once the last step is done. */
+static il_status close_ledger(il_stage_work *s, const il_trainer *t, il_error *err)
+{
+    json_t *totals = NULL;
+    il_status status;
+
+    if (s->ledger == NULL) {
+        return IL_OK;
+    }
+    IL_TRY(il_ledger_totals(s->ledger, il_record_ledger_path(s->record), t->step,
+                            &totals, err));
+    status = il_record_json(s->record, "ledger.json", totals, err);
+    json_decref(totals);
     return status;
 }
 
@@ -181,8 +198,10 @@ static il_status train_steps(il_stage_work *s, il_trainer *t, il_error *err)
         IL_TRY(refit_due(s, t, err));
         IL_TRY(il_trainer_step(t, logs, err));
         IL_TRY(refit_online(s, t, err));
-        if (logs ||
-            (s->spec->ledger_every > 0 && t->step % s->spec->ledger_every == 0)) {
+        if (il_ledger_sampled(s->ledger)) {
+            IL_TRY(note_ledger(s, t, err));
+        }
+        if (logs || il_ledger_sampled(s->ledger)) {
             IL_TRY(note_losses(s, t, err));
             progress(s, t, since, from);
         }
@@ -292,7 +311,13 @@ il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err
             il_record_open(&s->record, s->record_folder, resumes ? t->step : -1, err);
     }
     if (status == IL_OK) {
+        status = il_ledger_open(&s->ledger, t, plan, err);
+    }
+    if (status == IL_OK) {
         status = train_steps(s, t, err);
+    }
+    if (status == IL_OK) {
+        status = close_ledger(s, t, err);
     }
     if (status == IL_OK) {
         il_plan_inherit(plan, t, &s->pressed);
@@ -301,6 +326,8 @@ il_status il__stage_train(il_stage_work *s, il_problems *problems, il_error *err
     if (status == IL_OK) {
         status = il__stage_write(s, IL_STATE_RESULT, t, err);
     }
+    il_ledger_close(s->ledger);
+    s->ledger = NULL;
     il_plan_destroy(plan);
     il_trainer_destroy(t);
     return status;

@@ -2,12 +2,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "loop/ledger.h"
 #include "loop/trainer_private.h"
 
 typedef struct il_step_job {
     il_trainer *t;
     bool watch;
     bool prologue;
+    int only;                      /* one pass alone; -1: all of them */
     il_error errors[IL_LANES_MAX]; /* by lane: the first lane's is reported */
     int owner[IL_LANES_MAX];       /* who fetched the lane */
     _Atomic bool claimed[IL_LANES_MAX];
@@ -241,6 +243,7 @@ il_status il_trainer_create(il_trainer **out, il_world *world,
         return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
     }
     t->job->t = t;
+    t->job->only = -1;
     status = make_all(t, problems, err);
     if (status != IL_OK) {
         il_trainer_destroy(t);
@@ -380,8 +383,12 @@ static void lane_task(void *user, int task, int worker)
         return;
     }
     for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
-        il_lane_sum *sum = il_lanes_take(&t->lanes[k]);
+        il_lane_sum *sum;
 
+        if (job->only >= 0 && k != job->only) {
+            continue;
+        }
+        sum = il_lanes_take(&t->lanes[k]);
         if (sum == NULL) {
             (void)il__trainer_no_memory(
                 t, &job->errors[lane]); /* kept in the lane's record */
@@ -409,6 +416,19 @@ static il_status first_error(const il_step_job *job, il_error *err)
         }
     }
     return IL_OK;
+}
+
+il_status il__trainer_run_pass(il_trainer *t, int kind, il_error *err)
+{
+    il_step_job *job = t->job;
+    bool watch = job->watch;
+
+    job->watch = false;
+    job->only = kind;
+    run_lanes(job);
+    job->watch = watch;
+    job->only = -1;
+    return first_error(job, err);
 }
 
 /* A keyed permutation of a scrambled gate's rows. */
@@ -479,8 +499,14 @@ static il_status run_turn(il_trainer *t, il_step_job *job, il_error *err)
     if (status == IL_OK) {
         status = il__trainer_zero_block(t, err);
     }
+    if (status == IL_OK && t->ledger != NULL) {
+        status = il__ledger_gradients(t->ledger, err);
+    }
     if (status == IL_OK) {
         status = il__trainer_update(t, err);
+    }
+    if (status == IL_OK && t->ledger != NULL) {
+        il__ledger_moved(t->ledger);
     }
     for (int k = 0; k < IL_PASS_KINDS && t->lanes[k].count > 0; k++) {
         il_lanes_reset(&t->lanes[k]);
@@ -542,6 +568,9 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     il_status status;
 
     job->watch = watch;
+    if (t->ledger != NULL) {
+        il__ledger_begin(t->ledger);
+    }
     for (int lane = 0; lane < t->lane_count; lane++) {
         job->errors[lane].code = IL_OK;
     }

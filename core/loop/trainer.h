@@ -30,12 +30,13 @@ typedef struct il_trainer {
     int64_t *lot_first;      /* [rollouts]: its first episode's place among all */
     il_moments moments;      /* of the last update's advantages */
     struct il_step_job *job; /* what the tasks of a step are handed */
-    int epoch;               /* of the update, with an algorithm that takes several */
-    int64_t parts;           /* minibatches of an epoch, a step each; 1 without */
-    int64_t turn;            /* the present step's place in its epoch ... */
-    int64_t part;            /* ... and whose it is; -1: the whole batch's */
-    int64_t *order;          /* [parts]: whose turn it is, dealt anew each epoch */
-    double *whole;           /* [term]: its normalizer over the whole batch */
+    struct il_ledger *ledger; /* borrowed; NULL: none is kept */
+    int epoch;                /* of the update, with an algorithm that takes several */
+    int64_t parts;            /* minibatches of an epoch, a step each; 1 without */
+    int64_t turn;             /* the present step's place in its epoch ... */
+    int64_t part;             /* ... and whose it is; -1: the whole batch's */
+    int64_t *order;           /* [parts]: whose turn it is, dealt anew each epoch */
+    double *whole;            /* [term]: its normalizer over the whole batch */
     /* Not its own episodes: those of this trainer's last update, which has the same
      * stage. For certificates on recorded episodes; borrowed. */
     const struct il_trainer *follow;
@@ -90,9 +91,5 @@ const il_micro *il_trainer_micros(const il_trainer *t, size_t *count);
  * weights. */
 il_status il_trainer_acts(il_trainer *t, const il_detector *d, il_acts **out,
                           il_error *err);
-/* Gradient norm of each training signal by itself at the present weights, over what its
- * reader reads and over the rest; changes nothing. norms[2*term], norms[2*term+1] for
- * the detector that enters it (or all, 0). */
-il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* What is looked at in a step that was made: activations for online refits, the
- * ledger, and what an update is on record for. Nothing here changes the training. */
+/* What is looked at in a step that was made: activations for online refits, and what an
+ * update is on record for. Nothing here changes the training. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,95 +42,6 @@ il_status il_trainer_acts(il_trainer *t, const il_detector *d, il_acts **out,
             "this data ends");
     }
     return il_detector_harvest(out, d, &h, "train", err);
-}
-
-/* ---- the ledger ----------------------------------------------------------------- */
-
-il_status il_trainer_ledger(il_trainer *t, double *norms, il_error *err)
-{
-    const il_store *store = t->world->model->store;
-    float *block = il_store_block(store);
-    float **grads = calloc(store->count + 1, sizeof *grads);
-    bool(*kept)[IL_PASS_KINDS] = calloc(t->terms->count + 1, sizeof *kept);
-    double *slopes = calloc(t->terms->count + 1, sizeof *slopes);
-    double *fits = calloc((size_t)t->fit_doubles + 1, sizeof *fits);
-    il_status status = il__trainer_rezero(t, err);
-    bool fitted = false;
-
-    if (block == NULL || grads == NULL || kept == NULL || slopes == NULL ||
-        fits == NULL) {
-        status = il__trainer_no_memory(t, err);
-    }
-    if (status == IL_OK) {
-        /* As in the step just made, then as it was: a look moves no detector. */
-        status = il__trainer_fit(t, t->step - 1, true, err);
-        fitted = status == IL_OK;
-    }
-    for (size_t i = 0; status == IL_OK && i < t->terms->count; i++) {
-        memcpy(kept[i], t->terms->items[i].runs, sizeof kept[i]);
-    }
-    for (size_t i = 0; status == IL_OK && i < t->terms->count; i++) {
-        const il_term *term = &t->terms->items[i];
-        int d = term->detector >= 0 ? term->detector : term->gate;
-        double part[2] = {0, 0};
-
-        memset(block, 0, (size_t)store->total * sizeof *block);
-        memset(slopes, 0, t->terms->count * sizeof *slopes);
-        memset(fits, 0, (size_t)t->fit_doubles * sizeof *fits);
-        for (size_t j = 0; j < t->terms->count; j++) {
-            for (int k = 0; k < IL_PASS_KINDS; k++) {
-                t->terms->items[j].runs[k] = j == i && kept[j][k];
-            }
-        }
-        for (int k = 0; k < IL_PASS_KINDS && status == IL_OK; k++) {
-            il_terms_run run = {.kind = k,
-                                .step = t->step,
-                                .values = t->bound[k],
-                                .grads = grads,
-                                .slopes = k == IL_PASS_FIRST ? slopes : NULL,
-                                .fits = k == IL_PASS_FIRST ? fits : NULL,
-                                .fit_at = t->fit_at,
-                                .moments = t->rollouts != NULL ? &t->moments : NULL};
-
-            if (!kept[i][k]) {
-                continue;
-            }
-            for (size_t p = 0; p < store->count; p++) {
-                grads[p] = block + store->items[p].offset;
-            }
-            for (size_t j = 0; j < t->micro_count && status == IL_OK; j++) {
-                status =
-                    il_terms_step(t->terms, &t->workers[0], &t->micros[j], &run, err);
-            }
-        }
-        if (status == IL_OK) {
-            status = il__trainer_through_zero(t, slopes, grads, err);
-        }
-        if (status == IL_OK) {
-            status = il__trainer_through_fits(t, fits, block, err);
-        }
-        for (size_t p = 0; p < store->count; p++) {
-            bool read = d >= 0 && il_bits_has(t->terms->reads[d], p);
-
-            part[read ? 0 : 1] +=
-                il_sum_squares(store->items[p].count, block + store->items[p].offset);
-        }
-        norms[2 * i] = sqrt(part[0]);
-        norms[2 * i + 1] = sqrt(part[1]);
-    }
-    for (size_t i = 0; kept != NULL && status != IL_ERR_MEMORY && i < t->terms->count;
-         i++) {
-        memcpy(t->terms->items[i].runs, kept[i], sizeof kept[i]);
-    }
-    if (fitted) {
-        il__trainer_fit_back(t);
-    }
-    free(block);
-    free(grads);
-    free(kept);
-    free(slopes);
-    free(fits);
-    return status;
 }
 
 /* ---- notes of an update --------------------------------------------------------- */

@@ -53,6 +53,10 @@ bool il__trainer_fits(const il_trainer *t);
 il_status il__trainer_through_fits(il_trainer *t, const double *fits, float *block,
                                    il_error *err);
 
+/* The lanes in one pass alone, on the batch of the step and with the terms that run
+ * there now; nothing is watched. Their sum is in t->lanes[kind]. */
+il_status il__trainer_run_pass(il_trainer *t, int kind, il_error *err);
+
 /* Clips and steps by the lanes' gradients; when they are not finite, nothing is
  * stepped. */
 il_status il__trainer_update(il_trainer *t, il_error *err);

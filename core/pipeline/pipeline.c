@@ -229,7 +229,7 @@ static void read_stage(il__reader *r, il_stage_spec *s, const char *name,
     il__read_signals(r, s, il_node_get(node, "signals")); /* some need the audit */
     s->firewall = il__read_demand(own != NULL ? own : firewall);
     read_requirements(r, s, il_node_get(node, "require"));
-    s->ledger_every = il__read_int(il_node_get(node, "ledger"), "every", 0);
+    s->ledger_every = il__read_int(il_node_get(node, "ledger"), "every", -1);
     s->twin_of = read_sibling(r, name, node, "twin_of");
     s->placebo_of = read_sibling(r, name, node, "placebo_of");
     check_stage(r, s, node);

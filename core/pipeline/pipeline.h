@@ -521,7 +521,7 @@ typedef struct il_stage_spec {
     il_audit_spec audit;
     il_require_spec *requirements;
     size_t requirement_count;
-    int64_t ledger_every; /* 0: never */
+    int64_t ledger_every; /* 0: never; -1: not said, kept where a detector presses */
     const char *twin_of;  /* a variant of the same stage, or "all" */
     const char *placebo_of;
     il_place place;

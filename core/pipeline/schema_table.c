@@ -611,7 +611,8 @@ static const il_schema require = {.kind = IL_SCHEMA_NAMED,
                                   .any_key = true,
                                   .element = &comparison};
 static const il_schema_field ledger_fields[] = {
-    {"every", &at_least_one, IL_FIELD_REQUIRED, "steps between two entries"},
+    {"every", &at_least_zero, IL_FIELD_REQUIRED,
+     "steps between two samples; 0 keeps no ledger"},
 };
 static const il_schema ledger = {
     .kind = IL_SCHEMA_MAP, .what = "a ledger", FIELDS(ledger_fields)};
@@ -630,7 +631,8 @@ static const il_schema_field stage_fields[] = {
     {"firewall", &firewall, 0, "the pressure channels that must be closed"},
     {"audit", &audit, 0, "what is measured"},
     {"require", &require, 0, "what must hold for a later stage to begin"},
-    {"ledger", &ledger, 0, "how often the pressure is recorded"},
+    {"ledger", &ledger, 0,
+     "how often pressure is taken apart; by default where a detector presses"},
     {"variants", &variants, 0, "named sets of overrides, each run by itself"},
     {"twin_of", &name, 0, "the variant that this is, but for the pressure; or all"},
     {"placebo_of", &name, 0, "the variant that this is, but for the information"},

@@ -8,6 +8,7 @@
 #include "loop/run.h"
 #include "loop/trainer.h"
 #include "folder.h"
+#include "keep_ledger.h"
 #include <check.h>
 
 enum { STEPS = 4, SETS = 16 };
@@ -247,14 +248,15 @@ START_TEST(observing_changes_no_bit)
     static const char *const sets[] = {
         "stages.mode.signals.seen={source: suffering, channel: monitor}",
         "stages.mode.signals.truth={source: {label: suffering}, channel: monitor}"};
-    double norms[2 * SETS];
     trial plain;
     trial watched;
     il_tally notes;
+    kept k;
     il_error err = {0};
 
     open_trial(&plain, variants[_i], 2, NULL, 0);
     open_trial(&watched, variants[_i], 1, sets, 2);
+    keep_ledger(&k, watched.trainer, &watched.session.jobs.items[0], 2);
     steps(&plain, STEPS, false);
     for (int i = 0; i < STEPS; i++) {
         steps(&watched, 1, true);
@@ -263,9 +265,10 @@ START_TEST(observing_changes_no_bit)
         ck_assert(il_tally_value(&notes, "reading.suffering") > 0.0);
         ck_assert(!isnan(il_tally_value(&notes, "return.truth")));
         il_tally_close(&notes);
-        ok(il_trainer_ledger(watched.trainer, norms, &err), &err);
+        ck_assert(il_ledger_sampled(k.ledger) == (i % 2 == 0));
     }
     all_same(&plain, &watched);
+    drop_ledger(&k);
     close_trial(&plain);
     close_trial(&watched);
 }
@@ -326,32 +329,33 @@ END_TEST
 
 START_TEST(the_ledger_finds_no_pressure_of_rewards_on_what_the_probe_reads)
 {
-    static const char *const names[] = {"task", "compassion", "baseline", "value",
-                                        "entropy"};
-    double norms[2 * SETS];
+    /* All of them: they share the advantages' scale, a baseline and values. */
+    static const char *const names[] = {"task", "compassion", "baseline", "value"};
     trial t;
-    il_error err = {0};
+    kept k;
 
     open_trial(&t, _i == 0 ? "brain" : "e2e", 1, NULL, 0);
+    keep_ledger(&k, t.trainer, &t.session.jobs.items[0], 1);
     steps(&t, 1, false);
-    ok(il_trainer_ledger(t.trainer, norms, &err), &err);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        size_t at = term_named(&t, names[i]);
-        const il_term *term = &t.trainer->terms->items[at];
+        const il_ledger_entry *e = entry_of(&k, names[i]);
         double belief = 0;
+        int r = il_ledger_reader_of(k.ledger, e);
 
-        /* Terms without a detector have no reader; their rest is everything. */
-        ck_assert_double_gt(norms[2 * at] + norms[2 * at + 1], 0.0);
+        ck_assert_int_ge(r, 0);
+        ck_assert_str_eq(k.ledger->readers[r].name, "suffering");
+        ck_assert(e->own == (strcmp(names[i], "compassion") == 0));
         for (size_t p = 0; p < store(&t)->count; p++) {
-            belief += in_group(&t, p, "belief") && il_bits_has(term->updates[0], p);
+            belief += in_group(&t, p, "belief") && il_bits_has(e->updates, p);
         }
         ck_assert_double_eq(belief, _i == 0 ? 0.0 : 4.0);
+        ck_assert_double_gt(il_ledger_rest(k.ledger, e, (size_t)r).norm, 0.0);
+        ck_assert((il_ledger_read(k.ledger, e, (size_t)r).norm > 0.0) == (_i != 0));
     }
-    if (_i == 0) {
-        ck_assert_double_eq(norms[2 * term_named(&t, "compassion")], 0.0);
-    } else {
-        ck_assert_double_gt(norms[2 * term_named(&t, "compassion")], 0.0);
-    }
+    ck_assert_ptr_null(il_ledger_find(k.ledger, "prediction"));
+    ck_assert_double_gt(il_ledger_all(k.ledger, entry_of(&k, IL_LEDGER_UNTAINTED)).norm,
+                        0.0);
+    drop_ledger(&k);
     close_trial(&t);
 }
 END_TEST

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "loop/certify.h"
 #include "loop/run.h"
+#include "keep_ledger.h"
 #include <check.h>
 
 enum { STEPS = 5, SETS = 16 };
@@ -163,21 +164,24 @@ END_TEST
 
 START_TEST(observing_changes_no_bit)
 {
-    double norms[16];
     trial plain;
     trial watched;
-    il_error err = {0};
+    kept k;
 
     open_trial(&plain, "naive", 2, NULL, 0);
     open_trial(&watched, "naive", 2, NULL, 0);
+    keep_ledger(&k, watched.trainer, &watched.session.jobs.items[0], 1);
     steps(&plain, STEPS, false);
     for (int i = 0; i < STEPS; i++) {
+        const il_ledger_entry *e = entry_of(&k, "pressure");
+
         steps(&watched, 1, true);
-        ok(il_trainer_ledger(watched.trainer, norms, &err), &err);
-        ck_assert_double_gt(norms[4], 0.0); /* the pressure, on what the probe reads */
-        ck_assert_double_eq(norms[5], 0.0); /* and nowhere else */
+        ck_assert_int_eq(il_ledger_reader_of(k.ledger, e), 0);
+        ck_assert_double_gt(il_ledger_read(k.ledger, e, 0).norm, 0.0);
+        ck_assert_double_eq(il_ledger_rest(k.ledger, e, 0).norm, 0.0);
     }
     all_same(&plain, &watched);
+    drop_ledger(&k);
     close_trial(&plain);
     close_trial(&watched);
 }
