@@ -6,6 +6,7 @@
 #   make test       install what is missing, build and run the tests; T=part/of/a/path picks some
 #   make bands      the long experiments against their bands     make interop  against Python
 #   make bench      speed and memory                              make bless    rewrite golden files
+#   make browser    the pages in a browser, which is installed if it is missing
 #   make abi        how the plugin ABI has grown
 #   make install    with PREFIX and DESTDIR                       make clean format lint
 #   make dist       a tarball of what is committed                make deb      a Debian package
@@ -189,6 +190,9 @@ bands: all
 	@$(env) bash tests/bands/run.sh
 interop: all
 	@$(env) bash tests/interop/run.sh
+browser: all
+	@WITH=chromium sh tools/deps.sh
+	@$(env) IL_BROWSER='$(IL_BROWSER)' sh tests/run.sh tests/browser/
 bench: all $(bench)
 	@$(env) bash tools/bench/run.sh
 abi:
@@ -234,7 +238,7 @@ lint:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	shellcheck -S warning $$(git ls-files '*.sh') .ci/run
 
-.PHONY: all test bless demo bands interop bench abi install dist deb clean format lint FORCE
+.PHONY: all test bless demo bands interop browser bench abi install dist deb clean format lint FORCE
 
 -include $B/obj/templates.d $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
     $(wildcard plugins/*/*/*.c)))

@@ -32,6 +32,10 @@ need zlib1g-dev has_library zlib
 need check has_library check
 need libopenblas0-pthread has_shared 'libopenblas\.so\.0'
 need wordnet-base test -e /usr/share/wordnet/data.noun
+# What one job alone needs is asked for by it: WITH=chromium.
+if [ "${WITH:-}" = chromium ]; then
+    need chromium has_command chromium
+fi
 
 if [ -z "$missing" ]; then
     exit 0

@@ -45,20 +45,23 @@ void il__chart_behaviour(const il__results *r, il_text *html)
     il__figure_end(&figure, NULL, html);
 }
 
+static const struct {
+    const char *name;
+    il__shape shape;
+    il__hue hue;
+    const char *words;
+} readers[] = {{"linear", IL__TRIANGLE, IL__HUE_B, "fresh linear"},
+               {"mlp", IL__BOX, IL__HUE_C, "fresh MLP"},
+               {"attention", IL__PLUS, IL__HUE_D, "fresh attention"},
+               {"mean_difference", IL__DOWN, IL__HUE_B, "fresh mean difference"},
+               {"mahalanobis", IL__RING, IL__HUE_C, "fresh Mahalanobis"}};
+enum { READERS = sizeof readers / sizeof readers[0] };
+
 /* The readers that a run has at a site ("" for the detector's own, else "@SITE"). */
 static void add_readers(const il__results *r, il__figure *figure, const char *site,
                         const char *title)
 {
-    static const char *const readers[] = {"linear", "mlp", "attention",
-                                          "mean_difference", "mahalanobis"};
-    static const il__shape shapes[] = {IL__TRIANGLE, IL__BOX, IL__PLUS, IL__DOWN,
-                                       IL__RING};
-    static const il__hue hues[] = {IL__HUE_B, IL__HUE_C, IL__HUE_D, IL__HUE_B,
-                                   IL__HUE_C};
-    static const char *const words[] = {"fresh linear", "fresh MLP", "fresh attention",
-                                        "fresh mean difference", "fresh Mahalanobis"};
     static const char *const floors[] = {"random", "shuffled"};
-    enum { READERS = 5 };
     const il__result_arm *arms[ARMS];
     size_t arm_count = all_arms(r, arms);
     il__series series[READERS + 3];
@@ -77,9 +80,11 @@ static void add_readers(const il__results *r, il__figure *figure, const char *si
     for (size_t k = 0; k < READERS; k++) {
         il__series *s = &series[count];
 
-        *s = (il__series){.shape = shapes[k], .hue = hues[k], .words = words[k]};
-        (void)snprintf(s->metric, sizeof s->metric, "fresh.%s%.150s.auroc", readers[k],
-                       site);
+        *s = (il__series){.shape = readers[k].shape,
+                          .hue = readers[k].hue,
+                          .words = readers[k].words};
+        (void)snprintf(s->metric, sizeof s->metric, "fresh.%s%.150s.auroc",
+                       readers[k].name, site);
         count += il__results_have(r, s->metric);
     }
     if (count > 0) {
@@ -130,14 +135,13 @@ void il__chart_readers(const il__results *r, il_text *html)
         add_readers(r, &figure, sites[k], sites[k]);
     }
     il__figure_key(&figure, IL__DIAMOND, IL__HUE_A, "frozen detector");
-    il__figure_key(&figure, IL__TRIANGLE, IL__HUE_B, "linear");
-    il__figure_key(&figure, IL__BOX, IL__HUE_C, "MLP");
-    il__figure_key(&figure, IL__PLUS, IL__HUE_D, "attention");
-    if (il__results_have(r, "fresh.mean_difference.auroc")) {
-        il__figure_key(&figure, IL__DOWN, IL__HUE_B, "mean difference");
-    }
-    if (il__results_have(r, "fresh.mahalanobis.auroc")) {
-        il__figure_key(&figure, IL__RING, IL__HUE_C, "Mahalanobis");
+    for (size_t k = 0; k < READERS; k++) {
+        char metric[64];
+
+        (void)snprintf(metric, sizeof metric, "fresh.%s.auroc", readers[k].name);
+        if (il__results_have(r, metric)) {
+            il__figure_key(&figure, readers[k].shape, readers[k].hue, readers[k].words);
+        }
     }
     il__figure_key(&figure, IL__NOTCH, IL__HUE_MUTED, "floors of the linear one");
     il__figure_end(&figure,

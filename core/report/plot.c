@@ -405,7 +405,13 @@ void il__plot_end(il__plot *p, il_text *svg)
                  (int)f.height + TOP + BOTTOM);
     il__html_text(svg, p->title);
     il_text_add(svg, "</title><desc>");
-    il__html_text(svg, p->said.data);
+    if (p->said.size > 0) {
+        il__html_text(svg, p->said.data);
+    } else {
+        il__html_text(svg, p->y.label != NULL ? p->y.label : "Values");
+        il_text_add(svg, " against ");
+        il__html_text(svg, p->x.label != NULL ? p->x.label : "each other");
+    }
     il_text_add(svg, "</desc><text class=\"name\" x=\"0\" y=\"13\">");
     il__html_text(svg, p->title);
     il_text_add(svg, "</text>");

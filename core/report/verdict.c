@@ -285,9 +285,16 @@ void il__verdict_behaviour(const il__results *r, const il__focus *f, il_text *ht
         }
         il__figure_panel(&figure, &p);
     }
-    il__figure_key(&figure, IL__DISC, IL__HUE_A, "a seed under pressure");
-    il__figure_key(&figure, IL__RING, IL__HUE_INK, "its twin without pressure");
-    il__figure_key(&figure, IL__CROSS, IL__HUE_B, "a placebo");
+    il__figure_key(&figure, IL__DISC, IL__HUE_A,
+                   f->subject_count > 0 ? "a seed under pressure" : "a seed");
+    for (size_t i = 0, twins = 0, placebos = 0; i < f->subject_count; i++) {
+        if (f->subjects[i]->twin != NULL && twins++ == 0) {
+            il__figure_key(&figure, IL__RING, IL__HUE_INK, "its twin without pressure");
+        }
+        if (f->subjects[i]->placebo_count > 0 && placebos++ == 0) {
+            il__figure_key(&figure, IL__CROSS, IL__HUE_B, "a placebo");
+        }
+    }
     {
         il_text caption = {0};
 
