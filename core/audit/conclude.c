@@ -219,7 +219,7 @@ static const json_t *planned(const concluder *c, const il_arm *arm)
 /* Copies keys that the plan has of an arm. */
 static void add_planned(json_t *out, const json_t *entry)
 {
-    static const char *const keys[] = {"scheduled", "of", "without"};
+    static const char *const keys[] = {"scheduled", "without"};
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         json_t *value = json_object_get(entry, keys[i]);
@@ -314,6 +314,10 @@ static il_status assemble(json_t **out, const concluder *c, const char *folder,
                      IL_VERSION, "endpoint",
                      c->endpoint != NULL ? json_deep_copy(c->endpoint) : json_null(),
                      "selection", selection, "arms", arms);
+    if (*out != NULL && json_object_get(c->plan, "endpoints_before") != NULL) {
+        (void)json_object_set(*out, "endpoints_before",
+                              json_object_get(c->plan, "endpoints_before"));
+    }
     return *out != NULL ? IL_OK : no_memory(err);
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "loop/advantage.h"
-#include "loop/terms_private.h"
+#include "loop/scramble.h"
 #include "tensor/kernels.h"
 
 static il_status no_memory(const char *where, il_error *err)
@@ -19,13 +19,14 @@ double il__reinforce_triggered(const il_signal_spec *s, double p)
     return !s->has_trigger ? p : p > s->trigger_above ? 1.0 : 0.0;
 }
 
-/* A detector's probabilities by flat position (B*L), 0 where it scores nothing; NULL
- * with an error when memory is out. */
-static il_status readings_of(const il_terms *t, int d, const il_micro *micro,
-                             const il_terms_run *run, il_forward *f, float **out,
-                             il_error *err)
+/* A signal's detector's probabilities by flat position (B*L), 0 where it scores
+ * nothing, scrambled where that is asked for; NULL with an error when memory is out. */
+static il_status readings_of(const il_terms *t, const il_term *term,
+                             const il_micro *micro, const il_terms_run *run,
+                             il_forward *f, float **out, il_error *err)
 {
     const il_play *play = &micro->play;
+    int d = term->detector;
     const il_micro_scores *s = &f->scores[d];
     float *p;
 
@@ -44,6 +45,8 @@ static il_status readings_of(const il_terms *t, int d, const il_micro *micro,
             p[i] = (float)il_calibration_probability(c, il_f32(s->logits)[i]);
         }
     }
+    IL_TRY(
+        il__scramble_rewards(t, term, micro, run, &s->rows, 0, p, micro->arena, err));
     for (int64_t i = 0; i < s->rows.count; i++) {
         (*out)[s->rows.rows[i]] = p[i];
     }
@@ -76,7 +79,7 @@ static il_status source_rows(const il_terms *t, const il_term *term,
     float *p = NULL;
 
     if (term->detector >= 0) {
-        IL_TRY(readings_of(t, term->detector, micro, run, f, &p, err));
+        IL_TRY(readings_of(t, term, micro, run, f, &p, err));
     } else {
         IL_TRY(field_of(micro->batch, term->field, spec->name, &field, err));
     }

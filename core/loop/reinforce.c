@@ -4,7 +4,7 @@
 #include <string.h>
 #include "loop/advantage.h"
 #include "loop/policy.h"
-#include "loop/terms_private.h"
+#include "loop/scramble.h"
 
 static il_status no_memory(const char *where, il_error *err)
 {
@@ -127,6 +127,17 @@ static il_status divergence(const il_terms *t, const il_term *term, il_worker *w
     return IL_OK;
 }
 
+/* A tensor's values, apart from the tape; NULL when memory is out. */
+static float *copy_of(const il_tensor *x, il_arena *arena)
+{
+    float *out = il_arena_alloc(arena, ((size_t)il_count(x) + 1) * sizeof *out);
+
+    if (out != NULL) {
+        memcpy(out, il_f32(x), (size_t)il_count(x) * sizeof *out);
+    }
+    return out;
+}
+
 /* A sampled site: -log density of the sample up to a constant, and what drawing it
  * instead of its mean did to the detector's probability. */
 static il_status latent(const il_terms *t, const il_term *term, il_worker *worker,
@@ -142,6 +153,8 @@ static il_status latent(const il_terms *t, const il_term *term, il_worker *worke
     il_tensor *at_sample;
     il_tensor *at_mean;
     il_tensor *off;
+    float *sample;
+    float *around;
 
     IL_TRY(il__terms_score(t, term->detector, micro, run, f, err));
     if (s->rows.count == 0) {
@@ -170,9 +183,18 @@ static il_status latent(const il_terms *t, const il_term *term, il_worker *worke
     if (*seeds == NULL) {
         return no_memory(term->spec->name, err);
     }
+    sample = copy_of(at_sample, worker->scratch);
+    around = copy_of(at_mean, worker->scratch);
+    if (sample == NULL || around == NULL) {
+        return no_memory(term->spec->name, err);
+    }
+    IL_TRY(il__scramble_rewards(t, term, micro, run, &s->rows, 0, sample,
+                                worker->scratch, err));
+    IL_TRY(il__scramble_rewards(t, term, micro, run, &s->rows, 1, around,
+                                worker->scratch, err));
     for (int64_t i = 0; i < s->rows.count; i++) {
-        double gain = il__reinforce_triggered(term->spec, il_f32(at_sample)[i]) -
-                      il__reinforce_triggered(term->spec, il_f32(at_mean)[i]);
+        double gain = il__reinforce_triggered(term->spec, sample[i]) -
+                      il__reinforce_triggered(term->spec, around[i]);
 
         (*seeds)[i] = (float)(-train->algorithm.reward_scale * gain / term->normalizer);
     }

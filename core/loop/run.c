@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "interloop/abi.h"
+#include "loop/asked.h"
 #include "loop/fleet.h"
 #include "pipeline/plugins.h"
 
@@ -157,8 +158,8 @@ typedef struct runner {
     il_session *session;
     const il_run_options *options;
     il_run *run;
-    json_t *variants; /* of plan.json */
-    bool *failed;     /* [job] */
+    il_asked asked;
+    bool *failed; /* [job] */
 } runner;
 
 static double seconds(void)
@@ -224,6 +225,24 @@ static char *point_of(const il_job *job)
     return text.data;
 }
 
+/* The placebos of a job, as JSON; malloc'ed, NULL for none. */
+static char *placebos_of(const il_job *job)
+{
+    il_text text = {0};
+
+    for (size_t i = 0; i < job->placebo_count; i++) {
+        il_text_add(&text, i == 0 ? "[" : ", ");
+        il_text_add_json(&text, job->placebos[i]);
+    }
+    if (job->placebo_count > 0) {
+        il_text_add(&text, "]");
+    }
+    if (text.failed) {
+        il_text_free(&text);
+    }
+    return text.data;
+}
+
 /* What detectors from files were taken with, as text for the summary; NULL for none. */
 static char *accepted_of(const il_world *w)
 {
@@ -248,19 +267,25 @@ static il_status add_row(runner *r, const il_world *w, const il_job *job,
     json_t *audit = audit_of(result);
     char *point = point_of(job);
     char *accepted = accepted_of(w);
+    char *placebos = placebos_of(job);
     const char *name;
     json_t *value;
     il_status status;
 
     row.point = point;
     row.accepted = accepted;
+    row.role = il_role_name(job->role);
+    row.twin = job->twin;
+    row.placebos = placebos;
     row.outcome =
         json_string_value(json_object_get(json_object_get(audit, "outcome"), "class"));
-    if (metrics == NULL || (job->point_count > 0 && point == NULL)) {
+    if (metrics == NULL || (job->point_count > 0 && point == NULL) ||
+        (job->placebo_count > 0 && placebos == NULL)) {
         json_decref(audit);
         free(metrics);
         free(point);
         free(accepted);
+        free(placebos);
         return il_error_set(err, IL_ERR_MEMORY, "summary", "out of memory");
     }
     json_object_foreach(result->metrics, name, value)
@@ -274,6 +299,7 @@ static il_status add_row(runner *r, const il_world *w, const il_job *job,
     json_decref(audit);
     free(point);
     free(accepted);
+    free(placebos);
     free(metrics);
     return status == IL_OK ? il_run_summary(r->run, err) : status;
 }
@@ -287,18 +313,8 @@ static il_status add_plan(runner *r, il_world *w, const il_job *job,
     il_plan *plan = NULL;
     il_pressed pressed = {0};
     il_status status;
-    size_t i;
-    json_t *known;
-    json_t *all;
 
-    json_array_foreach(r->variants, i, known)
-    {
-        if (same(json_string_value(json_object_get(known, "stage")), job->stage) &&
-            same(json_string_value(json_object_get(known, "variant")), job->variant)) {
-            return IL_OK;
-        }
-    }
-    if (!last->spec->train.given) {
+    if (!last->spec->train.given || il_asked_has(&r->asked, job)) {
         return IL_OK;
     }
     status = il_pressed_create(&pressed, w, err);
@@ -314,12 +330,8 @@ static il_status add_plan(runner *r, il_world *w, const il_job *job,
         status = il_plan_make(&plan, t, &pressed, job->chain, job->chain_count, err);
     }
     if (status == IL_OK) {
-        json_array_append_new(r->variants,
-                              il_plan_json(plan, t, job->stage, job->variant));
-        all = json_pack("{s:s, s:O}", "pipeline", job->pipeline->name, "variants",
-                        r->variants);
-        status = il_run_json(r->run, "plan.json", all, err);
-        json_decref(all);
+        status = il_asked_add(&r->asked, r->run,
+                              il_plan_json(plan, t, job->stage, job->variant), err);
     }
     il_plan_destroy(plan);
     il_trainer_destroy(t);
@@ -545,12 +557,12 @@ static il_status run_jobs(runner *r, il_error *err)
 il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
                      il_error *err)
 {
-    runner r = {.session = s, .options = o, .variants = json_array()};
+    runner r = {.session = s, .options = o};
     const char *name = o->name != NULL ? o->name : s->jobs.items[0].pipeline->name;
     il_status status = IL_OK;
 
     r.failed = calloc(s->jobs.count + 1, sizeof *r.failed);
-    if (r.failed == NULL || r.variants == NULL) {
+    if (r.failed == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
     }
     if (status == IL_OK) {
@@ -577,12 +589,15 @@ il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
         status = il_run_rows_load(r.run, err);
     }
     if (status == IL_OK) {
+        status = il_asked_open(&r.asked, r.run, &s->jobs, s->arena, s->log, err);
+    }
+    if (status == IL_OK) {
         status = run_jobs(&r, err);
     }
     if (r.run != NULL && s->log != NULL) {
         il_log_remove(s->log, il_run_log, r.run);
     }
-    json_decref(r.variants);
+    il_asked_close(&r.asked);
     free(r.failed);
     il_run_close(r.run);
     return status;

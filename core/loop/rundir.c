@@ -247,11 +247,18 @@ il_status il_run_row_set(il_run *r, const il_run_row *row, il_error *err)
     copy.outcome =
         row->outcome != NULL ? il_arena_strdup(r->arena, row->outcome) : NULL;
     copy.point = row->point != NULL ? il_arena_strdup(r->arena, row->point) : NULL;
+    copy.role = row->role != NULL ? il_arena_strdup(r->arena, row->role) : NULL;
+    copy.twin = row->twin != NULL ? il_arena_strdup(r->arena, row->twin) : NULL;
+    copy.placebos =
+        row->placebos != NULL ? il_arena_strdup(r->arena, row->placebos) : NULL;
     copy.accepted =
         row->accepted != NULL ? il_arena_strdup(r->arena, row->accepted) : NULL;
     copy.metrics = metrics;
     if (metrics == NULL || (row->accepted != NULL && copy.accepted == NULL) ||
-        (row->point != NULL && copy.point == NULL) || copy.stage == NULL ||
+        (row->point != NULL && copy.point == NULL) ||
+        (row->role != NULL && copy.role == NULL) ||
+        (row->twin != NULL && copy.twin == NULL) ||
+        (row->placebos != NULL && copy.placebos == NULL) || copy.stage == NULL ||
         copy.variant == NULL || copy.state == NULL ||
         (row->parent != NULL && copy.parent == NULL) ||
         (row->outcome != NULL && copy.outcome == NULL)) {
@@ -286,6 +293,7 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     json_t *value;
     char *point = NULL;
     char *accepted = NULL;
+    char *placebos = NULL;
     il_status status = IL_OK;
 
     row.stage = json_string_value(json_object_get(json, "stage"));
@@ -293,6 +301,8 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     row.state = json_string_value(json_object_get(json, "state"));
     row.parent = json_string_value(json_object_get(json, "parent"));
     row.outcome = json_string_value(json_object_get(json, "outcome"));
+    row.role = json_string_value(json_object_get(json, "role"));
+    row.twin = json_string_value(json_object_get(json, "twin"));
     if (row.stage == NULL || row.variant == NULL || row.state == NULL ||
         !json_is_object(given) ||
         !il__json_seed_read(json_object_get(json, "seed"), &row.seed)) {
@@ -324,9 +334,14 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
         accepted = json_dumps(json_object_get(json, "accepted"), 0);
         row.accepted = accepted;
     }
+    if (json_array_size(json_object_get(json, "placebos")) > 0) {
+        placebos = json_dumps(json_object_get(json, "placebos"), 0);
+        row.placebos = placebos;
+    }
     if (status == IL_OK) {
         status = il_run_row_set(r, &row, err);
     }
+    free(placebos);
     free(accepted);
     free(point);
     free(metrics);
@@ -385,6 +400,16 @@ static void row_write(il_text *text, const il_run_row *row)
     if (row->outcome != NULL) {
         il_text_add(text, ",\n   \"outcome\": ");
         il__json_add_string(text, row->outcome);
+    }
+    if (row->role != NULL) {
+        il_text_addf(text, ",\n   \"role\": \"%s\"", row->role);
+    }
+    if (row->twin != NULL) {
+        il_text_add(text, ",\n   \"twin\": ");
+        il__json_add_string(text, row->twin);
+    }
+    if (row->placebos != NULL) {
+        il_text_addf(text, ",\n   \"placebos\": %s", row->placebos);
     }
     il_text_add(text, ",\n   \"metrics\": {");
     il__json_add_metrics(text, row->metrics, row->metric_count, true);

@@ -66,7 +66,10 @@ typedef struct il_run_row {
     /* Detectors from files that were taken although their contracts differ, a JSON list
      * of {detector, what, expected, got, why}; NULL for none. */
     const char *accepted;
-    const char *outcome; /* what the last audit classed it as, or NULL */
+    const char *outcome;  /* what the last audit classed it as, or NULL */
+    const char *role;     /* "pressed", "twin", "placebo", or NULL */
+    const char *twin;     /* the variant that it is compared with, or NULL */
+    const char *placebos; /* a JSON list of variants; NULL for none */
 } il_run_row;
 
 /* Keeps a copy for the summary. */

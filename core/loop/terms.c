@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "loop/terms_private.h"
+#include "loop/scramble.h"
 
 double il_term_weight(const il_signal_spec *s, int64_t step, int64_t steps)
 {
@@ -61,6 +61,9 @@ il_status il_terms_edits(const il_terms *t, int kind, int64_t step, uint32_t lot
             strength *= 1.0 + 4.0 * (double)il_rng_normal(&r);
         }
         items[out->count] = e->editor.site;
+        if (!il__scramble_edit(t, i, arena, &items[out->count])) {
+            return il_error_set(err, IL_ERR_MEMORY, t->stage->name, "out of memory");
+        }
         strengths[out->count++] = (float)strength;
     }
     out->items = items;

@@ -63,7 +63,7 @@ typedef struct il_term {
     bool planned[IL_PASS_KINDS];
     /* of the step: */
     double normalizer;
-    float *scramble;      /* gate values of the whole batch, for a scrambled gate */
+    float *scramble;      /* values of the whole batch that are dealt to other rows */
     const int64_t *order; /* and who gets whose */
 } il_term;
 
@@ -201,7 +201,7 @@ typedef struct il_terms_run {
                        refitted through its fit, added to; NULL: not wanted */
     const int64_t *fit_at;     /* [term]: where its own stands there, or -1 */
     bool watch;                /* also the terms that are only watched */
-    bool prologue;             /* only fill the scrambled gates */
+    bool prologue;             /* only note the values that are dealt */
     const il_moments *moments; /* of the update's advantages; NULL: they stand raw */
 } il_terms_run;
 

@@ -39,6 +39,10 @@ il_status il__terms_forward(const il_terms *t, const il_micro *micro,
  * pass. Episodes that were not assessed yet are. */
 il_status il__terms_open(il_terms *t, il_worker *worker, il_micro *micro,
                          const il_terms_run *run, il_forward **out, il_error *err);
+/* What a detector reads: activations at its sites, or what a reference makes of the
+ * same rows. */
+il_status il__terms_acts(const il_terms *t, int d, const il_micro *micro, il_forward *f,
+                         il_tensor **acts, il_error *err);
 /* Fills f->scores[d]. */
 il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
                           const il_terms_run *run, il_forward *f, il_error *err);

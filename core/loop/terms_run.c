@@ -4,7 +4,7 @@
 #include <string.h>
 #include "detect/linear.h"
 #include "detect/pattern.h"
-#include "loop/terms_private.h"
+#include "loop/scramble.h"
 
 /* ---- forward -------------------------------------------------------------------- */
 
@@ -179,6 +179,20 @@ static bool scrambles(const il_terms *t, int d)
                             w->detectors[d]->spec->name);
 }
 
+il_status il__terms_acts(const il_terms *t, int d, const il_micro *micro, il_forward *f,
+                         il_tensor **acts, il_error *err)
+{
+    const il_detector *det = t->world->detectors[d];
+
+    if (det->elsewhere != NULL) {
+        return read_aside(t, det, micro, f, acts, err);
+    }
+    for (size_t i = 0; i < det->site_count; i++) {
+        acts[i] = il_pass_site(f->pass, (int32_t)det->sites[i]);
+    }
+    return IL_OK;
+}
+
 il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
                           const il_terms_run *run, il_forward *f, il_error *err)
 {
@@ -198,12 +212,7 @@ il_status il__terms_score(const il_terms *t, int d, const il_micro *micro,
     if (acts == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, det->spec->name, "out of memory");
     }
-    if (det->elsewhere != NULL) {
-        IL_TRY(read_aside(t, det, micro, f, acts, err));
-    }
-    for (size_t i = 0; det->elsewhere == NULL && i < det->site_count; i++) {
-        acts[i] = il_pass_site(f->pass, (int32_t)det->sites[i]);
-    }
+    IL_TRY(il__terms_acts(t, d, micro, f, acts, err));
     s->logits = il_detector_score(det, f->pass, &s->rows, acts, false, -1);
     if (s->logits != NULL && scrambles(t, d)) {
         s->logits = scrambled_score(t, f->pass, micro, run, &s->rows, s->logits);
@@ -272,25 +281,9 @@ static il_status gate_of(const il_terms *t, size_t i, il_worker *worker,
                            rows->count, at);
         p = il_reshape(pass, p, IL_SHAPE(rows->count));
     }
-    if (term->spec->gate.scramble && term->scramble != NULL) {
-        float *mine = term->scramble + micro->offset[i];
-
-        if (run->prologue) {
-            IL_TRY(il_pass_status(pass, err));
-            memcpy(mine, il_f32(p), (size_t)rows->count * sizeof *mine);
-        } else {
-            /* The values of other rows; what they depend on is what these depend on. */
-            float *got = il_arena_alloc(worker->scratch,
-                                        ((size_t)rows->count + 1) * sizeof *got);
-
-            if (got == NULL) {
-                return il_error_set(err, IL_ERR_MEMORY, "gate", "out of memory");
-            }
-            for (int64_t r = 0; r < rows->count; r++) {
-                got[r] = term->scramble[term->order[micro->offset[i] + r]];
-            }
-            p = il_pass_leaf(pass, IL_SHAPE(rows->count), got, il_tensor_v(p));
-        }
+    if (term->spec->gate.scramble != IL_SCRAMBLE_NONE) {
+        IL_TRY(il__scramble_values(t, i, term->spec->gate.scramble, worker, micro, run,
+                                   rows, pass, &p, err));
     }
     *gate = p;
     return IL_OK;
@@ -369,7 +362,9 @@ static il_status plain_root(const il_terms *t, size_t i, il_worker *worker,
     const il_term *term = &t->items[i];
     il_tensor *x = NULL;
 
-    if (term->kind == IL_TERM_DETECTOR) {
+    if (term->kind == IL_TERM_DETECTOR && term->spec->scramble != IL_SCRAMBLE_NONE) {
+        IL_TRY(il__scramble_root(t, i, worker, micro, run, rows, f, &x, err));
+    } else if (term->kind == IL_TERM_DETECTOR) {
         IL_TRY(il__terms_score(t, term->detector, micro, run, f, err));
         x = il_softplus(f->pass, f->scores[term->detector].logits);
     } else if (term->kind == IL_TERM_LOSS) {
@@ -486,7 +481,7 @@ static bool evaluated(const il_term *term, const il_micro *micro,
     if (!il_term_on(term, micro->lot)) {
         return false;
     }
-    return run->prologue ? term->gate >= 0 && term->spec->gate.scramble
+    return run->prologue ? term->scramble != NULL
                          : term->runs[run->kind] || (run->watch && !term->trains);
 }
 
@@ -507,7 +502,8 @@ static void note_readings(const il_terms *t, il_micro *micro, const il_forward *
     }
 }
 
-/* Each of a detector's logits falls with its offset. */
+/* Each of a detector's logits falls with its offset. A placebo's pressure is not to
+ * point where the trusted rows' does, and has none. */
 static double zero_slope(const il_terms *t, const il_term *term, const il_forward *f,
                          const float *seeds)
 {
@@ -515,6 +511,7 @@ static double zero_slope(const il_terms *t, const il_term *term, const il_forwar
     double sum = 0;
 
     if (term->kind != IL_TERM_DETECTOR || !term->trains ||
+        term->spec->scramble != IL_SCRAMBLE_NONE ||
         t->world->detectors[term->detector]->trusted == NULL) {
         return 0;
     }
@@ -579,7 +576,8 @@ static il_status make_roots(il_terms *t, il_worker *worker, il_micro *micro,
         if (run->slopes != NULL) {
             run->slopes[i] += zero_slope(t, term, f, seeds[i]);
         }
-        if (run->fits != NULL && run->fit_at[i] >= 0) {
+        if (run->fits != NULL && run->fit_at[i] >= 0 &&
+            term->spec->scramble == IL_SCRAMBLE_NONE) {
             size_t widest =
                 (size_t)il_detector_width(t->world->detectors[term->detector]);
             float *scratch = il_arena_alloc(worker->scratch, widest * sizeof *scratch);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "loop/ledger.h"
+#include "loop/scramble.h"
 #include "loop/trainer_private.h"
 
 typedef struct il_step_job {
@@ -155,7 +156,7 @@ static il_status make_blocks(il_trainer *t, il_error *err)
     return IL_OK;
 }
 
-/* Rows that a scrambled gate may have, over the whole batch. */
+/* Rows that a scrambled score may have, over the whole batch. */
 static size_t most_rows(const il_trainer *t)
 {
     const char *name = t->rollouts != NULL
@@ -170,7 +171,7 @@ static il_status make_scrambles(il_trainer *t, il_error *err)
     for (size_t i = 0; i < t->terms->count; i++) {
         il_term *term = &t->terms->items[i];
 
-        if (term->gate >= 0 && term->spec->gate.scramble && term->trains) {
+        if (term->trains && il__scramble_deals(term)) {
             size_t most = most_rows(t);
 
             term->scramble = calloc(most, sizeof *term->scramble);
@@ -431,7 +432,7 @@ il_status il__trainer_run_pass(il_trainer *t, int kind, il_error *err)
     return first_error(job, err);
 }
 
-/* A keyed permutation of a scrambled gate's rows. */
+/* A keyed permutation of the rows whose values are dealt. */
 static void shuffle(il_trainer *t, size_t i)
 {
     il_term *term = &t->terms->items[i];

@@ -104,27 +104,33 @@ static bool fill_job(il__lister *l, il_job *job, const il__link *lineage, size_t
     return true;
 }
 
-/* Room for one more job; NULL when there is none, reported. */
-static il_job *job_room(il__lister *l, il_place place)
+il_job *il__jobs_room(il__lister *l, il__drawn **drawn)
 {
     if (l->out->count == JOBS_MAX) {
-        il_problem_add(l->problems, place, "more than %d jobs", JOBS_MAX);
+        il_problem_add(l->problems, l->document->tree->place, "more than %d jobs",
+                       JOBS_MAX);
         return NULL;
     }
     if (l->out->count == l->room) {
         size_t room = l->room > 0 ? 2 * l->room : 16;
         il_job *items = il_arena_calloc(l->arena, room, sizeof *items);
+        il__drawn *all = il_arena_calloc(l->arena, room, sizeof *all);
 
-        if (items == NULL) {
+        if (items == NULL || all == NULL) {
             (void)il__jobs_no_memory(l);
             return NULL;
         }
         if (l->out->count > 0) {
             memcpy(items, l->out->items, l->out->count * sizeof *items);
+            memcpy(all, l->drawn, l->out->count * sizeof *all);
         }
         l->out->items = items;
+        l->drawn = all;
         l->room = room;
     }
+    *drawn = &l->drawn[l->out->count];
+    memset(*drawn, 0, sizeof **drawn);
+    memset(&l->out->items[l->out->count], 0, sizeof *l->out->items);
     return &l->out->items[l->out->count];
 }
 
@@ -138,19 +144,24 @@ static bool has(const char *const *names, size_t count, const char *name)
     return count == 0;
 }
 
-/* Whether the filter takes a job under its base name or its whole one. A stage without
- * variants is left out only where the filter names some point of such a stage. */
+bool il__jobs_named(const il__lister *l, const char *variant, const char *label)
+{
+    const il_jobs_filter *f = l->filter;
+
+    return f == NULL || f->variant_count == 0 ||
+           has(f->variants, f->variant_count, label) ||
+           (variant != NULL && has(f->variants, f->variant_count, variant));
+}
+
+/* Whether the filter takes a job. A stage without variants is left out only where the
+ * filter names some point of such a stage. */
 static bool wants_label(const il__lister *l, const char *variant, const char *label)
 {
     const il_jobs_filter *f = l->filter;
     bool points = false;
 
-    if (f == NULL || f->variant_count == 0 ||
-        has(f->variants, f->variant_count, label)) {
-        return true;
-    }
-    if (variant != NULL) {
-        return has(f->variants, f->variant_count, variant);
+    if (variant != NULL || il__jobs_named(l, variant, label)) {
+        return il__jobs_named(l, variant, label);
     }
     for (size_t i = 0; i < f->variant_count; i++) {
         points = points || (strchr(f->variants[i], '=') != NULL &&
@@ -161,14 +172,18 @@ static bool wants_label(const il__lister *l, const char *variant, const char *la
 
 /* The jobs of a leaf at the lister's point, one a seed. `seen` is the first job of this
  * leaf: a point that differs from an earlier one only in what does not reach the leaf
- * is the same job. */
+ * is the same job. One that the filter leaves out is listed for now, since it may be
+ * another's twin, and not at all where something is wrong with it. */
 static void add_point(il__lister *l, il__link leaf, size_t seen)
 {
     il__link lineage[IL__LINEAGE_MAX];
     size_t count = il__jobs_lineage(l, leaf, lineage);
     const char *label = count > 0 ? il__jobs_label(l, lineage, count) : NULL;
+    bool wanted = label != NULL && wants_label(l, leaf.variant, label);
+    il_problems *problems = l->problems;
+    il_problems aside = {.arena = l->arena};
 
-    if (label == NULL || !wants_label(l, leaf.variant, label)) {
+    if (label == NULL) {
         return;
     }
     for (size_t i = seen; i < l->out->count; i++) {
@@ -177,15 +192,23 @@ static void add_point(il__lister *l, il__link leaf, size_t seen)
         }
     }
     for (size_t i = 0; i < l->seed_count; i++) {
-        il_job *job = job_room(l, l->document->tree->place);
+        il__drawn *drawn;
+        il_job *job = il__jobs_room(l, &drawn);
 
         if (job == NULL) {
             return;
         }
-        memset(job, 0, sizeof *job);
-        if (fill_job(l, job, lineage, count, l->seeds[i])) {
+        *drawn = (il__drawn){.variant = leaf.variant,
+                             .point = l->point,
+                             .axes = il__jobs_reach(l, lineage, count),
+                             .wanted = wanted};
+        l->problems = wanted ? problems : &aside;
+        if (fill_job(l, job, lineage, count, l->seeds[i]) &&
+            (wanted || !il_problems_any(&aside))) {
             l->out->count++;
         }
+        l->problems = problems;
+        problems->no_memory = problems->no_memory || aside.no_memory;
     }
 }
 
@@ -230,16 +253,17 @@ static void check_filter(il__lister *l)
         }
     }
     for (size_t i = 0; l->filter != NULL && i < l->filter->variant_count; i++) {
-        size_t base = strcspn(l->filter->variants[i], "@");
+        size_t base = strcspn(l->filter->variants[i], ".@"); /* no name holds a dot */
         const char *name =
             il_arena_printf(l->arena, "%.*s", (int)base, l->filter->variants[i]);
 
-        if (name == NULL || (count == 0 && strchr(name, '=') != NULL)) {
-            continue; /* a point of a stage without variants */
+        if (name == NULL || (count == 0 && strchr(name, '=') != NULL) ||
+            il__jobs_is_scheduled(l->filter->variants[i])) {
+            continue; /* a point of a stage without variants, or its twin */
         }
         if (count == 0 || !has(keys, count, name)) {
-            il_problem_add_nearest(l->problems, place, l->filter->variants[i], keys,
-                                   count, "no variant '%.60s'", l->filter->variants[i]);
+            il_problem_add_nearest(l->problems, place, name, keys, count,
+                                   "no variant '%.60s'", l->filter->variants[i]);
         }
     }
 }
@@ -385,6 +409,19 @@ static void add_stage(il__lister *l, const char *name)
     }
 }
 
+/* Takes out what the filter does not want, now that it has been compared with. */
+static void drop_unwanted(il__lister *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->out->count; i++) {
+        if (l->drawn[i].wanted) {
+            l->out->items[kept++] = l->out->items[i];
+        }
+    }
+    l->out->count = kept;
+}
+
 /* Stable by the length of the chain: a parent's is shorter than its children's. */
 static void order_jobs(il_jobs *jobs)
 {
@@ -434,7 +471,16 @@ static void list(il_jobs *out, il_document *document, const il_jobs_filter *filt
     }
     il_document_check_settings(document, problems);
     check_axes(&l);
+    il__jobs_twins(&l);
+    drop_unwanted(&l);
     order_jobs(out);
+}
+
+const char *il_role_name(il_role role)
+{
+    static const char *const names[] = {NULL, "pressed", "twin", "placebo"};
+
+    return names[role];
 }
 
 il_status il_jobs_list(il_jobs *out, il_document *document,

@@ -6,7 +6,11 @@
  * variants is run as those and not by itself. A point of the sweep makes a job of its
  * own where it changes what the job's stages are told, and is part of the job's name;
  * stages that it does not reach are shared. Every stage of the chain comes with
- * its training text: what decides its result, and nothing else. */
+ * its training text: what decides its result, and nothing else.
+ *
+ * A job in whose training a detector presses has a twin, the same without that
+ * pressure, and a placebo, the same with what the detector knows taken out of it. Where
+ * the file has none, jobs are scheduled for it: NAME.twin and NAME.placebo. */
 #ifndef IL_PIPELINE_JOBS_H
 #define IL_PIPELINE_JOBS_H
 
@@ -32,6 +36,14 @@ typedef struct il_job_point {
     const il_node *value;
 } il_job_point;
 
+/* What a job is to others of its stage. */
+typedef enum il_role {
+    IL_ROLE_NONE,
+    IL_ROLE_PRESSED,
+    IL_ROLE_TWIN,
+    IL_ROLE_PLACEBO
+} il_role;
+
 typedef struct il_job {
     const char *stage;
     const char *variant; /* the label of its last step; "" for none */
@@ -42,6 +54,13 @@ typedef struct il_job {
     const il_pipeline *pipeline;
     il_job_step *chain; /* from the root to this job's own stage, the last */
     size_t chain_count;
+    il_role role;
+    const char *scheduled; /* the label of the job it was made for; NULL: declared */
+    /* PRESSED: labels of jobs of its stage, of the same seed */
+    const char *twin; /* NULL: it has none, as `without` says */
+    const char **placebos;
+    size_t placebo_count;
+    const char *without; /* what it lacks and why; NULL: nothing */
 } il_job;
 
 typedef struct il_jobs {
@@ -50,7 +69,8 @@ typedef struct il_jobs {
     size_t count;
 } il_jobs;
 
-/* Which jobs are wanted; NULL or no entries: all of them. */
+/* Which jobs are wanted; NULL or no entries: all of them. Where variants are named,
+ * only those are run: twins and placebos by their own names. */
 typedef struct il_jobs_filter {
     const char *const *stages;
     size_t stage_count;
@@ -78,5 +98,8 @@ void il_jobs_check(il_jobs *out, il_document *document, il_problems *problems);
 const char *il_training_text(il_arena *arena, const il_pipeline *pipeline,
                              const il_stage_spec *stage, const char *const *chain,
                              size_t chain_count);
+
+/* "pressed", "twin", "placebo"; NULL for none. */
+const char *il_role_name(il_role role);
 
 #endif

@@ -22,6 +22,14 @@ typedef struct il__reach {
     struct il__reach *next;
 } il__reach;
 
+/* Where a job of the list comes from. */
+typedef struct il__drawn {
+    const char *variant; /* as the file calls it; NULL for none */
+    size_t point;
+    unsigned axes; /* of the point, those that reach the job */
+    bool wanted;   /* by the filter; the others are there to be compared with */
+} il__drawn;
+
 /* The listing of a document's jobs. */
 typedef struct il__lister {
     il_document *document;
@@ -37,6 +45,7 @@ typedef struct il__lister {
     bool axis_placed[IL_SWEEP_PATHS];
     il__reach *reaches;
     il_jobs *out;
+    il__drawn *drawn; /* [job] */
     size_t room;
 } il__lister;
 
@@ -51,6 +60,19 @@ bool il__jobs_no_memory(il__lister *l);
 size_t il__jobs_keys(const il_node *map, const char **keys, size_t room);
 /* A stage's variants, or NULL where it has none. */
 const il_node *il__jobs_variants(const il__lister *l, const char *stage);
+
+/* Room for one more job, cleared, and what it is drawn from; NULL when there is none,
+ * reported. */
+il_job *il__jobs_room(il__lister *l, il__drawn **drawn);
+/* Whether the filter names a job under its base name or its whole one; `variant` NULL
+ * for none. */
+bool il__jobs_named(const il__lister *l, const char *variant, const char *label);
+/* Whether a name is that of a stage's own twin or placebo, where it has no variants:
+ * "twin", "placebo@lr=0.1". */
+bool il__jobs_is_scheduled(const char *name);
+/* Says of each job what it is to the others, and schedules the twins and placebos that
+ * are missing. */
+void il__jobs_twins(il__lister *l);
 
 /* Sets one axis of the sweep to a value; a path without a place here may have one in
  * another lineage. */

@@ -216,8 +216,9 @@ static void check_stage(il__reader *r, const il_stage_spec *s, const il_node *no
 }
 
 static void read_stage(il__reader *r, il_stage_spec *s, const char *name,
-                       const il_node *node, const il_node *firewall)
+                       const il_node *node, const il_node *document)
 {
+    const il_node *firewall = il_node_get(document, "firewall");
     const il_node *own = il_node_get(node, "firewall");
 
     s->name = name;
@@ -232,18 +233,21 @@ static void read_stage(il__reader *r, il_stage_spec *s, const char *name,
     s->ledger_every = il__read_int(il_node_get(node, "ledger"), "every", -1);
     s->twin_of = read_sibling(r, name, node, "twin_of");
     s->placebo_of = read_sibling(r, name, node, "placebo_of");
+    s->twins =
+        il__read_twins(il_node_get(node, "twins"), il_node_get(document, "twins"));
     check_stage(r, s, node);
 }
 
-static void read_stages(il__reader *r, const il_node *map, const il_node *firewall)
+static void read_stages(il__reader *r, const il_node *document)
 {
+    const il_node *map = il_node_get(document, "stages");
     il_pipeline *p = r->pipeline;
 
     p->stages = il__read_alloc(r, map_count(map), sizeof *p->stages);
     for (size_t i = 0; p->stages != NULL && i < map_count(map); i++) {
         if (map->items[i].value->kind == IL_NODE_MAP) {
             read_stage(r, &p->stages[p->stage_count], map->items[i].key,
-                       map->items[i].value, firewall);
+                       map->items[i].value, document);
             p->stage_count++;
         }
     }
@@ -327,7 +331,8 @@ il_pipeline *il_pipeline_read(il_arena *arena, const il_node *document,
     p->environment = il__read_component(&r, il_node_get(document, "environment"));
     read_references(&r, il_node_get(document, "references"));
     read_detectors(&r, il_node_get(document, "detectors"));
-    read_stages(&r, il_node_get(document, "stages"), il_node_get(document, "firewall"));
+    read_stages(&r, document);
+    il__read_endpoint(&r, &p->endpoint, il_node_get(document, "endpoint"));
     for (size_t i = 0; i < p->stage_count; i++) {
         check_fits(&r, &p->stages[i]);
         check_against(&r, &p->stages[i]);

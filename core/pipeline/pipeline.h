@@ -242,6 +242,14 @@ typedef struct il_weight_spec {
     il_place place;
 } il_weight_spec;
 
+/* What stands in a score's place, so that the pressure stays and what it knows goes. */
+typedef enum il_scramble {
+    IL_SCRAMBLE_NONE,
+    IL_SCRAMBLE_ROWS,     /* the scores of other rows */
+    IL_SCRAMBLE_CONSTANT, /* half, for every row */
+    IL_SCRAMBLE_NOISE     /* keyed noise; of what has a direction, a random one */
+} il_scramble;
+
 typedef enum il_gate_kind {
     IL_GATE_NONE,
     IL_GATE_DETECTOR,
@@ -253,8 +261,8 @@ typedef struct il_gate_spec {
     il_gate_kind kind;
     const char *name; /* of the detector or label */
     double constant;
-    bool scramble; /* DETECTOR: its rows permuted */
-    bool through;  /* DETECTOR: not stop-gradient */
+    il_scramble scramble; /* DETECTOR: ROWS, NOISE */
+    bool through;         /* DETECTOR: not stop-gradient */
     il_place place;
 } il_gate_spec;
 
@@ -328,9 +336,10 @@ typedef struct il_signal_spec {
     il_route_spec route;
     /* names under `train.rollouts`, filled in; none without rollouts */
     il_names_spec on;
-    bool credit_sample; /* reinforces the sampled site instead of the action */
-    il_edit_spec edit;  /* channel edit; its weight is the edit's strength */
-    il_halt_spec halt;  /* channel halt */
+    bool credit_sample;   /* reinforces the sampled site instead of the action */
+    il_edit_spec edit;    /* channel edit; its weight is the edit's strength */
+    il_halt_spec halt;    /* channel halt */
+    il_scramble scramble; /* of a detector as source */
     il_place place;
 } il_signal_spec;
 
@@ -509,6 +518,29 @@ typedef struct il_require_spec {
     il_place place;
 } il_require_spec;
 
+/* What a pressed run of a stage is compared with. */
+typedef struct il_twins_spec {
+    bool twin;
+    bool placebo;
+    il_scramble scramble; /* of the placebo; NONE: as the channel suits */
+    il_place place;
+} il_twins_spec;
+
+#define IL_ENDPOINT_MARGIN 0.1 /* where nobody said */
+
+/* The one question that a run answers. */
+typedef struct il_endpoint_spec {
+    bool declared;      /* by the pipeline; else the default that its jobs suggest */
+    const char *metric; /* NULL: there is none */
+    const char *stage;
+    const char *variant; /* NULL: all that press */
+    bool placebo;        /* compared with that; else with the twin */
+    double margin;
+    const char *behaviour; /* the metric that is told first, or NULL */
+    il_names_spec tax;
+    il_place place;
+} il_endpoint_spec;
+
 typedef struct il_stage_spec {
     const char *name;
     const char *from; /* NULL: starts from a new model */
@@ -524,6 +556,7 @@ typedef struct il_stage_spec {
     int64_t ledger_every; /* 0: never; -1: not said, kept where a detector presses */
     const char *twin_of;  /* a variant of the same stage, or "all" */
     const char *placebo_of;
+    il_twins_spec twins; /* the stage's own or else the pipeline's */
     il_place place;
 } il_stage_spec;
 
@@ -546,6 +579,7 @@ typedef struct il_pipeline {
     size_t detector_count;
     il_stage_spec *stages; /* in the order of the file */
     size_t stage_count;
+    il_endpoint_spec endpoint;
     const il_node *document; /* what it was read from */
 } il_pipeline;
 
@@ -565,6 +599,10 @@ bool il_pipeline_composed(const il_pipeline *p, const il_detector_spec *d,
 bool il_pipeline_akin(const il_pipeline *p, const char *a, const char *b);
 const il_reference_spec *il_pipeline_reference(const il_pipeline *p, const char *name);
 const il_stage_spec *il_pipeline_stage(const il_pipeline *p, const char *name);
+
+/* Whether a signal lets a detector press: as its source or its gate, on a channel that
+ * acts, with its score as it is. */
+bool il_signal_presses(const il_signal_spec *s);
 
 /* The words of the grammar, for messages and reports. */
 /* A pooling from the words of a contract, such as "ema_max, decay 0.9"; false when they

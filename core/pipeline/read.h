@@ -59,5 +59,10 @@ void il__check_halt(il__reader *r, const il_stage_spec *stage, const il_signal_s
                     const il_node *node);
 void il__read_audit_edits(il__reader *r, il_audit_spec *a, const il_node *map);
 il_demand_spec il__read_demand(const il_node *node);
+/* The word under a key; NONE where there is none. */
+il_scramble il__read_scramble(const il_node *node, const char *key);
+/* The stage's own, or else the pipeline's; either may be NULL. */
+il_twins_spec il__read_twins(const il_node *own, const il_node *all);
+void il__read_endpoint(il__reader *r, il_endpoint_spec *e, const il_node *node);
 
 #endif

@@ -92,12 +92,12 @@ static il_gate_spec read_gate(il__reader *r, const il_node *node)
     g.place = node->place;
     if ((g.name = il__read_text(node, "detector", NULL)) != NULL) {
         g.kind = IL_GATE_DETECTOR;
-        g.scramble = il_node_get(node, "scramble") != NULL;
+        g.scramble = il__read_scramble(node, "scramble");
         g.through = il__read_flag(node, "through", false);
         (void)il__read_detector_named(r, g.name, il__read_place(node, "detector"));
         if (g.scramble && g.through) {
             il_problem_add(r->problems, il__read_place(node, "through"),
-                           "a gate with scrambled rows lets no gradient through");
+                           "a gate that is scrambled lets no gradient through");
         }
     } else if (il_node_get(node, "constant") != NULL) {
         g.kind = IL_GATE_CONSTANT;
@@ -328,6 +328,34 @@ static void check_edit(il__reader *r, const il_signal_spec *s, const il_node *no
     }
 }
 
+/* What is scrambled is a detector's score, once. */
+static void check_scramble(il__reader *r, const il_signal_spec *s, const il_node *node)
+{
+    il_place place = il__read_place(node, "scramble");
+
+    if (s->scramble == IL_SCRAMBLE_NONE || s->channel == IL_CHANNEL_MONITOR) {
+        return;
+    }
+    if (s->source.kind != IL_SOURCE_DETECTOR) {
+        il_problem_add(r->problems, place,
+                       "only a detector's score can be scrambled: expected one as "
+                       "`source`; a gate has its own `scramble`");
+    } else if (s->channel == IL_CHANNEL_EDIT && s->scramble != IL_SCRAMBLE_NOISE) {
+        il_problem_add(r->problems, place,
+                       "an edit has a direction and no score: expected noise, which "
+                       "draws one at random");
+    } else if (s->channel == IL_CHANNEL_HALT || s->channel == IL_CHANNEL_DATA) {
+        il_problem_add(r->problems, place,
+                       "a signal on channel %s cannot be scrambled: expected loss, "
+                       "reward or edit",
+                       il_channel_name(s->channel));
+    } else if (s->scramble == IL_SCRAMBLE_ROWS &&
+               s->gate.scramble == IL_SCRAMBLE_ROWS) {
+        il_problem_add(r->problems, place,
+                       "rows are dealt once: in the gate, or in the source");
+    }
+}
+
 static void check_signal(il__reader *r, const il_stage_spec *stage,
                          const il_signal_spec *s, const il_node *node)
 {
@@ -373,6 +401,7 @@ static void check_signal(il__reader *r, const il_stage_spec *stage,
                        "a label");
     }
     check_gate(r, s);
+    check_scramble(r, s, node);
     check_credit(r, stage, s, node);
     check_trigger(r, s, il__read_place(node, "trigger"));
     check_rollouts(r, stage, s);
@@ -408,6 +437,7 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->credit_sample = il__read_choice(node, "credit", credits, 0) == 1;
         s->edit = il__read_edit(r, il_node_get(node, "edit"));
         s->halt = il__read_halt(r, node);
+        s->scramble = il__read_scramble(node, "scramble");
         if (s->channel == IL_CHANNEL_EDIT || s->channel == IL_CHANNEL_HALT) {
             s->route.kind = IL_ROUTE_NONE;
         }

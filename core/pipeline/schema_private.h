@@ -17,5 +17,10 @@ extern const il_schema il__schema_edits;
 extern const il_schema il__schema_when;
 extern const il_schema il__schema_do;
 extern const il_schema il__schema_keep;
+/* What a pressed run is compared with, what stands in a score's place there, and the
+ * question that a run answers. */
+extern const il_schema il__schema_twins;
+extern const il_schema il__schema_scramble;
+extern const il_schema il__schema_endpoint;
 
 #endif

@@ -350,12 +350,13 @@ static const il_schema weight = {.kind = IL_SCHEMA_EITHER,
                                  .what = "a number or {from, to, over}",
                                  .options = weight_options};
 
-static const char *const scrambles[] = {"rows", NULL};
-static const il_schema scramble = {
-    .kind = IL_SCHEMA_CHOICE, .what = "what to scramble", .choices = scrambles};
+static const char *const gate_scrambles[] = {"rows", "noise", NULL};
+static const il_schema gate_scramble = {
+    .kind = IL_SCHEMA_CHOICE, .what = "what to scramble", .choices = gate_scrambles};
 static const il_schema_field gate_detector_fields[] = {
     {"detector", &name, IL_FIELD_REQUIRED, "whose probability multiplies the rows"},
-    {"scramble", &scramble, 0, "rows: a placebo, its rows permuted"},
+    {"scramble", &gate_scramble, 0,
+     "a placebo: its rows permuted, or noise in their place"},
     {"through", &flag, 0, "whether the gradient passes the gate; false by default"},
 };
 static const il_schema_field gate_constant_fields[] = {
@@ -427,6 +428,8 @@ static const il_schema_field signal_fields[] = {
      "on channel halt: stop (the default), alarm or {freeze: [GROUP...]}"},
     {"keep", &il__schema_keep, IL_FIELD_WHOLE,
      "on channel halt: the state that a stage leaves which stops; last by default"},
+    {"scramble", &il__schema_scramble, 0,
+     "a placebo: the detector's score permuted over rows, the same for all, or noise"},
 };
 static const il_schema signal_ = {
     .kind = IL_SCHEMA_MAP, .what = "a signal", FIELDS(signal_fields)};
@@ -636,6 +639,8 @@ static const il_schema_field stage_fields[] = {
     {"variants", &variants, 0, "named sets of overrides, each run by itself"},
     {"twin_of", &name, 0, "the variant that this is, but for the pressure; or all"},
     {"placebo_of", &name, 0, "the variant that this is, but for the information"},
+    {"twins", &il__schema_twins, 0,
+     "what its pressed runs are compared with; a twin and a placebo by default"},
 };
 const il_schema il_schema_stage = {
     .kind = IL_SCHEMA_MAP, .what = "a stage", FIELDS(stage_fields)};
@@ -706,6 +711,10 @@ static const il_schema_field pipeline_fields[] = {
     {"firewall", &firewall, 0, "the pressure channels that must be closed"},
     {"stages", &stages, IL_FIELD_REQUIRED, "the tree of the experiment"},
     {"sweep", &sweep, 0, "what is run several times"},
+    {"twins", &il__schema_twins, 0,
+     "what pressed runs are compared with, where the stage does not say"},
+    {"endpoint", &il__schema_endpoint, IL_FIELD_WHOLE,
+     "the one question that the run answers; all others are corrected for their number"},
 };
 const il_schema il_schema_pipeline = {
     .kind = IL_SCHEMA_MAP, .what = "a pipeline", FIELDS(pipeline_fields)};

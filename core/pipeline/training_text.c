@@ -529,6 +529,7 @@ static void put_signal(writer *w, const il_signal_spec *s)
         "loss", "detector", "cross_entropy", "reward", "label", "entropy", "kl"};
     static const char *const routes[] = {"all", "none", "groups", "downstream",
                                          "upstream"};
+    static const char *const scrambles[] = {NULL, "rows", "constant", "noise"};
 
     open_map(w, NULL);
     put_text(w, "source", sources[s->source.kind]);
@@ -558,6 +559,7 @@ static void put_signal(writer *w, const il_signal_spec *s)
     if (s->channel == IL_CHANNEL_HALT) {
         put_halt(w, &s->halt);
     }
+    put_text(w, "scramble", scrambles[s->scramble]);
     close_map(w);
 }
 

@@ -26,6 +26,7 @@ static const char pipeline[] =
     "  deception: {use: linear_probe, site: blocks.0.hook_resid_post,\n"
     "    tokens: claim}\n"
     "firewall: open\n"
+    "twins: none\n"
     "stages:\n"
     "  rl:\n"
     "    train:\n"

@@ -40,7 +40,7 @@ START_TEST(liar_makes_a_job_for_each_stage_variant_and_seed)
     fixture f;
 
     open_file(&f, LIAR, NULL, 0, NULL, &jobs);
-    ck_assert_uint_eq(jobs.count, (1 + 1 + 10) * 3);
+    ck_assert_uint_eq(jobs.count, (1 + 1 + 10 + 6) * 3); /* and what is scheduled */
     ck_assert_str_eq(jobs.items[0].stage, "pretrain");
     ck_assert_uint_eq(jobs.items[0].seed, 1);
     ck_assert_uint_eq(jobs.items[1].seed, 2);
@@ -271,12 +271,13 @@ END_TEST
 START_TEST(the_command_line_wins_over_a_variant)
 {
     static const char *const sets[] = {"stages.loop.signals.honesty.channel=loss",
-                                       "stages.loop.train.steps=3", "seed=9"};
+                                       "stages.loop.train.steps=3", "seed=9",
+                                       "twins=none"};
     const il_stage_spec *s;
     il_jobs jobs;
     fixture f;
 
-    open_file(&f, LIAR, sets, 3, NULL, &jobs);
+    open_file(&f, LIAR, sets, 4, NULL, &jobs);
     ck_assert_uint_eq(jobs.count, 12); /* one seed: the one that was asked for */
     ck_assert_uint_eq(jobs.items[0].seed, 9);
     s = il_pipeline_stage(job_of(&jobs, "loop", "monitor")->pipeline, "loop");

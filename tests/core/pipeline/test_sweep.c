@@ -33,7 +33,7 @@ static void list(const char *sweep, const il_jobs_filter *filter, const char *pa
     char text[4096];
     il_error err = {0};
 
-    (void)snprintf(text, sizeof text, "%ssweep:\n%s", plain, sweep);
+    (void)snprintf(text, sizeof text, "%ssweep:\n%stwins: none\n", plain, sweep);
     fixture_open(&f);
     fixture_load(&f, fixture_file(&f, "p.yaml", text), NULL, 0);
     ck_assert_ptr_nonnull(f.document);
@@ -146,7 +146,8 @@ START_TEST(a_setting_of_the_command_line_is_laid_over_every_point)
     char text[4096];
     il_error err = {0};
 
-    (void)snprintf(text, sizeof text, "%ssweep: {grid: {vars.price: [1, 2]}}\n", plain);
+    (void)snprintf(text, sizeof text,
+                   "%ssweep: {grid: {vars.price: [1, 2]}}\ntwins: none\n", plain);
     fixture_open(&f);
     fixture_load(&f, fixture_file(&f, "p.yaml", text), sets, 1);
     ck_assert_int_eq(il_jobs_list(&jobs, f.document, NULL, &f.problems, &err), IL_OK);
