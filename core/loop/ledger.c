@@ -18,24 +18,6 @@ static il_status no_memory(il_error *err)
 
 /* ---- making one ----------------------------------------------------------------- */
 
-/* The signal of the flow that a term is in a pass: they are listed pass by pass, in the
- * order of the terms that run there. */
-static const il_flow_signal *facts_of(const il_ledger *l, size_t term, int kind)
-{
-    const il_terms *terms = l->trainer->terms;
-    size_t n = 0;
-
-    for (int k = 0; k < IL_PASS_KINDS; k++) {
-        for (size_t i = 0; i < terms->count; i++) {
-            if (k == kind && i == term) {
-                return &l->plan->flow.signals[n];
-            }
-            n += terms->items[i].runs[k];
-        }
-    }
-    return NULL;
-}
-
 static bool entered(const il_ledger *l, const il_flow_signal *s)
 {
     for (size_t j = 0; s->enters != NULL && j < l->plan->flow.source_count; j++) {
@@ -74,7 +56,7 @@ static il_status add_entries(il_ledger *l, int kind, il_error *err)
     }
     for (size_t i = 0; i < terms->count; i++) {
         const il_term *term = &terms->items[i];
-        const il_flow_signal *facts = facts_of(l, i, kind);
+        const il_flow_signal *facts = l->plan->facts[kind][i];
 
         if (!term->runs[kind]) {
             continue;

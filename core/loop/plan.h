@@ -11,6 +11,8 @@
 typedef struct il_plan {
     il_arena *arena;
     il_flow flow;
+    /* [term]: what the flow says of it in a pass; NULL where it does not run */
+    const il_flow_signal **facts[IL_PASS_KINDS];
     const il_verdict *verdict;
     il_matrix_row *rows;
     size_t row_count; /* terms, then edits, then halts */

@@ -551,10 +551,15 @@ static il_status add_signals(facts *f, il_error *err)
     for (int kind = 0; kind < IL_PASS_KINDS; kind++) {
         size_t from = count;
 
+        f->plan->facts[kind] = il_arena_calloc(f->plan->arena, terms->count + 1,
+                                               sizeof(const il_flow_signal *));
+        if (f->plan->facts[kind] == NULL) {
+            return no_memory(err);
+        }
         for (size_t i = 0; i < terms->count; i++) {
             if (terms->items[i].runs[kind]) {
                 IL_TRY(add_signal(f, &signals[count], &terms->items[i], kind, err));
-                count++;
+                f->plan->facts[kind][i] = &signals[count++];
             }
         }
         IL_TRY(add_freezes(f, signals, &count, from, kind, err));

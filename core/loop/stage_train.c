@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/files.h"
 #include "detect/fit.h"
 #include "loop/ledger_file.h"
 #include "loop/stage_private.h"
@@ -88,8 +89,8 @@ static il_status close_ledger(il_stage_work *s, const il_trainer *t, il_error *e
     json_t *totals = NULL;
     il_status status;
 
-    if (s->ledger == NULL) {
-        return IL_OK;
+    if (s->ledger == NULL || !il_file_exists(il_record_ledger_path(s->record))) {
+        return IL_OK; /* none is kept, or the stage ended before its first step */
     }
     IL_TRY(il_ledger_totals(s->ledger, il_record_ledger_path(s->record), t->step,
                             &totals, err));
