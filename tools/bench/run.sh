@@ -42,6 +42,10 @@ for size in s m; do
     ratios <"$build/bench/step_$size.txt"
 done
 
+# What watching adds to Liar's steps: frozen detectors, and the ledger as it is kept by default.
+"$build/bench/bench_ledger" "$root/configs/liar/demo.yaml" $((rounds / 5 + 1)) "$build/plugins" |
+    tee "$build/bench/ledger.txt"
+
 # Updates of reinforcement: Far Lever's, 64 episodes at once.
 {
     "$build/bench/bench_step" "$root/tools/bench/update.yaml" $((10 * rounds)) "$build/plugins"
