@@ -107,13 +107,17 @@ const json_t *il__conclusion_of(const il__results *r, const il__result_arm *arm)
 
 const json_t *il__claim_of(const json_t *entry, const char *metric, const char *versus)
 {
-    const json_t *claims = json_object_get(entry, "claims");
+    static const char *const parts[] = {"claims", "tax"};
 
-    for (size_t i = 0; i < json_array_size(claims); i++) {
-        const json_t *claim = json_array_get(claims, i);
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        const json_t *claims = json_object_get(entry, parts[p]);
 
-        if (is(claim, "metric", metric) && is(claim, "versus", versus)) {
-            return claim;
+        for (size_t i = 0; i < json_array_size(claims); i++) {
+            const json_t *claim = json_array_get(claims, i);
+
+            if (is(claim, "metric", metric) && is(claim, "versus", versus)) {
+                return claim;
+            }
         }
     }
     return NULL;

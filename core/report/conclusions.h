@@ -18,7 +18,8 @@ double il__number_of(const json_t *object, const char *key);
 
 /* An arm's entry; NULL where there is none. */
 const json_t *il__conclusion_of(const il__results *r, const il__result_arm *arm);
-/* An entry's claim about a metric against its "twin" or "placebo", or NULL. */
+/* An entry's claim about a metric against its "twin" or "placebo", be it what it cost;
+ * NULL where there is none. */
 const json_t *il__claim_of(const json_t *entry, const char *metric, const char *versus);
 /* The run's primary claim in an entry, or NULL. */
 const json_t *il__claim_primary(const json_t *entry);

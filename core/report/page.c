@@ -27,7 +27,7 @@ static const char style[] =
     "h3{font-size:1rem;margin:1.3rem 0 .3rem}h4{font-size:.9rem;margin:1rem 0 .3rem}\n"
     "p{margin:.35rem 0;max-width:46rem}.facts,.hint{color:var(--muted);"
     "font-size:.85rem}nav a{margin-right:1rem;display:inline-block;padding:.25rem 0}\n"
-    ".lead{font-size:1.22rem;line-height:1.4;max-width:54rem;margin:.9rem 0 .6rem}\n"
+    ".lead{font-size:1.22rem;line-height:1.4;max-width:none;margin:.9rem 0 .6rem}\n"
     ".pill{display:inline-block;border:2px solid;border-radius:1em;padding:0 .6em;"
     "font-weight:700;font-size:.85em;white-space:nowrap}"
     ".good{color:var(--c)}.bad{color:var(--b)}.unsure{color:var(--muted)}\n"

@@ -117,10 +117,20 @@ static void add_count(const il__results *r, const il__focus *f, il_text *html)
     if (counts[IL__ALIVE_UNKNOWN] == f->subject_count) {
         il_text_add(html, "has not been judged by a margin");
     } else {
-        il_text_addf(
-            html, "is alive in %zu, has fallen in %zu, and in %zu neither is shown",
-            counts[IL__ALIVE_SHOWN], counts[IL__ALIVE_FALLEN],
-            f->subject_count - counts[IL__ALIVE_SHOWN] - counts[IL__ALIVE_FALLEN]);
+        static const char *const words[] = {
+            [IL__ALIVE_UNKNOWN] = "has not been judged",
+            [IL__ALIVE_SHOWN] = "is alive",
+            [IL__ALIVE_FALLEN] = "has fallen",
+            [IL__ALIVE_OPEN] = "is shown to be neither alive nor fallen"};
+        static const int order[] = {IL__ALIVE_SHOWN, IL__ALIVE_FALLEN, IL__ALIVE_OPEN,
+                                    IL__ALIVE_UNKNOWN};
+
+        for (size_t k = 0, said = 0; k < 4; k++) {
+            if (counts[order[k]] > 0) {
+                il_text_addf(html, "%s%s in %zu", said++ > 0 ? ", " : "",
+                             words[order[k]], counts[order[k]]);
+            }
+        }
     }
     if (least == most) {
         il_text_addf(html, "; %zu seed%s each.</p>\n", most, most == 1 ? "" : "s");

@@ -12,59 +12,89 @@ static void add_signed(il_text *html, double value)
     il__number_text(html, value, 3);
 }
 
-/* "acc_hon -0.012 (-0.030 to +0.006)" */
-static void add_claim(const json_t *claim, il_text *html)
+enum { COSTS = 8 };
+
+/* The metrics that any subject's tax is about, but for the behaviour itself. */
+static size_t list_costs(const il__results *r, const il__focus *f, const char **out)
 {
-    const char *metric = json_string_value(json_object_get(claim, "metric"));
+    size_t count = 0;
+
+    for (size_t i = 0; i < f->subject_count; i++) {
+        const json_t *tax =
+            json_object_get(il__conclusion_of(r, f->subjects[i]), "tax");
+
+        for (size_t k = 0; k < json_array_size(tax); k++) {
+            const char *metric =
+                json_string_value(json_object_get(json_array_get(tax, k), "metric"));
+            bool known = metric == NULL || strcmp(metric, f->behaviour) == 0;
+
+            for (size_t m = 0; m < count; m++) {
+                known = known || strcmp(out[m], metric) == 0;
+            }
+            if (!known && count < COSTS) {
+                out[count++] = metric;
+            }
+        }
+    }
+    return count;
+}
+
+/* "-0.012", and "-0.030 to +0.006" below it. */
+static void add_cost(const json_t *claim, il_text *html)
+{
     double mean = il__number_of(claim, "mean");
     double low = il__number_of(claim, "low");
     double high = il__number_of(claim, "high");
 
-    if (metric == NULL || !isfinite(mean)) {
+    if (!isfinite(mean)) {
+        il_text_add(html, "<td class=\"none\">&ndash;</td>");
         return;
     }
-    il_text_add(html, "<li>");
-    il__html_text(html, metric);
-    il_text_add(html, " ");
+    il_text_add(html, "<td>");
     add_signed(html, mean);
     if (isfinite(low) && isfinite(high)) {
-        il_text_add(html, " <span class=\"hint\">(95% ");
+        il_text_add(html, "<small>");
         add_signed(html, low);
         il_text_add(html, " to ");
         add_signed(html, high);
-        il_text_add(html, ")</span>");
+        il_text_add(html, "</small>");
     }
-    il_text_add(html, "</li>");
+    il_text_add(html, "</td>");
 }
 
 static void add_tax(const il__results *r, const il__focus *f, il_text *html)
 {
-    size_t shown = 0;
+    const char *costs[COSTS];
+    size_t count = list_costs(r, f, costs);
 
     il_text_add(html, "<h4>Capability tax</h4>\n");
-    for (size_t i = 0; i < f->subject_count; i++) {
-        const json_t *tax =
-            json_object_get(il__conclusion_of(r, f->subjects[i]), "tax");
-        bool many = f->subject_count > 1;
-
-        if (json_array_size(tax) == 0) {
-            continue;
-        }
-        il_text_add(html, many ? "<details><summary>" : "");
-        if (many) {
-            il__html_text(html, f->subjects[i]->label);
-        }
-        il_text_add(html, many ? "</summary><ul>" : "<ul>");
-        for (size_t k = 0; k < json_array_size(tax); k++) {
-            add_claim(json_array_get(tax, k), html);
-        }
-        il_text_add(html, many ? "</ul></details>\n" : "</ul>\n");
-        shown++;
+    if (count == 0) {
+        il_text_add(html, "<p class=\"missing\">Not claimed: nothing is on record of "
+                          "what it cost.</p>\n");
+        return;
     }
-    il_text_add(html, shown > 0 ? "<p class=\"hint\">Run minus twin, mean over "
-                                  "seeds.</p>\n"
-                                : "<p class=\"missing\">Not claimed: nothing is on "
-                                  "record of what it cost.</p>\n");
+    il__table_begin(html, "", "Capability tax");
+    il_text_add(html, "<th scope=\"col\" class=\"words\">arm</th>");
+    for (size_t m = 0; m < count; m++) {
+        il_text_add(html, "<th scope=\"col\">");
+        il__html_text(html, costs[m]);
+        il_text_add(html, "</th>");
+    }
+    il_text_add(html, "</tr></thead><tbody>\n");
+    for (size_t i = 0; i < f->subject_count; i++) {
+        const json_t *entry = il__conclusion_of(r, f->subjects[i]);
+
+        il_text_add(html, "<tr><th scope=\"row\">");
+        il__html_text(html, f->subjects[i]->label);
+        il_text_add(html, "</th>");
+        for (size_t m = 0; m < count; m++) {
+            add_cost(il__claim_of(entry, costs[m], "twin"), html);
+        }
+        il_text_add(html, "</tr>\n");
+    }
+    il__table_end(html);
+    il_text_add(html, "<p class=\"hint\">Run minus twin: mean over seeds, and its 95% "
+                      "interval.</p>\n");
 }
 
 static void add_selection(const il__results *r, il_text *html)

@@ -11,6 +11,7 @@ runs=$folder/runs
 mkdir -p "$runs" "$folder/profile"
 
 cp -rL "$IL_ROOT/tests/fixtures/run" "$runs/made_up"
+check "conclusions are drawn" "$interloop" conclude "$runs/made_up"
 check "a page is made" "$interloop" report "$runs/made_up"
 check "it is whole" grep -q '</html>' "$runs/made_up/report.html"
 
