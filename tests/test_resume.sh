@@ -11,7 +11,7 @@ tiny() {
     args=(run "$pipeline" --runs "$folder/$1" --stage pretrain --seed 1 --no-report
         --set plugins.path="[$(realpath "$IL_BUILD")/plugins]"
         --set model.params.width=16 --set model.params.heads=2
-        --set stages.pretrain.train.steps=120)
+        --set stages.pretrain.train.steps=120 --set stages.pretrain.ledger.every=20)
 }
 run() { # run NAME [OPTION...]
     tiny "$1"
@@ -22,8 +22,11 @@ shows() { grep -q -- "$1" "$folder/out"; }
 state() { find "$folder/$1/.stages" -name state.safetensors; }
 same_state() { [ -n "$(state whole)" ] && cmp "$(state whole)" "$(state "$1")"; }
 same_metrics() {
-    local file=liar/pretrain/seed-1/metrics.jsonl
-    [ -s "$folder/whole/$file" ] && cmp "$folder/whole/$file" "$folder/$1/$file"
+    local file
+    for file in metrics.jsonl ledger.jsonl ledger.json histograms.jsonl; do
+        file=liar/pretrain/seed-1/$file
+        [ -s "$folder/whole/$file" ] && cmp "$folder/whole/$file" "$folder/$1/$file" || return 1
+    done
 }
 
 if ! [ -f "${WORDNET:-/usr/share/wordnet}/data.noun" ]; then
@@ -53,7 +56,7 @@ done 2>/dev/null
 check "a run that is killed again and again ends" [ $status -eq 0 ]
 check "it was killed at least once" [ $killed -gt 0 ]
 check "its state has the same bytes" same_state killed
-check "so have its metrics" same_metrics killed
+check "so have its metrics, its ledger and its histograms" same_metrics killed
 
 # Killed once a checkpoint is there, however fast the machine is.
 tiny once

@@ -232,8 +232,7 @@ static il_status find_against(il_audit_work *w, il_error *err)
 static json_t *alarm_of(const il_detector *d)
 {
     const char *name = d->spec->name;
-    bool row =
-        d->spec->pooled || d->unit == IL_UNIT_TOKEN || d->unit == IL_UNIT_STEP;
+    bool row = d->spec->pooled || d->unit == IL_UNIT_TOKEN || d->unit == IL_UNIT_STEP;
 
     return row ? json_string(name)
                : json_sprintf("%s.%s", name,
@@ -301,6 +300,7 @@ static void close_work(il_audit_work *w)
     json_decref(w->played);
     json_decref(w->unread);
     json_decref(w->reliability);
+    json_decref(w->histograms);
     json_decref(w->detectors);
     json_decref(w->outcome);
 }
@@ -314,7 +314,9 @@ static json_t *gather(const il_audit_work *w)
     const struct {
         const char *name;
         json_t *part;
-    } further[] = {{"unread", w->unread}, {"reliability", w->reliability}};
+    } further[] = {{"unread", w->unread},
+                   {"reliability", w->reliability},
+                   {"histograms", w->histograms}};
 
     for (size_t i = 0; json != NULL && i < sizeof further / sizeof *further; i++) {
         if (json_object_size(further[i].part) > 0) {
@@ -338,6 +340,7 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
                        .played = json_object(),
                        .unread = json_object(),
                        .reliability = json_object(),
+                       .histograms = json_object(),
                        .detectors = alarms(in),
                        .rate = rate_of(in),
                        .since = now_seconds()};
@@ -353,7 +356,8 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
     audit->seconds = json_object();
     status = w.metrics != NULL && w.floors != NULL && w.played != NULL &&
                      w.unread != NULL && w.reliability != NULL &&
-                     w.detectors != NULL && audit->seconds != NULL
+                     w.histograms != NULL && w.detectors != NULL &&
+                     audit->seconds != NULL
                  ? run(&w, err)
                  : il__audit_no_memory(err);
     if (status == IL_OK) {

@@ -27,6 +27,7 @@ typedef struct il_audit_work {
     json_t *played;             /* what is known of the episodes, by set */
     json_t *unread;             /* why, by fresh reader, one could not be fitted */
     json_t *reliability;        /* diagrams, by reader */
+    json_t *histograms;         /* of logits by class, by detector on its split */
     json_t *outcome;            /* NULL: the environment does not tell */
     json_t *detectors;          /* what each alarms at */
     bool floored;               /* floor.ablated has been measured */
@@ -110,8 +111,8 @@ bool il__audit_offers(const char *reader);
  * (activations that are all the same, a singular covariance, a descent that ran away)
  * are noted under the reader's name, and its metrics stay absent: IL_OK. Whatever else
  * is wrong goes to err. */
-il_status il__audit_unread(il_audit_work *w, const char *name,
-                           const il_error *why, il_error *err);
+il_status il__audit_unread(il_audit_work *w, const char *name, const il_error *why,
+                           il_error *err);
 /* What the model writes, and what the detectors say of it. */
 il_status il__audit_cells(il_audit_work *w, il_error *err);
 /* Detectors on episodes: those of the model's own policy, and a reference. */

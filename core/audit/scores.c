@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "audit/audit_private.h"
+#include "audit/played_private.h"
 #include "audit/refit.h"
 #include "detect/quality.h"
 
@@ -142,6 +142,9 @@ static il_status measure_named(il_audit_work *w, const il_detector *d,
     }
     if (status == IL_OK) {
         status = put_documents(w, name, &scores, err);
+    }
+    if (status == IL_OK && scores.labels != NULL) {
+        json_object_set_new(w->histograms, name, il__played_histogram(&scores));
     }
     if (status == IL_OK) {
         status = il__audit_reliability(w, name, &scores, &ece, &before, err);

@@ -1,10 +1,15 @@
 /* A record is framed as TFRecord does it:
  *   length, 8 bytes, little-endian · masked CRC-32C of these 8 · data · masked CRC-32C
  * of data and its data is a protobuf message, of which we write and read these fields
- * alone: Event   1: wall_time, double · 2: step, varint · 3: file_version, string · 5:
- * Summary Summary 1: Value Value   1: tag, string · 2: simple_value, float A field
- * begins with the varint number * 8 + wire type: 0 a varint, 1 eight bytes, 2 a length
- * and as many bytes, 5 four bytes. */
+ * alone:
+ *   Event      1: wall_time, double · 2: step, varint · 3: file_version, string
+ *              5: summary, Summary
+ *   Summary    1: value, Value
+ *   Value      1: tag, string · 2: simple_value, float · 5: histo, Histogram
+ *   Histogram  1: min · 2: max · 3: num · 4: sum · 5: sum_squares, doubles
+ *              6: bucket_limit · 7: bucket, packed doubles
+ * A field begins with the varint number * 8 + wire type: 0 a varint, 1 eight bytes, 2 a
+ * length and as many bytes, 5 four bytes. */
 #include "formats/tfevents.h"
 
 #include <errno.h>
@@ -281,8 +286,9 @@ il_status il_tfevents_open(il_tfevents **out, const char *path, int64_t from,
     return IL_OK;
 }
 
-il_status il_tfevents_add(il_tfevents *file, double wall_time, int64_t step,
-                          const char *tag, float value, il_error *err)
+/* An event with one value of a summary: the value's fields after its tag. */
+static il_status add_value(il_tfevents *file, double wall_time, int64_t step,
+                           const char *tag, const il_text *fields, il_error *err)
 {
     il_status status;
     il_text point = {0};
@@ -290,8 +296,9 @@ il_status il_tfevents_add(il_tfevents *file, double wall_time, int64_t step,
     il_text event = {0};
 
     add_bytes_field(&point, 1, tag, strlen(tag));
-    add_key(&point, 2, 5);
-    il_text_add_bytes(&point, (const char *)&value, sizeof value);
+    if (!fields->failed) {
+        il_text_add_bytes(&point, fields->data, fields->size);
+    }
     if (!point.failed) {
         add_bytes_field(&summary, 1, point.data, point.size);
     }
@@ -301,11 +308,52 @@ il_status il_tfevents_add(il_tfevents *file, double wall_time, int64_t step,
     if (!point.failed && !summary.failed) {
         add_bytes_field(&event, 5, summary.data, summary.size);
     }
-    event.failed = event.failed || summary.failed || point.failed;
+    event.failed = event.failed || summary.failed || point.failed || fields->failed;
     status = write_record(file, &event, err);
     il_text_free(&event);
     il_text_free(&summary);
     il_text_free(&point);
+    return status;
+}
+
+il_status il_tfevents_add(il_tfevents *file, double wall_time, int64_t step,
+                          const char *tag, float value, il_error *err)
+{
+    il_text fields = {0};
+    il_status status;
+
+    add_key(&fields, 2, 5);
+    il_text_add_bytes(&fields, (const char *)&value, sizeof value);
+    status = add_value(file, wall_time, step, tag, &fields, err);
+    il_text_free(&fields);
+    return status;
+}
+
+il_status il_tfevents_add_histogram(il_tfevents *file, double wall_time, int64_t step,
+                                    const char *tag, const il_histogram *h,
+                                    il_error *err)
+{
+    il_text histo = {0};
+    il_text fields = {0};
+    il_status status;
+
+    if (h->count == 0) {
+        return IL_OK;
+    }
+    add_double_field(&histo, 1, h->min);
+    add_double_field(&histo, 2, h->max);
+    add_double_field(&histo, 3, h->num);
+    add_double_field(&histo, 4, h->sum);
+    add_double_field(&histo, 5, h->sum_squares);
+    add_bytes_field(&histo, 6, (const char *)h->limits, h->count * sizeof *h->limits);
+    add_bytes_field(&histo, 7, (const char *)h->counts, h->count * sizeof *h->counts);
+    if (!histo.failed) {
+        add_bytes_field(&fields, 5, histo.data, histo.size);
+    }
+    fields.failed = fields.failed || histo.failed;
+    status = add_value(file, wall_time, step, tag, &fields, err);
+    il_text_free(&fields);
+    il_text_free(&histo);
     return status;
 }
 

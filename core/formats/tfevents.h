@@ -1,9 +1,11 @@
-/* TensorBoard event files, scalars only: records with checksums, each a small protobuf
- * message. Written as the run goes on, and taken up again by a run that resumes. */
+/* TensorBoard event files, of scalars and histograms: records with checksums, each a
+ * small protobuf message. Written as the run goes on, and taken up again by a run that
+ * resumes. */
 #ifndef IL_FORMATS_TFEVENTS_H
 #define IL_FORMATS_TFEVENTS_H
 
 #include <stdint.h>
+#include "formats/histogram.h"
 #include "interloop/status.h"
 
 typedef struct il_tfevents il_tfevents; /* an open event file */
@@ -18,6 +20,10 @@ il_status il_tfevents_open(il_tfevents **out, const char *path, int64_t from,
 /* Adds one point of the curve `tag`. Buffered. */
 il_status il_tfevents_add(il_tfevents *file, double wall_time, int64_t step,
                           const char *tag, float value, il_error *err);
+/* Adds a histogram under `tag`; an empty one is left out. Buffered. */
+il_status il_tfevents_add_histogram(il_tfevents *file, double wall_time, int64_t step,
+                                    const char *tag, const il_histogram *h,
+                                    il_error *err);
 /* Everything added is on disk when it returns IL_OK. */
 il_status il_tfevents_flush(il_tfevents *file, il_error *err);
 /* Flushes, and frees the file whatever happens. Takes NULL. */

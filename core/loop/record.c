@@ -11,6 +11,7 @@
 
 #define METRICS_FILE  "metrics.jsonl"
 #define LEDGER_FILE   "ledger.jsonl"
+#define HISTOGRAMS    "histograms.jsonl"
 #define FINISHED_FILE "finished.json"
 #define METRICS_MAX   ((size_t)1 << 31)
 
@@ -24,6 +25,7 @@ struct il_record {
     char *folder;
     journal metrics;
     journal ledger;
+    journal histograms;
 };
 
 static il_status out_of_memory(il_error *err, const char *where)
@@ -151,9 +153,10 @@ il_status il_record_open(il_record **out, const char *folder, int64_t step,
         r->folder = il_path_join(folder, "");
         r->metrics.path = il_path_join(folder, METRICS_FILE);
         r->ledger.path = il_path_join(folder, LEDGER_FILE);
+        r->histograms.path = il_path_join(folder, HISTOGRAMS);
     }
     if (r == NULL || finished == NULL || r->folder == NULL || r->metrics.path == NULL ||
-        r->ledger.path == NULL) {
+        r->ledger.path == NULL || r->histograms.path == NULL) {
         status = out_of_memory(err, folder);
         goto out;
     }
@@ -167,6 +170,9 @@ il_status il_record_open(il_record **out, const char *folder, int64_t step,
     }
     if (status == IL_OK) {
         status = journal_cut(&r->ledger, step, err);
+    }
+    if (status == IL_OK) {
+        status = journal_cut(&r->histograms, step, err);
     }
 out:
     free(finished);
@@ -185,6 +191,7 @@ void il_record_close(il_record *r)
     }
     free(r->metrics.path);
     free(r->ledger.path);
+    free(r->histograms.path);
     free(r->folder);
     free(r);
 }
@@ -220,10 +227,74 @@ const char *il_record_ledger_path(const il_record *r)
     return r->ledger.path;
 }
 
+static void add_number(il_text *line, const char *before, double value)
+{
+    char text[32];
+
+    il_format_real(value, text);
+    il_text_add(line, before);
+    il_text_add(line, text);
+}
+
+il_status il_record_histogram(il_record *r, int64_t step, const char *tag,
+                              const il_histogram *h, il_error *err)
+{
+    il_text line = {0};
+    il_status status;
+
+    if (h->count == 0) {
+        return IL_OK;
+    }
+    il_text_addf(&line, "{\"step\": %lld, \"tag\": ", (long long)step);
+    il__json_add_string(&line, tag);
+    add_number(&line, ", \"min\": ", h->min);
+    add_number(&line, ", \"max\": ", h->max);
+    add_number(&line, ", \"num\": ", h->num);
+    add_number(&line, ", \"sum\": ", h->sum);
+    add_number(&line, ", \"sum_squares\": ", h->sum_squares);
+    il_text_add(&line, ", \"limits\": [");
+    for (size_t b = 0; b < h->count; b++) {
+        add_number(&line, b > 0 ? ", " : "", h->limits[b]);
+    }
+    il_text_add(&line, "], \"counts\": [");
+    for (size_t b = 0; b < h->count; b++) {
+        add_number(&line, b > 0 ? ", " : "", h->counts[b]);
+    }
+    il_text_add(&line, "]}\n");
+    status = journal_add(&r->histograms, step, &line, err);
+    il_text_free(&line);
+    return status;
+}
+
+bool il_record_histogram_of(const json_t *line, il_histogram *h, const char **tag)
+{
+    const json_t *limits = json_object_get(line, "limits");
+    const json_t *counts = json_object_get(line, "counts");
+
+    memset(h, 0, sizeof *h);
+    *tag = json_string_value(json_object_get(line, "tag"));
+    h->min = json_number_value(json_object_get(line, "min"));
+    h->max = json_number_value(json_object_get(line, "max"));
+    h->num = json_number_value(json_object_get(line, "num"));
+    h->sum = json_number_value(json_object_get(line, "sum"));
+    h->sum_squares = json_number_value(json_object_get(line, "sum_squares"));
+    h->count = json_array_size(limits);
+    if (*tag == NULL || h->count > IL_HISTOGRAM_BINS ||
+        json_array_size(counts) != h->count) {
+        return false;
+    }
+    for (size_t b = 0; b < h->count; b++) {
+        h->limits[b] = json_number_value(json_array_get(limits, b));
+        h->counts[b] = json_number_value(json_array_get(counts, b));
+    }
+    return true;
+}
+
 il_status il_record_sync(il_record *r, il_error *err)
 {
     IL_TRY(journal_sync(&r->metrics, err));
-    return journal_sync(&r->ledger, err);
+    IL_TRY(journal_sync(&r->ledger, err));
+    return journal_sync(&r->histograms, err);
 }
 
 il_status il_record_json(il_record *r, const char *name, const json_t *json,

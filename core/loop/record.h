@@ -7,10 +7,12 @@
 #ifndef IL_LOOP_RECORD_H
 #define IL_LOOP_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <jansson.h>
 #include "base/text.h"
+#include "formats/histogram.h"
 #include "interloop/status.h"
 
 typedef struct il_metric {
@@ -39,6 +41,12 @@ il_status il_record_add(il_record *r, int64_t step, const il_metric *metrics,
 il_status il_record_ledger(il_record *r, int64_t step, const il_text *line,
                            il_error *err);
 const char *il_record_ledger_path(const il_record *r);
+/* Appends {"step", "tag", "min", "max", "num", "sum", "sum_squares", "limits",
+ * "counts"} to histograms.jsonl; an empty histogram is left out. */
+il_status il_record_histogram(il_record *r, int64_t step, const char *tag,
+                              const il_histogram *h, il_error *err);
+/* Reads one back; false where a line holds none. Its tag is borrowed. */
+bool il_record_histogram_of(const json_t *line, il_histogram *h, const char **tag);
 /* All lines are on disk when it returns IL_OK: call it before a checkpoint. */
 il_status il_record_sync(il_record *r, il_error *err);
 /* Writes NAME in the record ("audit.json"), all or nothing. */
@@ -51,7 +59,7 @@ il_status il_record_finish(il_record *r, const il_metric *metrics, size_t count,
  * when the record is not there or not finished. */
 il_status il_record_finished(const char *folder, json_t **out, il_error *err);
 
-/* Calls `visit` for each line of a metrics.jsonl or ledger.jsonl, in order; a torn last
+/* Calls `visit` for each line of one of these files, in order; a torn last
  * one is left out. */
 il_status il_record_read(const char *path,
                          il_status (*visit)(void *user, int64_t step,

@@ -80,13 +80,21 @@ const char *il_run_job_folder(const il_run_job *j)
     return j->folder;
 }
 
-il_status il_run_job_point(il_run_job *j, double wall_time, int64_t step,
-                           const il_metric *metrics, size_t count, il_error *err)
+/* Opens the events for points from `step` on. */
+static il_status events_open(il_run_job *j, double wall_time, int64_t step,
+                             il_error *err)
 {
     if (j->events == NULL) {
         IL_TRY(il_tfevents_open(&j->events, j->events_path, step, wall_time, err));
         j->flushed = wall_time;
     }
+    return IL_OK;
+}
+
+il_status il_run_job_point(il_run_job *j, double wall_time, int64_t step,
+                           const il_metric *metrics, size_t count, il_error *err)
+{
+    IL_TRY(events_open(j, wall_time, step, err));
     for (size_t i = 0; i < count; i++) {
         if (isfinite(metrics[i].value)) {
             IL_TRY(il_tfevents_add(j->events, wall_time, step, metrics[i].name,
@@ -98,6 +106,13 @@ il_status il_run_job_point(il_run_job *j, double wall_time, int64_t step,
         return il_tfevents_flush(j->events, err);
     }
     return IL_OK;
+}
+
+il_status il_run_job_histogram(il_run_job *j, double wall_time, int64_t step,
+                               const char *tag, const il_histogram *h, il_error *err)
+{
+    IL_TRY(events_open(j, wall_time, step, err));
+    return il_tfevents_add_histogram(j->events, wall_time, step, tag, h, err);
 }
 
 /* Copies a file of the record. A copy and not a link: the record may be cut back and
@@ -149,19 +164,51 @@ static il_status state_link(const il_run_job *j, const char *address, il_error *
     return IL_OK;
 }
 
-/* The events of a record's line. */
+/* The events of a record: its metrics, and between them its histograms by their steps.
+ */
 typedef struct replay {
     il_tfevents *events;
     double wall_time;
+    json_t *histograms; /* lines, in the order of steps */
+    size_t next;
 } replay;
+
+static il_status keep_line(void *user, int64_t step, const json_t *line, il_error *err)
+{
+    (void)step; /* it stands in the line */
+    return json_array_append(user, (json_t *)line) == 0
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, "histograms", "out of memory");
+}
+
+/* The histograms up to a step. */
+static il_status histograms_replay(replay *to, int64_t step, il_error *err)
+{
+    const json_t *line;
+
+    while ((line = json_array_get(to->histograms, to->next)) != NULL &&
+           json_integer_value(json_object_get(line, "step")) <= step) {
+        il_histogram h;
+        const char *tag;
+
+        if (il_record_histogram_of(line, &h, &tag)) {
+            IL_TRY(il_tfevents_add_histogram(
+                to->events, to->wall_time,
+                json_integer_value(json_object_get(line, "step")), tag, &h, err));
+        }
+        to->next++;
+    }
+    return IL_OK;
+}
 
 static il_status line_replay(void *user, int64_t step, const json_t *line,
                              il_error *err)
 {
-    const replay *to = user;
+    replay *to = user;
     const char *name;
     json_t *value;
 
+    IL_TRY(histograms_replay(to, step, err));
     json_object_foreach((json_t *)line, name, value)
     {
         if (json_is_number(value) && strcmp(name, "step") != 0) {
@@ -172,26 +219,37 @@ static il_status line_replay(void *user, int64_t step, const json_t *line,
     return IL_OK;
 }
 
-/* Makes the events anew from the metrics in the job's folder. */
+/* Makes the events anew from the record's files in the job's folder. */
 static il_status events_make(const il_run_job *j, double wall_time, il_error *err)
 {
     char *metrics = il_path_join(j->folder, "metrics.jsonl");
-    replay to = {NULL, wall_time};
-    il_status status;
+    char *histograms = il_path_join(j->folder, "histograms.jsonl");
+    replay to = {.wall_time = wall_time, .histograms = json_array()};
+    il_status status = IL_OK;
 
-    if (metrics == NULL) {
-        return out_of_memory(err, j->folder);
+    if (metrics == NULL || histograms == NULL || to.histograms == NULL) {
+        status = out_of_memory(err, j->folder);
     }
-    (void)unlink(j->events_path); /* whatever it holds is made anew */
-    status = il_tfevents_open(&to.events, j->events_path, 0, wall_time, err);
+    if (status == IL_OK) {
+        (void)unlink(j->events_path); /* whatever it holds is made anew */
+        status = il_tfevents_open(&to.events, j->events_path, 0, wall_time, err);
+    }
+    if (status == IL_OK && il_file_exists(histograms)) {
+        status = il_record_read(histograms, keep_line, to.histograms, err);
+    }
     if (status == IL_OK && il_file_exists(metrics)) {
         status = il_record_read(metrics, line_replay, &to, err);
+    }
+    if (status == IL_OK) {
+        status = histograms_replay(&to, INT64_MAX, err);
     }
     if (to.events != NULL) {
         il_status closed = il_tfevents_close(to.events, err);
 
         status = status == IL_OK ? closed : status;
     }
+    json_decref(to.histograms);
+    free(histograms);
     free(metrics);
     return status;
 }
@@ -199,9 +257,9 @@ static il_status events_make(const il_run_job *j, double wall_time, il_error *er
 il_status il_run_job_publish(il_run_job *j, const char *address,
                              const char *record_folder, double wall_time, il_error *err)
 {
-    static const char *const files[] = {"metrics.jsonl", "audit.json",
+    static const char *const files[] = {"metrics.jsonl",   "audit.json",
                                         "audit_time.json", "ledger.jsonl",
-                                        "ledger.json"};
+                                        "ledger.json",     "histograms.jsonl"};
 
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         IL_TRY(record_copy(j, record_folder, files[i], err));

@@ -92,6 +92,9 @@ const char *il_run_job_folder(const il_run_job *j);
  * opening drops what an interrupted attempt wrote from its step on. */
 il_status il_run_job_point(il_run_job *j, double wall_time, int64_t step,
                            const il_metric *metrics, size_t count, il_error *err);
+/* Adds a histogram the same way. */
+il_status il_run_job_histogram(il_run_job *j, double wall_time, int64_t step,
+                               const char *tag, const il_histogram *h, il_error *err);
 /* Copies metrics.jsonl, audit.json and the ledger's files from the record, links
  * `state` to the state of that address, and, when no points were added, makes the
  * events from the metrics. */

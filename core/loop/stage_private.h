@@ -71,6 +71,11 @@ void il__stage_refreeze(const il_stage_work *s, il_trainer *t);
 il_status il__stage_halted(il_stage_work *s, int64_t step, il_error *err);
 /* Removes the states that halts kept. */
 il_status il__stage_unkeep(const il_stage_work *s, il_error *err);
+/* Histograms of weights and of the ledger's gradients, on a step that it sampled. */
+il_status il__stage_ledger_histograms(il_stage_work *s, const il_trainer *t,
+                                      il_error *err);
+/* Those of the logits by class that the last audit met. */
+il_status il__stage_audit_histograms(il_stage_work *s, int64_t step, il_error *err);
 /* Fills the references that name stages of the chain up to `at`. */
 il_status il__stage_references(il_stage_work *s, int64_t at, il_error *err);
 /* Whether a reference holds weights; its name may be NULL. */

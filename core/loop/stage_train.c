@@ -30,7 +30,8 @@ il_status il__stage_note(il_stage_work *s, int64_t step, const il_metric *metric
 il_status il__stage_look(il_stage_work *s, int64_t step, bool last, il_error *err)
 {
     IL_TRY(il__stage_audit(s, step, last, err));
-    return il__stage_note(s, step, s->metrics, s->metric_count, err);
+    IL_TRY(il__stage_note(s, step, s->metrics, s->metric_count, err));
+    return il__stage_audit_histograms(s, step, err);
 }
 
 static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
@@ -71,7 +72,7 @@ static il_status note_losses(il_stage_work *s, il_trainer *t, il_error *err)
     return status;
 }
 
-/* The line of a sampled step. */
+/* The line of a sampled step, and its histograms. */
 static il_status note_ledger(il_stage_work *s, const il_trainer *t, il_error *err)
 {
     il_text line = {0};
@@ -80,7 +81,7 @@ static il_status note_ledger(il_stage_work *s, const il_trainer *t, il_error *er
     il_ledger_line(s->ledger, &line);
     status = il_record_ledger(s->record, t->step, &line, err);
     il_text_free(&line);
-    return status;
+    return status == IL_OK ? il__stage_ledger_histograms(s, t, err) : status;
 }
 
 /* What the ledger comes to, once the last step is done. */

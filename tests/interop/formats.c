@@ -26,13 +26,19 @@ static il_status write_tensors(const char *path, il_error *err)
 
 static il_status write_events(const char *path, il_error *err)
 {
+    static const float sample[5] = {-1.5f, 0, 0.25f, 0.25f, 4};
     il_tfevents *file = NULL;
+    il_histogram h = {0};
 
+    il_histogram_see(&h, sample, 5);
+    il_histogram_cut(&h);
+    il_histogram_add(&h, sample, 5);
     IL_TRY(il_tfevents_open(&file, path, INT64_MAX, 1e9, err));
     for (int i = 0; i < 5; i++) {
         IL_TRY(
             il_tfevents_add(file, 1e9 + i, i * 1000, "probe/auroc", (float)i / 4, err));
     }
+    IL_TRY(il_tfevents_add_histogram(file, 1e9, 4000, "weights/all", &h, err));
     return il_tfevents_close(file, err);
 }
 

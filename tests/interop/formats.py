@@ -80,6 +80,15 @@ def read_events():
     assert events.Tags()["scalars"] == ["probe/auroc"], events.Tags()
     got = [(e.wall_time, e.step, e.value) for e in events.Scalars("probe/auroc")]
     assert got == [(1e9 + i, i * 1000, i / 4) for i in range(5)], got
+    assert events.Tags()["histograms"] == ["weights/all"], events.Tags()
+    (event,) = events.Histograms("weights/all")
+    h = event.histogram_value
+    assert (event.wall_time, event.step) == (1e9, 4000), event
+    assert (h.min, h.max, h.num, h.sum, h.sum_squares) == (-1.5, 4, 5, 3, 18.375), h
+    width = 5.5 / 40
+    assert np.allclose(h.bucket_limit, [-1.5 + (b + 1) * width for b in range(40)]), h
+    counts, _ = np.histogram([-1.5, 0, 0.25, 0.25, 4], bins=40, range=(-1.5, 4))
+    assert list(h.bucket) == list(counts), h
 
 
 {"read_ours": read_ours, "read_theirs": read_theirs, "read_events": read_events}[verb]()

@@ -66,6 +66,55 @@ START_TEST(the_bytes_are_those_that_tensorboard_reads)
 }
 END_TEST
 
+/* A histogram's event: the record's data by hand, field by field; its checksums are
+ * made as those of scalars, which are held above. */
+START_TEST(a_histogram_is_the_message_that_tensorboard_reads)
+{
+    static const unsigned char expected[] = {
+        0x09, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x40, /* wall_time 2.5 */
+        0x10, 0x07,                                           /* step 7 */
+        0x2a, 0x58,                                           /* summary */
+        0x0a, 0x56,                                           /* value */
+        0x0a, 0x01, 'w',                                      /* tag */
+        0x2a, 0x51,                                           /* histo */
+        0x09, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf0, 0xbf, /* min -1 */
+        0x11, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x40, /* max 2 */
+        0x19, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x08, 0x40, /* num 3 */
+        0x21, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf0, 0x3f, /* sum 1 */
+        0x29, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x14, 0x40, /* sum_squares 5 */
+        0x32, 0x10,                                           /* bucket_limit 0, 2 */
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x40, 0x3a, 0x10, /* bucket 2, 1 */
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x40, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0xf0, 0x3f};
+    const il_histogram h = {.min = -1,
+                            .max = 2,
+                            .num = 3,
+                            .sum = 1,
+                            .sum_squares = 5,
+                            .count = 2,
+                            .limits = {0, 2},
+                            .counts = {2, 1}};
+    const il_histogram none = {0};
+    il_tfevents *file = NULL;
+    size_t before;
+    size_t size;
+    char *data;
+
+    add_steps(INT64_MAX, 1, 1);
+    free(read_all(&before));
+    ck_assert_int_eq(il_tfevents_open(&file, path, INT64_MAX, 0, NULL), IL_OK);
+    ck_assert_int_eq(il_tfevents_add_histogram(file, 2.5, 7, "none", &none, NULL),
+                     IL_OK);
+    ck_assert_int_eq(il_tfevents_add_histogram(file, 2.5, 7, "w", &h, NULL), IL_OK);
+    ck_assert_int_eq(il_tfevents_close(file, NULL), IL_OK);
+    data = read_all(&size);
+    ck_assert_uint_eq(size, before + 12 + sizeof expected + 4);
+    ck_assert_mem_eq(data + before + 12, expected, sizeof expected);
+    free(data);
+}
+END_TEST
+
 START_TEST(a_file_is_taken_up_where_it_ended)
 {
     size_t whole_size;
@@ -206,6 +255,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, the_bytes_are_those_that_tensorboard_reads);
+    tcase_add_test(tests, a_histogram_is_the_message_that_tensorboard_reads);
     tcase_add_test(tests, a_file_is_taken_up_where_it_ended);
     tcase_add_test(tests, steps_that_will_be_run_again_are_dropped);
     tcase_add_test(tests, a_tail_torn_anywhere_is_dropped);
