@@ -270,7 +270,8 @@ static json_t *arm_json(const concluder *c, const il_arm *arm)
         (void)json_object_set_new(
             out, "sentence",
             il_said_of(arm, c->claims, c->count, c->metric,
-                       json_string_value(json_object_get(c->endpoint, "behaviour"))));
+                       json_string_value(json_object_get(c->endpoint, "behaviour")),
+                       json_string_value(json_object_get(out, "without"))));
     }
     return out;
 }

@@ -68,8 +68,22 @@ static void add_seeds(il_text *out, const il_claim *c)
                  c->count, c->test.floor_p);
 }
 
+/* Why there is nothing to say. */
+static void add_nothing(il_text *out, const il_arm *arm, const char *without)
+{
+    if (arm->twin != NULL) {
+        il_text_addf(out,
+                     ": its twin %s has measured nothing on record to compare with",
+                     arm->twin);
+    } else {
+        il_text_addf(out, ": it has no twin on record to compare with%s%s%s",
+                     without != NULL ? " (" : "", without != NULL ? without : "",
+                     without != NULL ? ")" : "");
+    }
+}
+
 json_t *il_said_of(const il_arm *arm, const il_claim *claims, size_t count,
-                   const char *metric, const char *behaviour)
+                   const char *metric, const char *behaviour, const char *without)
 {
     const il_claim *did = find(arm, claims, count, behaviour);
     const il_claim *health = metric != NULL ? find(arm, claims, count, metric) : NULL;
@@ -79,9 +93,7 @@ json_t *il_said_of(const il_arm *arm, const il_claim *claims, size_t count,
 
     il_text_addf(&out, "%s", il_arm_name(arm));
     if (any == NULL) {
-        il_text_add(&out, arm->twin == NULL
-                              ? ": nothing to compare with, it has no twin on record"
-                              : ": nothing that its twin has measured too");
+        add_nothing(&out, arm, without);
     } else {
         il_text_addf(&out, " against its %s %s: ", any->versus,
                      il_arm_name(any->against));

@@ -1,131 +1,30 @@
 /* What training promises, on a small GPT over the real data: exact routes, exact twins,
  * the same bits for any number of workers and with or without observers. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "loop/certify.h"
-#include "loop/run.h"
 #include "keep_ledger.h"
-#include <check.h>
+#include "trial.h"
 
-enum { STEPS = 5, SETS = 16 };
-
-/* A trained stage, kept open for looking at. */
-typedef struct trial {
-    il_session session;
-    il_world *world;
-    il_trainer *trainer;
-    il_pressed pressed;
-    float *start; /* weights before */
-} trial;
+enum { STEPS = 5 };
 
 static const char *const small[] = {
     "model.params.width=16",     "model.params.heads=2",      "model.params.mlp=32",
     "stages.loop.train.batch=8", "stages.loop.train.lanes=4",
 };
 
-static void ok(il_status status, const il_error *err)
-{
-    ck_assert_msg(status == IL_OK, "%s: %s", err->where, err->message);
-}
-
-/* A probe that reads something: weights drawn by key, since nothing was fitted. */
-static void fill_probes(il_world *w)
-{
-    for (size_t d = 0; d < w->detector_count; d++) {
-        il_store *s = w->detectors[d]->instance->store;
-        il_rng r;
-
-        il_rng_open(&r, 7, 0, IL_RNG_PLUGIN, d, 0);
-        for (int64_t i = 0; i < s->total; i++) {
-            s->values[i] = il_rng_normal(&r);
-        }
-    }
-}
-
 static void open_trial(trial *t, const char *variant, int workers,
                        const char *const *more, size_t count)
 {
-    const char *sets[SETS];
-    const char *stage = "loop";
-    const char *plugins = getenv("IL_BUILD");
-    char folder[4096];
-    il_run_options o = {
-        .path = "configs/liar/demo.yaml", .sets = sets, .workers = workers};
-    uint64_t seed = 1;
-    il_error err = {0};
-    il_host host;
-    const il_job *job;
-    size_t last;
+    trial_of of = {.path = "configs/liar/demo.yaml",
+                   .stage = "loop",
+                   .variant = variant,
+                   .workers = workers};
 
-    memset(t, 0, sizeof *t);
-    ck_assert_ptr_nonnull(plugins);
-    (void)snprintf(folder, sizeof folder, "plugins.path=[%s/plugins]", plugins);
     for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
-        sets[o.set_count++] = small[i];
+        of.sets[of.set_count++] = small[i];
     }
-    sets[o.set_count++] = folder;
     for (size_t i = 0; i < count; i++) {
-        sets[o.set_count++] = more[i];
+        of.sets[of.set_count++] = more[i];
     }
-    o.filter = (il_jobs_filter){.stages = &stage,
-                                .stage_count = 1,
-                                .variants = &variant,
-                                .variant_count = 1,
-                                .seeds = &seed,
-                                .seed_count = 1};
-    ok(il_session_open(&t->session, &o, &err), &err);
-    ck_assert_uint_eq(t->session.jobs.count, 1);
-    job = &t->session.jobs.items[0];
-    last = job->chain_count - 1;
-    host = il_session_host(&t->session);
-    ok(il_world_create(&t->world, &host, job->pipeline, 1, &t->session.problems, &err),
-       &err);
-    ok(il_store_fill(t->world->model->store, 1, &err), &err);
-    fill_probes(t->world);
-    ok(il_trainer_create(&t->trainer, t->world, job->chain[last].spec, (uint32_t)last,
-                         &t->session.problems, &err),
-       &err);
-    ok(il_pressed_create(&t->pressed, t->world, &err), &err);
-    il_trainer_start(t->trainer);
-    t->start = il_store_block(t->world->model->store);
-    memcpy(t->start, t->world->model->store->values,
-           (size_t)t->world->model->store->total * sizeof *t->start);
-}
-
-static void steps(trial *t, int n, bool watch)
-{
-    il_error err = {0};
-
-    for (int i = 0; i < n; i++) {
-        ok(il_trainer_step(t->trainer, watch, &err), &err);
-    }
-}
-
-static void close_trial(trial *t)
-{
-    il_trainer_destroy(t->trainer);
-    il_pressed_free(&t->pressed);
-    il_world_destroy(t->world);
-    il_session_close(&t->session);
-    free(t->start);
-}
-
-static bool same_tensor(const trial *t, size_t i, const float *a, const float *b)
-{
-    const il_stored *s = &t->world->model->store->items[i];
-
-    return memcmp(a + s->offset, b + s->offset, (size_t)s->count * sizeof(float)) == 0;
-}
-
-static const float *weights(const trial *t)
-{
-    return t->world->model->store->values;
-}
-
-static size_t count_of(const trial *t)
-{
-    return t->world->model->store->count;
+    trial_open(t, &of);
 }
 
 /* Whether the probe reads parameter i. */
