@@ -62,3 +62,30 @@ il__channels_worst il__channels_worst_of(const json_t *plan)
     }
     return worst;
 }
+
+int il__certified(const il__results *r, const il__result_arm *arm, const json_t **which)
+{
+    int held = -1;
+
+    *which = NULL;
+
+    for (size_t i = 0; i < json_array_size(r->certificates); i++) {
+        const json_t *c = json_array_get(r->certificates, i);
+        const char *stage = json_string_value(json_object_get(c, "stage"));
+        const char *variant = il__plan_variant(c);
+
+        if (strcmp(stage, arm->stage) != 0 ||
+            (variant == NULL || arm->variant == NULL
+                 ? variant != arm->variant
+                 : strcmp(variant, arm->variant) != 0)) {
+            continue;
+        }
+        if (!json_is_true(json_object_get(c, "held"))) {
+            *which = c;
+            return 0;
+        }
+        *which = *which == NULL ? c : *which;
+        held = 1;
+    }
+    return held;
+}

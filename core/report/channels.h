@@ -26,4 +26,9 @@ typedef struct il__channels_worst {
 
 il__channels_worst il__channels_worst_of(const json_t *plan);
 
+/* An arm's certificates: 1 all that were made held, 0 one differed, -1 none was made;
+ * and the first that says so, or NULL. */
+int il__certified(const il__results *r, const il__result_arm *arm,
+                  const json_t **which);
+
 #endif

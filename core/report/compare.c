@@ -236,7 +236,8 @@ il_status il_compare(const il_comparison *asked, json_t **out, il_error *err)
     for (size_t i = 0; status == IL_OK && i < asked->run_count; i++) {
         status = check_path(asked->runs[i], err);
         if (status == IL_OK) {
-            status = il__results_read(asked->runs[i], &c.runs[i], err);
+            status =
+                il__results_read(asked->runs[i], IL__RESULTS_SUMMARY, &c.runs[i], err);
         }
         c.run_count += status == IL_OK;
     }

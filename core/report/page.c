@@ -51,6 +51,8 @@ static const char style[] =
     "svg path{fill:var(--h);stroke:var(--bg);stroke-width:.6}svg .o{fill:none;"
     "stroke:var(--h);stroke-width:1.6}svg .grid{stroke:var(--line);stroke-width:1;"
     "fill:none}svg .span{stroke-width:2.4;opacity:.55}"
+    "svg .cloud{stroke-width:1;opacity:.6}svg .dot{stroke-width:4.4;"
+    "stroke-linecap:round}"
     "svg .d1{stroke-dasharray:5 3}svg .d2{stroke-dasharray:1.5 3}"
     "svg .a{--h:var(--a)}svg .b{--h:var(--b)}svg .c{--h:var(--c)}svg .d{--h:var(--d)}"
     "svg .i{--h:var(--ink)}svg .k{--h:var(--muted)}\n"

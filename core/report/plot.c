@@ -15,7 +15,7 @@ enum {
     RIGHT_NOTES = 52,
     TOP = 24,
     BOTTOM = 38,
-    ROW = 24,
+    ROW = 26,
     HEIGHT = 150,
     HEIGHT_SMALL = 96
 };
@@ -248,11 +248,11 @@ static void row_label(il_text *svg, const char *label, double y)
     }
     (void)snprintf(part, sizeof part, "%.*s", (int)first, label);
     il_text_add(svg, "<text class=\"row\" text-anchor=\"end\" x=\"108\" y=\"");
-    coordinate(svg, rest > 0 ? y - 2 : y + 4);
+    coordinate(svg, rest > 0 ? y - 3 : y + 4);
     il_text_add(svg, "\">");
     il__html_text(svg, part);
     if (rest > 0) {
-        il_text_add(svg, "<tspan x=\"108\" dy=\"11\">");
+        il_text_add(svg, "<tspan x=\"108\" dy=\"12\">");
         il_text_add(svg, skip > 0 ? "…" : "");
         il__html_text(svg, label + first + skip + (skip > 0 ? 1 : 0));
         il_text_add(svg, "</tspan>");
@@ -328,6 +328,24 @@ void il__plot_mark(il__plot *p, double x, double y, il__shape shape, il__hue hue
     il_text_add(&p->marks, "\"><title>");
     il__html_text(&p->marks, tip);
     il_text_add(&p->marks, "</title></path>");
+}
+
+void il__plot_cloud(il__plot *p, const double *x, const double *y, size_t count,
+                    il__shape shape, il__hue hue)
+{
+    const char *path = shape == IL__DISC   ? "h0" /* a round end is a dot */
+                       : shape == IL__RING ? "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z"
+                                           : "m-2-2l4 4m0-4l-4 4";
+
+    il_text_addf(&p->marks, "<path class=\"%c o cloud%s\" d=\"", hues[hue],
+                 shape == IL__DISC ? " dot" : "");
+    for (size_t i = 0; i < count; i++) {
+        if (isfinite(x[i]) && isfinite(y[i])) {
+            point(&p->marks, "M", place_x(p, x[i]), place_y(p, y[i]));
+            il_text_add(&p->marks, path);
+        }
+    }
+    il_text_add(&p->marks, "\"/>");
 }
 
 void il__plot_interval(il__plot *p, double low, double high, double at, bool upright,

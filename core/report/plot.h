@@ -71,6 +71,9 @@ double il__plot_spread(size_t i, size_t n);
  * is to who points at it, and may be NULL. */
 void il__plot_mark(il__plot *p, double x, double y, il__shape shape, il__hue hue,
                    const char *tip);
+/* Very many marks as one: small, and nobody can point at one of them. */
+void il__plot_cloud(il__plot *p, const double *x, const double *y, size_t count,
+                    il__shape shape, il__hue hue);
 /* From `low` to `high` on one height; where `upright`, from low to high at x = y. */
 void il__plot_interval(il__plot *p, double low, double high, double at, bool upright,
                        il__hue hue);

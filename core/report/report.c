@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "report/charts.h"
 #include "report/html.h"
+#include "report/overview.h"
 #include "report/page.h"
 #include "report/provenance.h"
 #include "report/results.h"
@@ -106,7 +107,7 @@ il_status il_report_write(const char *run_dir, const char *out_path, il_error *e
     char *path = NULL;
     il_status status;
 
-    IL_TRY(il__results_read(run_dir, &results, err));
+    IL_TRY(il__results_read(run_dir, IL__RESULTS_WHOLE, &results, err));
     add_page(&results, &html);
     path = out_path == NULL ? il_path_join(run_dir, "report.html") : NULL;
     if (html.failed || (out_path == NULL && path == NULL)) {
@@ -121,11 +122,30 @@ il_status il_report_write(const char *run_dir, const char *out_path, il_error *e
     return status;
 }
 
+il_status il_report_write_many(const char *const *runs, size_t count,
+                               const char *out_path, size_t *unread, il_error *err)
+{
+    il__briefs all;
+    il_text html = {0};
+    il_status status;
+
+    IL_TRY(il__briefs_read(runs, count, &all, err));
+    il__overview(&all, &html);
+    status = html.failed ? il_error_set(err, IL_ERR_MEMORY, out_path, "out of memory")
+                         : il_file_write(out_path, html.data, html.size, err);
+    if (unread != NULL) {
+        *unread = all.unread_count;
+    }
+    il_text_free(&html);
+    il__briefs_free(&all);
+    return status;
+}
+
 il_status il_report_table(const char *run_dir, il_text *out, il_error *err)
 {
     il__results results;
 
-    IL_TRY(il__results_read(run_dir, &results, err));
+    IL_TRY(il__results_read(run_dir, IL__RESULTS_SUMMARY, &results, err));
     il__table_text(&results, out);
     il__results_free(&results);
     return out->failed ? il_error_set(err, IL_ERR_MEMORY, run_dir, "out of memory")

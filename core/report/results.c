@@ -195,8 +195,10 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     if (audit == NULL || series == NULL) {
         return il__results_no_memory(r->folder, err);
     }
-    IL_TRY(read_series(r, series, row, err));
-    return read_audit(r, audit, row, err);
+    if (r->depth == IL__RESULTS_WHOLE) {
+        IL_TRY(read_series(r, series, row, err));
+    }
+    return r->depth >= IL__RESULTS_AUDITS ? read_audit(r, audit, row, err) : IL_OK;
 }
 
 /* --- the files of the run -------------------------------------------------------- */
@@ -387,11 +389,12 @@ static il_status find_detector(il__results *r, il_error *err)
     return IL_OK;
 }
 
-il_status il__results_read(const char *run_dir, il__results *r, il_error *err)
+il_status il__results_read(const char *run_dir, il__results_depth depth, il__results *r,
+                           il_error *err)
 {
     il_status status = IL_OK;
 
-    *r = (il__results){0};
+    *r = (il__results){.depth = depth};
     r->arena = il_arena_create((size_t)64 << 10);
     r->documents = json_array();
     r->folder = r->arena != NULL ? il_arena_strdup(r->arena, run_dir) : NULL;

@@ -11,6 +11,13 @@
 #include "base/arena.h"
 #include "interloop/status.h"
 
+/* How deep a run folder is looked into. */
+typedef enum il__results_depth {
+    IL__RESULTS_SUMMARY, /* what lies in the folder itself */
+    IL__RESULTS_AUDITS,  /* and the last audit of every row */
+    IL__RESULTS_WHOLE    /* and what was noted on the way */
+} il__results_depth;
+
 /* What was noted at a step: metric names to numbers, among other things. */
 typedef struct il__audit_point {
     int64_t step;
@@ -51,6 +58,7 @@ typedef struct il__result_arm {
 
 typedef struct il__results {
     const char *folder;
+    il__results_depth depth;
     const char *name;
     const char *numerics; /* NULL where absent, as are the next two */
     const char *kernel;
@@ -73,7 +81,8 @@ typedef struct il__results {
 
 /* Reads `run_dir`; summary.json must be there, the rest may be absent. IL_ERR_INPUT for
  * a file that is not what it should be. On failure `*r` holds nothing. */
-il_status il__results_read(const char *run_dir, il__results *r, il_error *err);
+il_status il__results_read(const char *run_dir, il__results_depth depth, il__results *r,
+                           il_error *err);
 void il__results_free(il__results *r);
 
 /* A metric of a row; false when it was not computed. */

@@ -4,38 +4,11 @@
 #include "report/html.h"
 #include "report/verdict.h"
 
-/* An arm's certificate: 1 all that were made held, 0 one differed, -1 none was made. */
-static int certified(const il__results *r, const il__result_arm *arm,
-                     const json_t **which)
-{
-    int held = -1;
-
-    for (size_t i = 0; i < json_array_size(r->certificates); i++) {
-        const json_t *c = json_array_get(r->certificates, i);
-        const char *stage = json_string_value(json_object_get(c, "stage"));
-        const char *variant = il__plan_variant(c);
-
-        if (strcmp(stage, arm->stage) != 0 ||
-            (variant == NULL || arm->variant == NULL
-                 ? variant != arm->variant
-                 : strcmp(variant, arm->variant) != 0)) {
-            continue;
-        }
-        if (!json_is_true(json_object_get(c, "held"))) {
-            *which = c;
-            return 0;
-        }
-        *which = *which == NULL ? c : *which;
-        held = 1;
-    }
-    return held;
-}
-
 static void add_certificate(const il__results *r, const il__result_arm *arm,
                             il_text *html)
 {
-    const json_t *c = NULL;
-    int held = certified(r, arm, &c);
+    const json_t *c;
+    int held = il__certified(r, arm, &c);
     const json_t *steps = json_object_get(c, held == 1 ? "steps" : "step");
 
     if (held < 0) {

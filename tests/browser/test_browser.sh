@@ -13,6 +13,15 @@ mkdir -p "$runs" "$folder/profile"
 cp -rL "$IL_ROOT/tests/fixtures/run" "$runs/made_up"
 check "conclusions are drawn" "$interloop" conclude "$runs/made_up"
 check "a page is made" "$interloop" report "$runs/made_up"
+cp -r "$runs/made_up" "$runs/another"
+check "a page over many is made" "$interloop" report "$runs/made_up" "$runs/another" \
+    --out "$runs/few.html"
+many=()
+for i in $(seq 1 15); do
+    cp -r "$runs/made_up" "$folder/many_$i"
+    many+=("$folder/many_$i")
+done
+check "and over more than have a panel each" "$interloop" report "${many[@]}" --out "$runs/many.html"
 check "it is whole" grep -q '</html>' "$runs/made_up/report.html"
 
 browser=
@@ -39,7 +48,8 @@ if [ -n "${IL_SHOTS:-}" ]; then
     shots=(--shots "$IL_SHOTS")
 fi
 timeout 250 "$folder/look" "$browser" "$folder/profile" "${shots[@]}" \
-    "file://$runs/made_up/report.html" "${address}runs/made_up/report.html" >"$folder/looked" 2>&1
+    "file://$runs/made_up/report.html" "file://$runs/few.html" "file://$runs/many.html" \
+    "${address}runs/made_up/report.html" >"$folder/looked" 2>&1
 looked=$?
 sed "s|$folder||g" "$folder/looked"
 grep -q '^not ok' "$folder/looked" && failed=1

@@ -103,3 +103,6 @@ fi
 
 # How long the command takes to begin.
 INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/startup.sh"
+
+# A page over many runs.
+INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/report.sh"

@@ -593,6 +593,42 @@ START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
 }
 END_TEST
 
+START_TEST(many_runs_share_a_page_and_one_that_cannot_be_read_is_named)
+{
+    char *nowhere = il_path_join(folder, "nowhere");
+    char *path = il_path_join(folder, "runs.html");
+    const char *runs[] = {FIXTURE, folder, nowhere};
+    size_t unread = 0;
+    char *page;
+    size_t size;
+    il_error err = {0};
+
+    put_conclusions();
+    ck_assert_msg(il_report_write_many(runs, 3, path, &unread, &err) == IL_OK, "%s: %s",
+                  err.where, err.message);
+    ck_assert_uint_eq(unread, 1);
+    ck_assert_int_eq(il_file_read(path, (size_t)1 << 24, &page, &size, &err), IL_OK);
+    /* Four of the fixture, of which nothing is concluded, and three of the other. */
+    ck_assert_ptr_nonnull(strstr(
+        page, "2 runs, 7 arms under pressure: the detector is alive in <b>1</b>, "
+              "fallen in <b>1</b>, shown to be neither in <b>1</b>, not judged in "
+              "<b>4</b>; 11 seeds"));
+    ck_assert_ptr_nonnull(strstr(page, "Left out: "));
+    ck_assert_ptr_nonnull(strstr(page, "nowhere/summary.json"));
+    ck_assert_ptr_nonnull(strstr(page, "%0Arun,naive,run,2,probe.mean,lie,"));
+    ck_assert_ptr_nonnull(strstr(page, ": hard</th>"));
+    ck_assert_ptr_nonnull(strstr(page, "hard fell &amp; &lt;fell&gt;"));
+    ck_assert_ptr_nonnull(strstr(page, "<b>3.0 bits</b>"));
+    free(page);
+
+    runs[0] = nowhere;
+    ck_assert_int_ne(il_report_write_many(runs, 1, path, NULL, &err), IL_OK);
+    ck_assert_ptr_nonnull(strstr(err.where, "nowhere/summary.json"));
+    free(nowhere);
+    free(path);
+}
+END_TEST
+
 START_TEST(numbers_are_rounded_without_the_locale)
 {
     il_text t = {0};
@@ -633,6 +669,7 @@ int main(void)
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
     tcase_add_test(t, the_text_table_takes_its_columns_from_what_was_measured);
+    tcase_add_test(t, many_runs_share_a_page_and_one_that_cannot_be_read_is_named);
     tcase_add_test(t, numbers_are_rounded_without_the_locale);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
