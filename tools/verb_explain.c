@@ -23,6 +23,7 @@ typedef struct page {
     il_arena *arena;
     il_explain explain;
     il_text refusals; /* a line for each stage and variant that would be refused */
+    bool named;       /* variants were asked for by their names */
 } page;
 
 static void add_component(page *p, const il_instance *i)
@@ -192,6 +193,34 @@ static const char *start_of(page *p, const il_stage_spec *stage)
 
 /* Judges the last stage of a job; what its ancestors press is worked out the same way,
  * on fresh weights. */
+/* What a job is compared with, or whom it is scheduled for; NULL for neither. */
+static const char *company_of(page *p, const il_job *job)
+{
+    static const char *const as[] = {
+        "", "", "twin of %s: the same without the pressure",
+        "placebo of %s: the same with what the score knows taken out"};
+    il_text text = {0};
+    const char *kept;
+
+    if (job->scheduled != NULL) {
+        il_text_add(&text, "scheduled as the ");
+        il_text_addf(&text, as[job->role], /* both hold one %s */
+                     job->scheduled[0] != '\0' ? job->scheduled : job->stage);
+    } else if (job->role == IL_ROLE_PRESSED) {
+        il_text_addf(&text, "compared with %s%s", job->twin != NULL ? "its twin " : "",
+                     job->twin != NULL ? job->twin : "no twin");
+        for (size_t i = 0; i < job->placebo_count; i++) {
+            il_text_addf(&text, "%s%s", i == 0 ? " and its placebo " : ", ",
+                         job->placebos[i]);
+        }
+        il_text_addf(&text, "%s%s", job->without != NULL ? "; without its " : "",
+                     job->without != NULL ? job->without : "");
+    }
+    kept = text.size > 0 ? il_arena_strdup(p->arena, text.data) : NULL;
+    il_text_free(&text);
+    return kept;
+}
+
 static il_status explain_job(page *p, il_session *s, const il_job *job, il_text *out,
                              il_error *err)
 {
@@ -202,7 +231,8 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
     il_explain_stage stage = {.stage = job->stage,
                               .variant = job->variant,
                               .from = start_of(p, last->spec),
-                              .does = what_it_does(p, last->spec)};
+                              .does = what_it_does(p, last->spec),
+                              .company = company_of(p, job)};
     il_status status =
         il_world_create(&w, &shared, job->pipeline, job->seed, &s->problems, err);
 
@@ -251,7 +281,8 @@ static il_status explain_job(page *p, il_session *s, const il_job *job, il_text 
                     : il_arena_printf(p->arena, "%s/%s", job->stage, job->variant);
             il_error refusal = {0};
 
-            if (plan == NULL) {
+            /* Of what is scheduled only what it is, unless it was asked for. */
+            if (plan == NULL || (job->scheduled != NULL && !p->named)) {
                 stage.rows = NULL;
                 stage.row_count = 0;
                 stage.edit_count = 0;
@@ -306,6 +337,7 @@ int il_verb_explain(int argc, char **argv)
     il_status status;
 
     if (code < 0) {
+        p.named = cli.run.filter.variant_count > 0;
         status = p.arena != NULL
                      ? il_session_open(&session, &cli.run, &err)
                      : il_error_set(&err, IL_ERR_MEMORY, "explain", "out of memory");

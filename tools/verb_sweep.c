@@ -15,7 +15,8 @@ static const char usage[] =
     "  the sweep and seeds, how many results those have in common, how many are there\n"
     "  already, and how many steps are left to train. Runs nothing.\n"
     "\n"
-    "  --all               every job with its point and its result's address\n"
+    "  --all               every job with its result's address, and the jobs that are\n"
+    "                      scheduled to compare others with\n"
     "  --json              prints JSON\n";
 
 /* A world whose instances several jobs share: those with the same components and
@@ -110,6 +111,23 @@ static json_t *point_json(const il_job *job)
     return point;
 }
 
+/* What the job is to others, where it is something. */
+static void add_role(json_t *entry, const il_job *job)
+{
+    if (il_role_name(job->role) != NULL) {
+        (void)json_object_set_new(entry, "role", json_string(il_role_name(job->role)));
+    }
+    if (job->twin != NULL) {
+        (void)json_object_set_new(entry, "twin", json_string(job->twin));
+    }
+    if (job->scheduled != NULL) {
+        (void)json_object_set_new(entry, "scheduled", json_string(job->scheduled));
+    }
+    if (job->without != NULL) {
+        (void)json_object_set_new(entry, "without", json_string(job->without));
+    }
+}
+
 static il_status plan_job(planner *p, const il_job *job, il_error *err)
 {
     const il_stage_spec *spec = job->chain[job->chain_count - 1].spec;
@@ -136,6 +154,7 @@ static il_status plan_job(planner *p, const il_job *job, il_error *err)
                   point_json(job), "address", address, "there", there, "shared", shared,
                   "steps",
                   (json_int_t)(spec->train.given ? il_train_length(&spec->train) : 0)));
+    add_role(json_array_get(p->jobs, json_array_size(p->jobs) - 1), job);
     return IL_OK;
 }
 
@@ -177,14 +196,15 @@ static void print_plan(const json_t *jobs, bool all)
         const json_t *job = json_array_get(jobs, i);
         const char *variant = json_string_value(json_object_get(job, "variant"));
 
-        printf("%-7s %.12s %s%s%s, seed %lld\n",
+        printf("%-7s %.12s %s%s%s, seed %lld%s\n",
                json_is_true(json_object_get(job, "there")) ? "there"
                : is_shared(job)                            ? "shared"
                                                            : "to run",
                json_string_value(json_object_get(job, "address")),
                json_string_value(json_object_get(job, "stage")),
                variant[0] != '\0' ? "/" : "", variant,
-               (long long)json_integer_value(json_object_get(job, "seed")));
+               (long long)json_integer_value(json_object_get(job, "seed")),
+               json_object_get(job, "scheduled") != NULL ? ", scheduled" : "");
     }
     printf("%s%-24s %6s %8s %6s %6s %12s\n", all ? "\n" : "", "stage", "jobs",
            "results", "there", "to run", "steps left");

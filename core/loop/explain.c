@@ -119,6 +119,9 @@ void il_explain_stage_text(il_text *out, const il_explain_stage *s)
         il_text_addf(out, ", from %s", s->from);
     }
     il_text_addf(out, ": %s\n", s->does);
+    if (s->company != NULL) {
+        il_text_addf(out, "%s\n", s->company);
+    }
     if (s->row_count > 0) {
         il_text_add(out, "\n");
         il_matrix_text(out, s->bits, s->rows, s->row_count, s->groups, s->group_count);

@@ -45,6 +45,7 @@ typedef struct il_explain_stage {
     const char *variant;       /* "" for none */
     const char *from;          /* NULL at the root */
     const char *does;          /* "200 steps", "fits probe, auditor" */
+    const char *company;       /* what it is compared with, or is there for; NULL */
     const il_matrix_row *rows; /* its signals; none when it does not train */
     size_t row_count;
     const il_explain_edit *edits;
