@@ -242,7 +242,9 @@ il_status il_cli_job(const il_session *s, const il_cli *cli, const il_job **out,
     for (size_t i = 0; i < s->jobs.count; i++) {
         const il_job *job = &s->jobs.items[i];
 
-        if (job->seed != s->jobs.items[0].seed) {
+        /* what is scheduled is chosen by its name alone */
+        if (job->seed != s->jobs.items[0].seed ||
+            (job->scheduled != NULL && cli->run.filter.variant_count == 0)) {
             continue;
         }
         *out = job;

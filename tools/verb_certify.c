@@ -158,11 +158,16 @@ static il_status certify_jobs(il_session *s, const il_cli *cli, bool *broken,
         il_certificate *certificates =
             calloc(job->pipeline->detector_count + 1, sizeof *certificates);
         size_t count = 0;
-        il_status status =
-            certificates != NULL
-                ? il_certify(&host, &shared, job, cli->recorded, certificates, &count,
-                             &s->problems, err)
-                : il_error_set(err, IL_ERR_MEMORY, job->stage, "out of memory");
+        il_status status;
+
+        if (job->scheduled != NULL && cli->run.filter.variant_count == 0) {
+            free(certificates);
+            continue; /* certified where it is named */
+        }
+        status = certificates != NULL
+                     ? il_certify(&host, &shared, job, cli->recorded, certificates,
+                                  &count, &s->problems, err)
+                     : il_error_set(err, IL_ERR_MEMORY, job->stage, "out of memory");
 
         for (size_t c = 0; c < count; c++) {
             print(job, &certificates[c]);
