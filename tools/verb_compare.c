@@ -2,15 +2,15 @@
 #include "verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "base/files.h"
 #include "plain.h"
 #include "report/compare.h"
 
-enum { WORDS = 64 };
-
 static const char usage[] =
     "usage: interloop compare RUN_DIR... [--metric NAME]... [--against ARM] [--margin X]\n"
-    "       [--json]\n"
+    "       [--json] [--html FILE]\n"
     "\n"
     "  Prints metrics of the arms of one run or of several, a column for each seed and\n"
     "  their mean, and the differences from the arm's twin, seed by seed, with Student's\n"
@@ -22,6 +22,7 @@ static const char usage[] =
     "  --margin X      also whether the differences are shown to lie within X of 0, by two\n"
     "                  one-sided tests\n"
     "  --json          prints JSON\n"
+    "  --html FILE     writes a page with figures, too\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 wrong input.\n";
 
@@ -47,19 +48,35 @@ static int print(const json_t *compared, bool json)
     return code;
 }
 
-int il_verb_compare(int argc, char **argv)
+static int write_page(const json_t *compared, const char *path)
 {
-    const char *runs[WORDS];
-    const char *metrics[WORDS];
-    il_comparison asked = {.runs = runs, .metrics = metrics};
-    json_t *compared = NULL;
+    il_text html = {0};
     il_error err = {0};
-    bool json = false;
-    int code;
+    il_status status;
 
-    if (argc > WORDS) {
-        return wrong("too many words", "");
+    il_compare_page(compared, &html);
+    status = html.failed ? il_error_set(&err, IL_ERR_MEMORY, path, "out of memory")
+                         : il_file_write(path, html.data, html.size, &err);
+    il_text_free(&html);
+    if (status != IL_OK) {
+        il_put_error(&err);
+        return 1;
     }
+    return 0;
+}
+
+/* What the command line asks for; the words that name runs and metrics stay where they
+ * are. */
+typedef struct options {
+    il_comparison asked;
+    const char **runs, **metrics;
+    const char *page; /* NULL: none */
+    bool json;
+} options;
+
+/* -1 to go on, else the exit code. */
+static int parse(options *o, int argc, char **argv)
+{
     for (int i = 1; i < argc; i++) {
         bool named = strcmp(argv[i], "--metric") == 0;
 
@@ -68,8 +85,8 @@ int il_verb_compare(int argc, char **argv)
             return 0;
         }
         if (strcmp(argv[i], "--margin") == 0) {
-            if (++i == argc || !il_parse_real(argv[i], &asked.margin) ||
-                asked.margin <= 0) {
+            if (++i == argc || !il_parse_real(argv[i], &o->asked.margin) ||
+                o->asked.margin <= 0) {
                 return wrong("expected a number above 0 after --margin", "");
             }
         } else if (named || strcmp(argv[i], "--against") == 0) {
@@ -77,26 +94,60 @@ int il_verb_compare(int argc, char **argv)
                 return wrong(argv[i - 1], " needs a name");
             }
             if (named) {
-                metrics[asked.metric_count++] = argv[i];
+                o->metrics[o->asked.metric_count++] = argv[i];
             } else {
-                asked.against = argv[i];
+                o->asked.against = argv[i];
             }
+        } else if (strcmp(argv[i], "--html") == 0) {
+            if (++i == argc) {
+                return wrong("--html needs a file", "");
+            }
+            o->page = argv[i];
         } else if (strcmp(argv[i], "--json") == 0) {
-            json = true;
+            o->json = true;
         } else if (argv[i][0] == '-') {
             return wrong("unknown option ", argv[i]);
         } else {
-            runs[asked.run_count++] = argv[i];
+            o->runs[o->asked.run_count++] = argv[i];
         }
     }
-    if (asked.run_count == 0) {
-        return wrong("which run folder?", "");
-    }
-    if (il_compare(&asked, &compared, &err) != IL_OK) {
+    return o->asked.run_count > 0 ? -1 : wrong("which run folder?", "");
+}
+
+static int compare(const options *o)
+{
+    json_t *compared = NULL;
+    il_error err = {0};
+    int code;
+
+    if (il_compare(&o->asked, &compared, &err) != IL_OK) {
         il_put_error(&err);
         return err.code == IL_ERR_INPUT ? 2 : 1;
     }
-    code = print(compared, json);
+    code = print(compared, o->json);
+    if (o->page != NULL && code == 0) {
+        code = write_page(compared, o->page);
+    }
     json_decref(compared);
+    return code;
+}
+
+int il_verb_compare(int argc, char **argv)
+{
+    options o = {.runs = calloc((size_t)argc + 1, 2 * sizeof *o.runs)};
+    int code;
+
+    if (o.runs == NULL) {
+        fputs("interloop compare: out of memory\n", stderr);
+        return 1;
+    }
+    o.metrics = o.runs + argc + 1;
+    o.asked.runs = o.runs;
+    o.asked.metrics = o.metrics;
+    code = parse(&o, argc, argv);
+    if (code < 0) {
+        code = compare(&o);
+    }
+    free(o.runs);
     return code;
 }

@@ -30,5 +30,7 @@ il_status il_compare(const il_comparison *c, json_t **out, il_error *err);
 /* The same as plain text, a block for each metric, a line for each arm, a column for
  * each seed. */
 void il_compare_write(const json_t *compared, il_text *out);
+/* The same as a page that needs nothing beside it. */
+void il_compare_page(const json_t *compared, il_text *html);
 
 #endif

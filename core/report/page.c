@@ -125,15 +125,17 @@ void il__page_begin(il_text *html, const char *title, const char *facts,
                 "}}\n");
     il_text_add(html, style);
     il_text_add(html, "</style></head>\n<body><a class=\"skip\" href=\"#main\">Skip to "
-                      "the verdict</a>\n<header class=\"top\"><h1>");
+                      "the content</a>\n<header class=\"top\"><h1>");
     il__html_text(html, title);
     il_text_add(html, "</h1>\n<p class=\"facts\">");
     il_text_add(html, facts != NULL ? facts : "");
-    il_text_add(html, "</p>\n<nav aria-label=\"Parts of this page\">");
+    il_text_add(html, "</p>\n");
     for (size_t i = 0; i < part_count; i++) {
-        il_text_addf(html, "<a href=\"#%s\">%s</a>", parts[i].id, parts[i].name);
+        il_text_addf(html, "%s<a href=\"#%s\">%s</a>%s",
+                     i == 0 ? "<nav aria-label=\"Parts of this page\">" : "",
+                     parts[i].id, parts[i].name, i + 1 == part_count ? "</nav>" : "");
     }
-    il_text_add(html, "</nav></header>\n<main id=\"main\" tabindex=\"-1\">\n");
+    il_text_add(html, "</header>\n<main id=\"main\" tabindex=\"-1\">\n");
 }
 
 void il__page_end(il_text *html)

@@ -86,11 +86,18 @@ static void count_changes(const il__results *r, const il__focus *f, il_text *htm
         rose += il__number_of(claim, "low") > 0;
     }
     if (claimed > 0) {
+        const size_t counts[] = {fell, rose, claimed - fell - rose};
+        static const char *const words[] = {"fell against the twin", "rose",
+                                            "is not shown to have moved"};
+
         il__html_text(html, f->behaviour);
-        il_text_addf(html,
-                     " fell against the twin in %zu, rose in %zu and is not shown to "
-                     "have moved in %zu; ",
-                     fell, rose, claimed - fell - rose);
+        for (size_t k = 0, said = 0; k < 3; k++) {
+            if (counts[k] > 0) {
+                il_text_addf(html, "%s %s in %zu", said++ > 0 ? "," : "", words[k],
+                             counts[k]);
+            }
+        }
+        il_text_add(html, "; ");
     }
 }
 

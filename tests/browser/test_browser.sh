@@ -22,6 +22,8 @@ for i in $(seq 1 15); do
     many+=("$folder/many_$i")
 done
 check "and over more than have a panel each" "$interloop" report "${many[@]}" --out "$runs/many.html"
+check "a comparison is a page" "$interloop" compare "$runs/made_up" --margin 0.1 \
+    --html "$runs/compared.html"
 check "it is whole" grep -q '</html>' "$runs/made_up/report.html"
 
 browser=
@@ -49,6 +51,7 @@ if [ -n "${IL_SHOTS:-}" ]; then
 fi
 timeout 250 "$folder/look" "$browser" "$folder/profile" "${shots[@]}" \
     "file://$runs/made_up/report.html" "file://$runs/few.html" "file://$runs/many.html" \
+    "file://$runs/compared.html" \
     "${address}runs/made_up/report.html" >"$folder/looked" 2>&1
 looked=$?
 sed "s|$folder||g" "$folder/looked"

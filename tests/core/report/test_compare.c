@@ -132,6 +132,28 @@ START_TEST(arms_of_several_runs_are_compared_with_the_one_that_is_named)
 }
 END_TEST
 
+START_TEST(a_comparison_is_a_page_with_its_data)
+{
+    const char *folders[] = {runs[0]};
+    il_comparison c = {.runs = folders, .run_count = 1, .margin = 0.1};
+    json_t *compared = NULL;
+    il_text page = {0};
+    il_error err = {0};
+
+    ck_assert_int_eq(il_compare(&c, &compared, &err), IL_OK);
+    il_compare_page(compared, &page);
+    ck_assert(!page.failed);
+    ck_assert_ptr_nonnull(strstr(page.data, "<h2>lie</h2>"));
+    ck_assert_ptr_nonnull(strstr(page.data, "%0Aliar,naive,2,0.25,monitor,-0.5%0A"));
+    /* Of seed 3 there is nothing to compare with. */
+    ck_assert_ptr_nonnull(strstr(page.data, "naive@w=2,3,1.0,monitor,%22%22%0A"));
+    ck_assert_ptr_nonnull(strstr(page.data, "<td class=\"words\">not shown</td>"));
+    ck_assert_ptr_null(strstr(page.data, "<script"));
+    il_text_free(&page);
+    json_decref(compared);
+}
+END_TEST
+
 START_TEST(what_nobody_has_is_refused)
 {
     const char *folders[] = {runs[0]};
@@ -178,6 +200,7 @@ int main(void)
     tcase_add_checked_fixture(tc, open_runs, close_runs);
     tcase_add_test(tc, each_arm_is_paired_with_its_twin_seed_by_seed);
     tcase_add_test(tc, arms_of_several_runs_are_compared_with_the_one_that_is_named);
+    tcase_add_test(tc, a_comparison_is_a_page_with_its_data);
     tcase_add_test(tc, what_nobody_has_is_refused);
     tcase_add_test(tc, a_path_that_no_json_can_hold_is_refused);
     suite_add_tcase(suite, tc);
