@@ -28,6 +28,9 @@ void il__chart_readings(const il__results *r, il_text *html);
 /* What is true and what is read at each position of the agent's own episodes. */
 void il__chart_courses(const il__results *r, il_text *html);
 
+/* The work of every signal that a detector enters, on what is read and on the rest. */
+void il__chart_ledger(const il__results *r, il_text *html);
+
 /* Where families of variants differ by the weight of a detector's reward alone (by a
  * number at the end of their names): the mean reading and the behaviours that are
  * shares against that weight, a panel a family. */

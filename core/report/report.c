@@ -22,6 +22,7 @@ static void add_figures(const il__results *r, il_text *html)
     il__chart_differences(r, html);
     il__chart_readers(r, html);
     il__chart_recall(r, html);
+    il__chart_ledger(r, html);
     il__chart_trajectories(r, html);
     il__chart_readings(r, html);
     il__chart_prices(r, html);

@@ -141,6 +141,30 @@ static il_status read_audit(il__results *r, const char *path, il__result_row *ro
     return IL_OK;
 }
 
+/* ledger.json, as far as a figure needs to trust it. */
+static il_status read_ledger(il__results *r, const char *path, il__result_row *row,
+                             il_error *err)
+{
+    il__field_place at = {path, ""};
+    const json_t *signals;
+    const json_t *signal;
+    const char *name;
+    json_t *value;
+
+    IL_TRY(il__results_document(r, path, true, &row->ledger, err));
+    if (row->ledger == NULL) {
+        return IL_OK;
+    }
+    IL_TRY(il__field_check_object(at, row->ledger, err));
+    IL_TRY(il__field_object(at, row->ledger, "signals", false, &signals, err));
+    at.path = "signals";
+    json_object_foreach((json_t *)signals, name, value)
+    {
+        IL_TRY(il__field_object(at, signals, name, true, &signal, err));
+    }
+    return IL_OK;
+}
+
 static il_status read_accepted(il__field_place at, const json_t *item,
                                il__result_row *row, il_error *err)
 {
@@ -165,6 +189,7 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     const char *folder;
     const char *audit;
     const char *series;
+    const char *ledger;
 
     IL_TRY(il__field_check_object(at, item, err));
     IL_TRY(il__field_string(at, item, "stage", true, &row->stage, err));
@@ -189,14 +214,18 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
         il_arena_printf(r->arena, "%s/%s%s%s/seed-%lld", r->folder, row->stage,
                         row->variant != NULL ? "/" : "",
                         row->variant != NULL ? row->variant : "", (long long)row->seed);
-    audit = folder != NULL ? il_arena_printf(r->arena, "%s/audit.json", folder) : NULL;
-    series =
-        folder != NULL ? il_arena_printf(r->arena, "%s/metrics.jsonl", folder) : NULL;
-    if (audit == NULL || series == NULL) {
+    if (folder == NULL) {
+        return il__results_no_memory(r->folder, err);
+    }
+    audit = il_arena_printf(r->arena, "%s/audit.json", folder);
+    series = il_arena_printf(r->arena, "%s/metrics.jsonl", folder);
+    ledger = il_arena_printf(r->arena, "%s/ledger.json", folder);
+    if (audit == NULL || series == NULL || ledger == NULL) {
         return il__results_no_memory(r->folder, err);
     }
     if (r->depth == IL__RESULTS_WHOLE) {
         IL_TRY(read_series(r, series, row, err));
+        IL_TRY(read_ledger(r, ledger, row, err));
     }
     return r->depth >= IL__RESULTS_AUDITS ? read_audit(r, audit, row, err) : IL_OK;
 }

@@ -109,6 +109,8 @@ void il__verdict_health(const il__results *r, const il__focus *f, il_text *html)
     il__arms_columns(&figure);
     add_panel(&figure, r, arms, count, "", "Recall at the first threshold",
               "recall per scored row (share)");
+    add_panel(&figure, r, arms, count, ".ref", "Recall on the reference set",
+              "recall per scored row (share)");
     add_panel(&figure, r, arms, count, ".document", "Recall by document",
               "recall per document (share)");
     n = floor_series("auroc", series);

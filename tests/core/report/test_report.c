@@ -528,6 +528,24 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
 }
 END_TEST
 
+START_TEST(the_ledger_is_drawn_for_who_is_pressed)
+{
+    char *page;
+
+    put_conclusions();
+    put("s/hard/seed-1/ledger.json",
+        "{\"every\": 50, \"signals\": {\"evade\": {\"norm\": 0.5, \"cosine\": -0.25, "
+        "\"channel\": \"loss\", \"reader\": \"t\", \"readers\": {\"t\": {\"read\": "
+        "{\"work\": 0.75}, \"rest\": {\"work\": 0.125}}}}}}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "<figure id=\"ledger\">"));
+    ck_assert_ptr_nonnull(strstr(page, "%0Ahard,1,evade,loss,0.75,0.125,0.5,-0.25%0A"));
+    free(page);
+    put("s/hard/seed-1/ledger.json", "{\"signals\": {\"evade\": 3}}");
+    assert_refused("ledger.json", "signals.evade: expected an object");
+}
+END_TEST
+
 START_TEST(a_torn_last_line_is_left_out)
 {
     char *page;
@@ -665,6 +683,7 @@ int main(void)
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, episodes_have_figures_of_their_own);
     tcase_add_test(t, every_seeds_outcome_stands_with_what_decides_it);
+    tcase_add_test(t, the_ledger_is_drawn_for_who_is_pressed);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
