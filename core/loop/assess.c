@@ -203,6 +203,7 @@ static il_status assess_reward(const il_terms *t, size_t i, il_micro *micro,
         t->stage->train.algorithm.reward_scale *
         (term->spec->source.kind == IL_SOURCE_REWARD ? 1.0 : -1.0);
 
+    play->rewards[i] = rewards;
     play->advantage[i] = numbers(micro, play->count);
     if (rewards == NULL || play->advantage[i] == NULL) {
         return no_memory("assessment", err);
@@ -297,8 +298,9 @@ static il_status assess_play(const il_terms *t, il_micro *micro,
     memset(play, 0, sizeof *play);
     play->advantage =
         il_arena_calloc(micro->arena, t->count + 1, sizeof *play->advantage);
+    play->rewards = il_arena_calloc(micro->arena, t->count + 1, sizeof *play->rewards);
     play->returns = numbers(micro, (int64_t)t->count);
-    if (play->advantage == NULL || play->returns == NULL) {
+    if (play->advantage == NULL || play->rewards == NULL || play->returns == NULL) {
         return no_memory("assessment", err);
     }
     IL_TRY(find_actions(micro, err));

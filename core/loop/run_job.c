@@ -257,9 +257,9 @@ static il_status events_make(const il_run_job *j, double wall_time, il_error *er
 il_status il_run_job_publish(il_run_job *j, const char *address,
                              const char *record_folder, double wall_time, il_error *err)
 {
-    static const char *const files[] = {"metrics.jsonl",   "audit.json",
-                                        "audit_time.json", "ledger.jsonl",
-                                        "ledger.json",     "histograms.jsonl"};
+    static const char *const files[] = {
+        "metrics.jsonl", "audit.json",       "audit_time.json", "ledger.jsonl",
+        "ledger.json",   "histograms.jsonl", "credit.json"};
 
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         IL_TRY(record_copy(j, record_folder, files[i], err));

@@ -5,6 +5,7 @@
 #include <time.h>
 #include "base/files.h"
 #include "detect/fit.h"
+#include "loop/credit.h"
 #include "loop/ledger_file.h"
 #include "loop/stage_private.h"
 
@@ -173,12 +174,66 @@ static void progress(const il_stage_work *s, const il_trainer *t, double since,
     il_text_free(&line);
 }
 
+/* Says of a reward that nothing was found of it that an action could earn. */
+static void warn_of(const il_stage_work *s, const char *signal, const json_t *action)
+{
+    const char *verdict = json_string_value(json_object_get(action, "verdict"));
+
+    if (verdict != NULL && strcmp(verdict, "drops_out") == 0) {
+        il_log_write(
+            s->host->host.log, IL_LOG_WARN, s->label,
+            "signal '%s' is the same whatever the action: as a reward it drops "
+            "out in expectation",
+            signal);
+    } else if (verdict != NULL && strcmp(verdict, "none_found") == 0) {
+        il_log_write(
+            s->host->host.log, IL_LOG_WARN, s->label,
+            "signal '%s' was not found to depend on the action (p %.2f, %lld "
+            "rows): as a reward it may drop out in expectation",
+            signal, json_number_value(json_object_get(action, "p")),
+            (long long)json_integer_value(json_object_get(action, "compared")));
+    }
+}
+
+/* The credit map as it is at an audit: the file, and what it says of rewards beside the
+ * audit's numbers. */
+static il_status note_credit(il_stage_work *s, il_trainer *t, bool warns, il_error *err)
+{
+    json_t *map = NULL;
+    json_t *rewards = json_object();
+    const char *name;
+    json_t *signal;
+    il_status status = il_credit_map(t, &map, err);
+
+    json_object_foreach(json_object_get(map, "signals"), name, signal)
+    {
+        json_t *action = json_object_get(signal, "action");
+
+        if (action != NULL) {
+            json_object_set(rewards, name, action);
+        }
+        if (warns) {
+            warn_of(s, name, action);
+        }
+    }
+    if (status == IL_OK && map != NULL) {
+        status = il_record_json(s->record, "credit.json", map, err);
+    }
+    if (status == IL_OK && json_object_size(rewards) > 0) {
+        json_object_set(s->audit, "credit", rewards);
+    }
+    json_decref(rewards);
+    json_decref(map);
+    return status;
+}
+
 /* An audit on the way, and what follows from it. */
 static il_status look_ahead(il_stage_work *s, il_trainer *t, il_error *err)
 {
     int64_t step = t->step;
 
     IL_TRY(il__stage_look(s, step, false, err));
+    IL_TRY(note_credit(s, t, false, err));
     return il__stage_halt(s, t, step, false, err);
 }
 
@@ -238,6 +293,7 @@ static il_status look_last(il_stage_work *s, il_trainer *t, il_error *err)
         return IL_OK;
     }
     IL_TRY(il__stage_look(s, step, true, err));
+    IL_TRY(note_credit(s, t, true, err));
     if (s->judged != step) {
         IL_TRY(il__stage_halt(s, t, step, true, err));
     }

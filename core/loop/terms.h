@@ -125,6 +125,7 @@ typedef struct il_play {
     int64_t *first;     /* [episodes+1]: an episode's rows */
     double **advantage; /* [term]: (N) the part a reward term owns, before its scale;
                            NULL for other terms */
+    double **rewards;   /* [term]: (N) what it is made of, each with its weight */
     double *returns;    /* [term]: its source summed over rows, as it was read */
     double *baseline;   /* (N) the part of the values; NULL without them */
     double *total;      /* (N) the sum of all parts that train */
