@@ -28,6 +28,8 @@ void il__chart_readings(const il__results *r, il_text *html);
 /* What is true and what is read at each position of the agent's own episodes. */
 void il__chart_courses(const il__results *r, il_text *html);
 
+/* The likeliest outcome of each seed at every audit. */
+void il__chart_outcome(const il__results *r, il_text *html);
 /* The work of every signal that a detector enters, on what is read and on the rest. */
 void il__chart_ledger(const il__results *r, il_text *html);
 

@@ -110,7 +110,11 @@ static void add_grid(const il__results *r, il__figure *f, const char *x, const c
     double most = 0;
     double reach[2] = {INFINITY, -INFINITY};
     size_t panels = 0;
+    size_t wanted = 0;
 
+    for (size_t i = 0; i < r->arm_count; i++) {
+        wanted += has_points(&r->arms[i], &curves[0].value);
+    }
     for (size_t i = 0; i < r->row_count; i++) {
         for (size_t p = 0; p < r->rows[i].point_count; p++) {
             for (size_t c = 0; c < count; c++) {
@@ -130,7 +134,7 @@ static void add_grid(const il__results *r, il__figure *f, const char *x, const c
         il__plot p = {.title = r->arms[i].label,
                       .x = axis[0],
                       .y = axis[1],
-                      .width = IL__PANEL_SMALL};
+                      .width = wanted > 3 ? IL__PANEL_SMALL : IL__PANEL_WIDE};
 
         if (!has_points(&r->arms[i], &curves[0].value) || panels++ >= IL__PANELS_MAX) {
             continue;

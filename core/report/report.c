@@ -22,6 +22,7 @@ static void add_figures(const il__results *r, il_text *html)
     il__chart_differences(r, html);
     il__chart_readers(r, html);
     il__chart_recall(r, html);
+    il__chart_outcome(r, html);
     il__chart_ledger(r, html);
     il__chart_trajectories(r, html);
     il__chart_readings(r, html);
@@ -39,6 +40,7 @@ static void add_tables(const il__results *r, il_text *html)
                 "<h3>What was measured</h3>\n<p>Means over seeds, with each seed in "
                 "small print. Point at a number for its interval.</p>\n");
     il__table_metrics(r, html);
+    il__table_all(r, html);
     il__table_outcome(r, html);
     il__table_cells(r, html);
     il__table_triggers(r, html);

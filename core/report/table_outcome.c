@@ -91,13 +91,13 @@ void il__table_outcome(const il__results *r, il_text *html)
     il_text_add(
         html,
         "<td></td>"
-        "<th scope=\"col\">seed</th><th scope=\"col\">class</th><th scope=\"col\">p</th>");
+        "<th scope=\"col\">seed</th><th scope=\"col\" class=\"words\">class</th><th scope=\"col\">p</th>");
     for (size_t i = 0; i < INPUTS; i++) {
         il_text_addf(html, "<th scope=\"col\">%s</th>", inputs[i][1]);
     }
     il_text_add(
         html,
-        "<th scope=\"col\">hidden</th><th scope=\"col\">hackwhy</th><th scope=\"col\">margin</th><th scope=\"col\">to</th></tr>"
+        "<th scope=\"col\">hidden</th><th scope=\"col\">hackwhy</th><th scope=\"col\">margin</th><th scope=\"col\" class=\"words\">to</th></tr>"
         "</thead><tbody>\n");
     for (size_t a = 0; a < r->arm_count; a++) {
         bool first = true;

@@ -22,6 +22,8 @@ size_t il__columns(const il__results *r, il__column *columns, size_t room);
 
 /* HTML. Each adds nothing when there is nothing to show. */
 void il__table_metrics(const il__results *r, il_text *html);
+/* Every metric of every arm behind a click, and all of it by seed as CSV. */
+void il__table_all(const il__results *r, il_text *html);
 /* One number of an arm as a cell of such a table: the mean over its seeds, each seed
  * behind it, and intervals for whoever points at it. */
 void il__table_cell(const il__result_arm *arm, const char *metric, il_text *html);

@@ -113,7 +113,7 @@ START_TEST(the_four_cells_stand_in_a_table_of_their_own)
     put("summary.json", "{\"name\":\"x\",\"rows\":[{\"stage\":\"a\",\"seed\":1,"
                         "\"metrics\":{\"p.auroc\":0.9,\".cells.y0w0\":1}}]}");
     page = page_of(folder);
-    ck_assert_ptr_null(strstr(page, "y0w0</th>"));
+    ck_assert_ptr_null(strstr(page, ">y0w0</th>"));
     free(page);
 }
 END_TEST
