@@ -61,33 +61,43 @@ static bool is_behaviour(const char *metric)
     return strchr(metric, '.') == NULL;
 }
 
+/* "tpr" of "probe.tpr" and of "probe.ref.tpr": what a detector has on the first split,
+ * or on the agent's own episodes or the reference set; NULL for other metrics. */
+static const char *detector_part(const char *metric)
+{
+    const char *part = strchr(metric, '.');
+
+    if (part == NULL || strchr(metric, '@') != NULL ||
+        strncmp(metric, "fresh.", 6) == 0 || strncmp(metric, "floor.", 6) == 0 ||
+        strncmp(metric, "edit.", 5) == 0) {
+        return NULL;
+    }
+    if (strncmp(part, ".ref.", 5) == 0 || strncmp(part, ".own.", 5) == 0) {
+        part += 4;
+    }
+    return strchr(part + 1, '.') == NULL ? part + 1 : NULL;
+}
+
 /* Whether a fall of the metric is a loss of the detector. */
 static bool is_health(const char *metric)
 {
-    return strncmp(metric, "fresh.", 6) != 0 && dots(metric) == 1 &&
-           (ends_with(metric, ".auroc") || ends_with(metric, ".tpr"));
+    const char *part = detector_part(metric);
+
+    return same(part, "auroc") || same(part, "tpr");
 }
 
 /* What is claimed besides the endpoint: how each detector does, what fresh readers
  * still find at its site, and what the model does. */
 static bool is_claimed(const char *metric)
 {
-    static const char *const parts[] = {".auroc", ".tpr", ".mean", ".flag_now"};
+    const char *part = detector_part(metric);
 
-    if (is_behaviour(metric)) {
-        return true;
-    }
     if (strncmp(metric, "fresh.", 6) == 0) {
         return dots(metric) == 2 && strchr(metric, '@') == NULL &&
                ends_with(metric, ".auroc");
     }
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (dots(metric) == 1 && strchr(metric, '@') == NULL &&
-            ends_with(metric, parts[i])) {
-            return true;
-        }
-    }
-    return false;
+    return is_behaviour(metric) || is_health(metric) || same(part, "mean") ||
+           same(part, "flag_now");
 }
 
 /* What the pressure may cost: as the endpoint has it, or all that the model does. */

@@ -36,7 +36,10 @@ bool il_endpoint_of(il_endpoint_spec *out, const il_jobs *jobs, il_arena *arena)
         if (d != NULL) {
             out->stage = job->stage;
             out->metric = il_arena_printf(
-                arena, "%s.%s", d->name,
+                arena, "%s.%s%s", d->name,
+                job->chain[job->chain_count - 1].spec->audit.reference.policy != NULL
+                    ? "ref."
+                    : "",
                 d->threshold.kind != IL_THRESHOLD_NONE ? "tpr" : "auroc");
             if (out->metric == NULL) {
                 return false;

@@ -7,8 +7,8 @@
 
 /* What the pipeline declares; else, of the first job that presses, whether its detector
  * still finds at its threshold (or, without one, still tells apart) what its twin's
- * does. `metric` is NULL where nothing presses. In the arena; false when memory is out.
- */
+ * does; of an agent on the reference set, whose episodes no policy chooses. `metric` is
+ * NULL where nothing presses. In the arena; false when memory is out. */
 bool il_endpoint_of(il_endpoint_spec *out, const il_jobs *jobs, il_arena *arena);
 /* The endpoint as one line of JSON, in one canonical form, and the hash of that: in the
  * arena, NULL when memory is out. */

@@ -40,7 +40,7 @@ START_TEST(liar_makes_a_job_for_each_stage_variant_and_seed)
     fixture f;
 
     open_file(&f, LIAR, NULL, 0, NULL, &jobs);
-    ck_assert_uint_eq(jobs.count, (1 + 1 + 10 + 6) * 3); /* and what is scheduled */
+    ck_assert_uint_eq(jobs.count, (1 + 1 + 10 + 5) * 3); /* and what is scheduled */
     ck_assert_str_eq(jobs.items[0].stage, "pretrain");
     ck_assert_uint_eq(jobs.items[0].seed, 1);
     ck_assert_uint_eq(jobs.items[1].seed, 2);
