@@ -272,7 +272,7 @@ START_TEST(the_command_line_wins_over_a_variant)
 {
     static const char *const sets[] = {"stages.loop.signals.honesty.channel=loss",
                                        "stages.loop.train.steps=3", "seed=9",
-                                       "twins=none"};
+                                       "stages.loop.twins=none"};
     const il_stage_spec *s;
     il_jobs jobs;
     fixture f;
