@@ -81,6 +81,8 @@ static const char style[] =
     ".chips{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.35rem 1.4rem}\n"
     "details{border-bottom:1px solid var(--line)}summary{cursor:pointer;font-weight:600;"
     "padding:.4rem 0}code{font-size:.86em;overflow-wrap:anywhere}\n"
+    ".warning{border-left:4px solid var(--b);background:var(--tint);padding:.3rem .8rem;"
+    "max-width:none}\n"
     ".missing{border-left:4px solid var(--line);padding:.3rem .8rem;"
     "color:var(--muted)}.hush{position:absolute;width:1px;height:1px;overflow:hidden;"
     "clip-path:inset(50%);white-space:nowrap}\n"

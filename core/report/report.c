@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/files.h"
 #include "report/charts.h"
+#include "report/credit.h"
 #include "report/html.h"
 #include "report/overview.h"
 #include "report/page.h"
@@ -24,6 +25,7 @@ static void add_figures(const il__results *r, il_text *html)
     il__chart_recall(r, html);
     il__chart_outcome(r, html);
     il__chart_ledger(r, html);
+    il__chart_credit(r, html);
     il__chart_trajectories(r, html);
     il__chart_readings(r, html);
     il__chart_prices(r, html);
@@ -44,6 +46,7 @@ static void add_tables(const il__results *r, il_text *html)
     il__table_outcome(r, html);
     il__table_cells(r, html);
     il__table_triggers(r, html);
+    il__table_credit(r, html);
     if (json_array_size(r->plans) > 0) {
         il_text_add(html,
                     "<h3 id=\"channels\">Where the pressure can go</h3>\n<p>Each line "

@@ -141,26 +141,30 @@ static il_status read_audit(il__results *r, const char *path, il__result_row *ro
     return IL_OK;
 }
 
-/* ledger.json, as far as a figure needs to trust it. */
-static il_status read_ledger(il__results *r, const char *path, il__result_row *row,
-                             il_error *err)
+/* ledger.json or credit.json, which have an object for each signal. */
+static il_status read_signals(il__results *r, const char *folder, const char *name,
+                              const json_t **out, il_error *err)
 {
+    const char *path = il_arena_printf(r->arena, "%s/%s", folder, name);
     il__field_place at = {path, ""};
     const json_t *signals;
     const json_t *signal;
-    const char *name;
+    const char *key;
     json_t *value;
 
-    IL_TRY(il__results_document(r, path, true, &row->ledger, err));
-    if (row->ledger == NULL) {
+    if (path == NULL) {
+        return il__results_no_memory(folder, err);
+    }
+    IL_TRY(il__results_document(r, path, true, out, err));
+    if (*out == NULL) {
         return IL_OK;
     }
-    IL_TRY(il__field_check_object(at, row->ledger, err));
-    IL_TRY(il__field_object(at, row->ledger, "signals", false, &signals, err));
+    IL_TRY(il__field_check_object(at, *out, err));
+    IL_TRY(il__field_object(at, *out, "signals", false, &signals, err));
     at.path = "signals";
-    json_object_foreach((json_t *)signals, name, value)
+    json_object_foreach((json_t *)signals, key, value)
     {
-        IL_TRY(il__field_object(at, signals, name, true, &signal, err));
+        IL_TRY(il__field_object(at, signals, key, true, &signal, err));
     }
     return IL_OK;
 }
@@ -189,7 +193,6 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     const char *folder;
     const char *audit;
     const char *series;
-    const char *ledger;
 
     IL_TRY(il__field_check_object(at, item, err));
     IL_TRY(il__field_string(at, item, "stage", true, &row->stage, err));
@@ -219,13 +222,13 @@ static il_status read_row(il__results *r, il__field_place at, const json_t *item
     }
     audit = il_arena_printf(r->arena, "%s/audit.json", folder);
     series = il_arena_printf(r->arena, "%s/metrics.jsonl", folder);
-    ledger = il_arena_printf(r->arena, "%s/ledger.json", folder);
-    if (audit == NULL || series == NULL || ledger == NULL) {
+    if (audit == NULL || series == NULL) {
         return il__results_no_memory(r->folder, err);
     }
     if (r->depth == IL__RESULTS_WHOLE) {
         IL_TRY(read_series(r, series, row, err));
-        IL_TRY(read_ledger(r, ledger, row, err));
+        IL_TRY(read_signals(r, folder, "ledger.json", &row->ledger, err));
+        IL_TRY(read_signals(r, folder, "credit.json", &row->credit, err));
     }
     return r->depth >= IL__RESULTS_AUDITS ? read_audit(r, audit, row, err) : IL_OK;
 }

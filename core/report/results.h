@@ -37,6 +37,7 @@ typedef struct il__result_row {
     const json_t *accepted;        /* what differs of detectors from files, or NULL */
     const json_t *metrics;         /* an object of numbers and nulls */
     const json_t *ledger;          /* what its signals did, or NULL */
+    const json_t *credit;          /* what they pressed on, or NULL */
     const json_t *audit;           /* the last audit with its intervals, or NULL */
     const il__audit_point *points; /* in the order of the file */
     size_t point_count;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "report/credit.h"
 #include "report/figure.h"
 #include "report/html.h"
 
@@ -334,6 +335,7 @@ void il__verdict(const il__results *r, il_text *html)
     il__focus_of(r, &f);
     il_text_add(html, "<section id=\"verdict\" aria-label=\"Verdict\">\n");
     il__verdict_sentences(r, &f, html);
+    il__credit_warnings(r, html);
     il_text_add(html, f.subject_count > 2 ? "<div class=\"cards many\">\n"
                                           : "<div class=\"cards\">\n");
     il__verdict_behaviour(r, &f, html);

@@ -528,7 +528,7 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
 }
 END_TEST
 
-START_TEST(the_ledger_is_drawn_for_who_is_pressed)
+START_TEST(ledger_and_credit_are_drawn_for_who_is_pressed)
 {
     char *page;
 
@@ -540,6 +540,17 @@ START_TEST(the_ledger_is_drawn_for_who_is_pressed)
     page = page_of(folder);
     ck_assert_ptr_nonnull(strstr(page, "<figure id=\"ledger\">"));
     ck_assert_ptr_nonnull(strstr(page, "%0Ahard,1,evade,loss,0.75,0.125,0.5,-0.25%0A"));
+    free(page);
+    put("s/hard/seed-1/credit.json",
+        "{\"step\": 9, \"signals\": {\"evade\": {\"channel\": \"reward\", \"positions\": "
+        "[{\"position\": 0, \"sent\": 0.5, \"received\": 0.25}, {\"position\": 1, "
+        "\"sent\": 0.125, \"received\": 0}], \"tokens\": [{\"token\": \"<b>\", \"size\": "
+        "0.75}], \"action\": {\"verdict\": \"drops_out\"}}}}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page, "<b>evade</b> in hard does not depend on the "
+                                       "action in 1 of 1 seeds"));
+    ck_assert_ptr_nonnull(strstr(page, "%0A%22hard,%20evade%22,1,sent,1.0,0.125%0A"));
+    ck_assert_ptr_nonnull(strstr(page, "<code>&lt;b&gt;</code></th><td>0.7500</td>"));
     free(page);
     put("s/hard/seed-1/ledger.json", "{\"signals\": {\"evade\": 3}}");
     assert_refused("ledger.json", "signals.evade: expected an object");
@@ -683,7 +694,7 @@ int main(void)
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, episodes_have_figures_of_their_own);
     tcase_add_test(t, every_seeds_outcome_stands_with_what_decides_it);
-    tcase_add_test(t, the_ledger_is_drawn_for_who_is_pressed);
+    tcase_add_test(t, ledger_and_credit_are_drawn_for_who_is_pressed);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
