@@ -21,7 +21,7 @@ struct il_arrays {
  * about which the other reader then says why. */
 static bool is_zip(const char *path)
 {
-    il_mapped m = {NULL, 0};
+    il_mapped m = {.data = NULL};
     bool zip;
 
     if (il_mapped_open(&m, path, NULL) != IL_OK) {

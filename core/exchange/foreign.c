@@ -63,7 +63,7 @@ static il_status tell_folder(const char *path, il_foreign_format *out, il_error 
 /* What the first bytes say of a file that is no bundle of arrays. */
 static il_status tell_bytes(const char *path, il_foreign_format *out, il_error *err)
 {
-    il_mapped m = {NULL, 0};
+    il_mapped m = {.data = NULL};
     const unsigned char *p;
     il_status status;
 

@@ -359,6 +359,11 @@ void il_safetensors_close(il_safetensors *file)
     free(file);
 }
 
+const il_mapped *il_safetensors_map(const il_safetensors *file)
+{
+    return &file->map;
+}
+
 size_t il_safetensors_count(const il_safetensors *file)
 {
     return file->count;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "interloop/status.h"
 #include "interloop/tensor.h"
+#include "base/mapped.h"
 #include "formats/array.h"
 
 typedef struct il_safetensors il_safetensors; /* an open file */
@@ -42,6 +43,9 @@ typedef struct il_safetensors_pair {
  */
 il_status il_safetensors_open(il_safetensors **out, const char *path, il_error *err);
 void il_safetensors_close(il_safetensors *file); /* takes NULL */
+
+/* The file's bytes, all of them. */
+const il_mapped *il_safetensors_map(const il_safetensors *file);
 
 /* Tensors in the order of their bytes in the file. `find` gives NULL for an unknown
  * name. */

@@ -60,8 +60,8 @@ static bool takes_part(const il_pipeline *p, const il_stage_spec *stage,
 
 /* The instances that have a part in a stage's result, by identity, and the files that
  * detectors came from; `out` has room for two a detector and three more. */
-static size_t identities(const il_world *w, const il_stage_spec *stage,
-                         const char **out)
+static il_status identities(const il_world *w, const il_stage_spec *stage,
+                            const char **out, size_t *count, il_error *err)
 {
     size_t n = 0;
 
@@ -71,7 +71,7 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
     if (w->environment != NULL) {
         out[n++] = w->environment->identity;
     }
-    out[n++] = w->model->identity;
+    IL_TRY(il_instance_address(w->model, &out[n++], err));
     for (size_t d = 0; d < w->detector_count; d++) {
         if (takes_part(w->pipeline, stage, w->detectors[d]->spec)) {
             out[n++] = w->detectors[d]->instance->identity;
@@ -80,7 +80,8 @@ static size_t identities(const il_world *w, const il_stage_spec *stage,
             }
         }
     }
-    return n;
+    *count = n;
+    return IL_OK;
 }
 
 /* What the rows and episodes depend on: the data's fingerprint or the environment's, or
@@ -128,8 +129,10 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
                             .data = data,
                             .numerics = host->numerics};
 
-        key.plugin_count = identities(w, job->chain[i].spec, plugins);
-        status = il_state_address(&key, hex, err);
+        status = identities(w, job->chain[i].spec, plugins, &key.plugin_count, err);
+        if (status == IL_OK) {
+            status = il_state_address(&key, hex, err);
+        }
         if (status == IL_OK) {
             memcpy(parent, hex, IL_HASH_HEX);
         }
@@ -385,7 +388,7 @@ static il_status write_lineage(const il_stage_work *s, const char *parent,
     if (plugins == NULL) {
         return no_memory(s->label, err);
     }
-    key.plugin_count = identities(s->world, s->spec, plugins);
+    IL_TRY(identities(s->world, s->spec, plugins, &key.plugin_count, err));
     (void)fingerprint(s->world, data); /* cannot fail */
     return il_state_lineage(s->folder, &key, s->host->run_name, s->label, err);
 }

@@ -322,6 +322,89 @@ static il_status setup_loss(const il_setup *s, const char *name, const char *wei
                    err);
 }
 
+static il_status setup_pretrained(const il_setup *s, const il_pretrained **out,
+                                  const char *folder, const char *config,
+                                  const char *weights, il_error *err)
+{
+    host *h = host_of(s);
+    il_instance *i = h->instance;
+    il_error why = {0};
+
+    if (!h->creating || kind_of(h) != IL_KIND_MODEL) {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "folders of weights are for models, within `create`");
+    }
+    if (folder == NULL || folder[0] == '\0') {
+        return fail(h, IL_ERR_INPUT, err, "a folder of weights needs a name");
+    }
+    if (i->opened_count == sizeof i->opened / sizeof i->opened[0]) {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "opens more than %zu folders of weights",
+                    sizeof i->opened / sizeof i->opened[0]);
+    }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
+    }
+    if (il_pretrained_open(&i->opened[i->opened_count], folder, config, weights,
+                           &why) != IL_OK) {
+        return fail(h, why.code, err, "%s: %s", why.where, why.message);
+    }
+    *out = i->opened[i->opened_count++];
+    return IL_OK;
+}
+
+static il_status setup_param_from(const il_setup *s, il_param *out, const char *name,
+                                  const il_pretrained *from, const char *tensor,
+                                  int32_t ndim, const int64_t *shape, il_error *err)
+{
+    host *h = host_of(s);
+    il_store *store = h->instance->store;
+    il_error why = {0};
+    size_t file = 0;
+    const il_safetensor *t =
+        from != NULL && tensor != NULL ? il_pretrained_find(from, tensor, &file) : NULL;
+    il_store_source source;
+    char expected[96];
+    char got[96];
+
+    if (!h->creating || kind_of(h) != IL_KIND_MODEL || out == NULL || name == NULL ||
+        name[0] == '\0') {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "parameters with a handle and a name are for models, within "
+                    "`create`");
+    }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
+    }
+    if (t == NULL) {
+        return fail(h, IL_ERR_INPUT, err, "%s has no tensor '%s'",
+                    from != NULL ? il_pretrained_folder(from) : "nothing",
+                    tensor != NULL ? tensor : "");
+    }
+    if (t->ndim != ndim || memcmp(t->shape, shape, (size_t)ndim * sizeof *shape) != 0) {
+        return fail(h, IL_ERR_INPUT, err,
+                    "%s: tensor '%s': expected the shape %s, got %s",
+                    il_pretrained_path(from, file), tensor,
+                    il_array_shape(ndim, shape, expected),
+                    il_array_shape(t->ndim, t->shape, got));
+    }
+    source = (il_store_source){.data = t->data, .dtype = t->dtype};
+    if (il_pretrained_plain(from, file) &&
+        ((const char *)t->data - (const char *)il_pretrained_map(from, file)->data) %
+                4 ==
+            0) {
+        source.map = il_pretrained_map(from, file);
+        source.path = il_pretrained_path(from, file);
+    }
+    if (il_store_add_from(store, name, h->group, ndim, shape, &source, &why) != IL_OK) {
+        return fail(h, why.code, err, "%s: tensor '%s': %s; got %s",
+                    il_pretrained_path(from, file), tensor, why.message,
+                    il_dtype_text(t->dtype, got));
+    }
+    out->id = (int32_t)(store->count - 1);
+    return IL_OK;
+}
+
 static int32_t setup_site_count(const il_setup *s)
 {
     return host_of(s)->site_count;
@@ -375,6 +458,8 @@ static const il_setup_api setup_api = {
     .pattern = setup_pattern,
     .site_heads = setup_site_heads,
     .log = setup_log,
+    .pretrained = setup_pretrained,
+    .param_from = setup_param_from,
 };
 
 static void destroy_self(const il_component *c, void *self)
@@ -622,10 +707,38 @@ void il_instance_destroy(il_instance *i)
     if (i != NULL) {
         destroy_self(i->offer->component, i->self);
         il_store_destroy(i->store);
+        for (size_t k = 0; k < i->opened_count; k++) {
+            il_pretrained_close(i->opened[k]);
+        }
         il_arena_destroy(i->host->arena);
         free(i->host);
         free(i);
     }
+}
+
+il_status il_instance_address(il_instance *i, const char **out, il_error *err)
+{
+    if (i->opened_count > 0 && i->address == NULL) {
+        il_text text = {0};
+        il_status status = IL_OK;
+
+        il_text_add(&text, i->identity);
+        for (size_t k = 0; k < i->opened_count && status == IL_OK; k++) {
+            char hex[IL_HASH_HEX];
+
+            status = il_pretrained_hash(i->opened[k], hex, err);
+            il_text_addf(&text, " %s", hex);
+        }
+        if (status == IL_OK && !text.failed) {
+            i->address = il_arena_strdup(i->host->arena, text.data);
+        }
+        il_text_free(&text);
+        if (i->address == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, i->label, "out of memory");
+        }
+    }
+    *out = i->opened_count > 0 ? i->address : i->identity;
+    return IL_OK;
 }
 
 int64_t il_instance_site(const il_instance *i, const char *name)

@@ -8,6 +8,7 @@
 #include "plugin/registry.h"
 #include "pipeline/params.h"
 #include "pipeline/pipeline.h"
+#include "formats/pretrained.h"
 #include "tensor/store.h"
 
 typedef struct il_declared { /* a site, output or loss */
@@ -41,8 +42,11 @@ typedef struct il_instance {
     size_t loss_count;
     const il_param_value *params;
     size_t param_count;
-    const char *identity; /* one line: id, version, plugin sha256, params as JSON: for
-                             addresses and contracts */
+    const char *identity; /* one line: id, version, plugin sha256, params as JSON; not
+                             what files that params name hold */
+    il_pretrained *opened[4]; /* the folders of weights that it took parameters from */
+    size_t opened_count;
+    const char *address; /* see il_instance_address */
     /* environments: their sizes, and every field of an episode, the host's first;
      * `own_fields` is the number of the first that the environment lists itself */
     il_environment_shape shape;
@@ -86,6 +90,10 @@ il_status il_instance_make(il_instance **out, const il_offer *offer,
                            const il_component_spec *spec, const il_instance_input *in,
                            il_problems *problems, il_error *err);
 void il_instance_destroy(il_instance *i); /* takes NULL */
+/* What a result depends on of an instance: its identity, and for each folder of weights
+ * a hash of all that it holds. Text that the instance keeps. Not at once with another
+ * call for the instance: the first reads the folders through. */
+il_status il_instance_address(il_instance *i, const char **out, il_error *err);
 int64_t il_instance_site(const il_instance *i,
                          const char *name); /* its number, or -1 */
 

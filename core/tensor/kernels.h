@@ -43,8 +43,14 @@ void il_k_act_backward(float *dx, const float *dy, const float *x, const float *
 /* The same, stored instead of added; in place on dy. */
 void il_k_act_grad(float *dx, const float *dy, const float *x, const float *y,
                    int64_t n, il_act act);
-/* Whether the derivative needs x: both GELUs, softplus and the square. */
+/* Whether the derivative needs x: both GELUs, softplus, the square and SiLU. */
 bool il_k_act_keeps_x(il_act act);
+/* y (n) = act(gate) x, all (n); in place on either. */
+void il_k_gated_forward(float *y, const float *gate, const float *x, int64_t n,
+                        il_act act);
+/* Both gradients, stored: dgate = dy x act'(gate), dx = dy act(gate). */
+void il_k_gated_grad(float *dgate, float *dx, const float *dy, const float *gate,
+                     const float *x, int64_t n, il_act act);
 
 /* ---- arithmetic */
 
@@ -69,6 +75,10 @@ void il_k_gather_rows(float *y, const float *x, const int32_t *rows, int64_t cou
 /* The row rows[i] of dx (+=) row i of dy (count,w), i ascending; rows may repeat. */
 void il_k_scatter_rows(float *dx, const float *dy, const int32_t *rows, int64_t count,
                        int64_t w);
+
+/* y (n) = x (n), little-endian at any address, as floats: both are exact. */
+void il_k_widen_f16(float *y, const void *x, int64_t n);
+void il_k_widen_bf16(float *y, const void *x, int64_t n);
 
 /* ---- sums */
 
@@ -129,6 +139,13 @@ void il_k_causal_softmax(float *p, int64_t t, float scale);
 /* dp (t,t): the gradient of the probabilities in, of the scores out: scale p (dp -
  * sum(dp p)), zeros above the diagonal, where dp is not read. */
 void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float scale);
+/* The same for rows [from,to) of p (t,t) whose queries see `window` keys, their own
+ * last, or all when it is 0: of each row what stands between the first key that row
+ * `from` sees and column `to` is read and written, nothing else. */
+void il_k_band_softmax(float *p, int64_t t, int64_t from, int64_t to, int64_t window,
+                       float scale);
+void il_k_band_softmax_backward(float *dp, const float *p, int64_t t, int64_t from,
+                                int64_t to, int64_t window, float scale);
 /* One row's new positions [at,at+t): their keys and values, of qkv (t,3c), go into
  * cache (2,c,length); at + t <= length. */
 void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int64_t at,
@@ -139,6 +156,29 @@ void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int6
 void il_k_cached_attention(float *out, const float *cache, float *scores,
                            const float *qkv, int64_t t, int64_t c, int64_t heads,
                            int64_t at, int64_t length, float scale);
+
+/* The two with keys and values apart, k and v (t,groups*d), and q (t,heads*d), each
+ * group read by heads/groups heads; a query sees `window` positions, or all when it is
+ * 0. */
+void il_k_cache_put(float *cache, const float *k, const float *v, int64_t t, int64_t c,
+                    int64_t at, int64_t length);
+void il_k_cache_attend(float *out, const float *cache, float *scores, const float *q,
+                       int64_t t, int64_t d, int64_t heads, int64_t groups, int64_t at,
+                       int64_t length, int64_t window, float scale);
+
+/* ---- rotary positions */
+
+/* table (count,2 pairs): scale cos((at+i) rates[k]), then the sines; the angle is
+ * rounded to a float. */
+void il_k_rotary_table(float *table, int64_t at, int64_t count, const float *rates,
+                       int64_t pairs, float scale);
+/* y (rows,t,heads,d) = x turned by the table (t,2 pairs): channel k < pairs with k +
+ * pairs; the others stay. In place. */
+void il_k_rotary_forward(float *y, const float *x, const float *table, int64_t rows,
+                         int64_t t, int64_t heads, int64_t d, int64_t pairs);
+/* dx (+=) dy turned back. */
+void il_k_rotary_backward(float *dx, const float *dy, const float *table, int64_t rows,
+                          int64_t t, int64_t heads, int64_t d, int64_t pairs);
 
 /* ---- losses by row */
 

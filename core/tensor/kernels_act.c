@@ -16,6 +16,12 @@ IL_INLINE float gelu_clamp(float x)
     return x > GELU_END ? GELU_END : x;
 }
 
+/* Left of here the sigmoid is 0 in floats; an infinite x would meet it. */
+IL_INLINE float silu_clamp(float x)
+{
+    return x < -104.0f ? -104.0f : x;
+}
+
 /* With `act` a constant one case is left. */
 IL_INLINE float act_value(il_act act, float x)
 {
@@ -41,6 +47,8 @@ IL_INLINE float act_value(il_act act, float x)
         return float_exp(x);
     case IL_ACT_SQUARE:
         return x * x;
+    case IL_ACT_SILU:
+        return silu_clamp(x) * float_sigmoid(x);
     default:
         return x;
     }
@@ -78,6 +86,9 @@ IL_INLINE float act_pull(il_act act, float dy, float v, float y)
         return dy * v;
     case IL_ACT_SQUARE:
         return dy * (2.0f * v);
+    case IL_ACT_SILU:
+        s = float_sigmoid(v);
+        return dy * (s + y * (1.0f - s));
     default:
         return dy;
     }
@@ -94,6 +105,7 @@ IL_INLINE float act_pull(il_act act, float dy, float v, float y)
         LOOP(IL_ACT_SOFTPLUS)                                                          \
         LOOP(IL_ACT_EXP)                                                               \
         LOOP(IL_ACT_SQUARE)                                                            \
+        LOOP(IL_ACT_SILU)                                                              \
         LOOP(IL_ACT_NONE)                                                              \
     }
 
@@ -121,10 +133,15 @@ IL_INLINE float act_pull(il_act act, float dy, float v, float y)
         }                                                                              \
         break;
 
-bool il_k_act_keeps_x(il_act act)
+IL_INLINE bool keeps_x(il_act act)
 {
     return act == IL_ACT_GELU || act == IL_ACT_GELU_TANH || act == IL_ACT_SOFTPLUS ||
-           act == IL_ACT_SQUARE;
+           act == IL_ACT_SQUARE || act == IL_ACT_SILU;
+}
+
+bool il_k_act_keeps_x(il_act act)
+{
+    return keeps_x(act);
 }
 
 IL_CLONES
@@ -145,6 +162,39 @@ static void act_store(float *dx, const float *dy, const float *v, const float *y
                       int64_t n, il_act act)
 {
     FOR_EACH_ACT(GRAD);
+}
+
+#define GATED(ACT)                                                                     \
+    case ACT:                                                                          \
+        IL_VECTOR                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            y[i] = act_value(ACT, gate[i]) * x[i];                                     \
+        }                                                                              \
+        break;
+
+#define GATED_BACKWARD(ACT)                                                            \
+    case ACT:                                                                          \
+        IL_VECTOR                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            float a = act_value(ACT, gate[i]);                                         \
+                                                                                       \
+            dx[i] = dy[i] * a;                                                         \
+            dgate[i] = act_pull(ACT, dy[i] * x[i], keeps_x(ACT) ? gate[i] : a, a);     \
+        }                                                                              \
+        break;
+
+IL_CLONES
+void il_k_gated_forward(float *y, const float *gate, const float *x, int64_t n,
+                        il_act act)
+{
+    FOR_EACH_ACT(GATED);
+}
+
+IL_CLONES
+void il_k_gated_grad(float *dgate, float *dx, const float *dy, const float *gate,
+                     const float *x, int64_t n, il_act act)
+{
+    FOR_EACH_ACT(GATED_BACKWARD);
 }
 
 void il_k_act_backward(float *dx, const float *dy, const float *x, const float *y,

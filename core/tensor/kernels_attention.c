@@ -125,22 +125,35 @@ IL_INLINE void gather_narrow(float *out, const float *p, int64_t apart,
     }
 }
 
+/* Keys and values of position `at` go to their places. */
+IL_INLINE void put(float *cache, const float *k, const float *v, int64_t c, int64_t at,
+                   int64_t length)
+{
+    const int64_t block = at / LANES * LANES;
+    const int64_t wide = block_width(block, length);
+    float *key = cache + block * c + (at - block);
+
+    for (int64_t j = 0; j < c; j++) {
+        key[j * wide] = k[j];
+    }
+    memcpy(cache + c * length + at * c, v, (size_t)c * sizeof *v);
+}
+
 void il_k_cache_write(float *cache, const float *qkv, int64_t t, int64_t c, int64_t at,
                       int64_t length)
 {
-    float *keys = cache;
-    float *values = cache + c * length;
-
     for (int64_t i = 0; i < t; i++) {
         const float *k = qkv + i * 3 * c + c;
-        const int64_t block = (at + i) / LANES * LANES;
-        const int64_t wide = block_width(block, length);
-        float *key = keys + block * c + (at + i - block);
 
-        for (int64_t j = 0; j < c; j++) {
-            key[j * wide] = k[j];
-        }
-        memcpy(values + (at + i) * c, k + c, (size_t)c * sizeof *values);
+        put(cache, k, k + c, c, at + i, length);
+    }
+}
+
+void il_k_cache_put(float *cache, const float *k, const float *v, int64_t t, int64_t c,
+                    int64_t at, int64_t length)
+{
+    for (int64_t i = 0; i < t; i++) {
+        put(cache, k + i * c, v + i * c, c, at + i, length);
     }
 }
 
@@ -172,6 +185,37 @@ void il_k_cached_attention(float *out, const float *cache, float *scores,
         }
         for (int64_t h = 0; h < heads; h++) {
             gather(out + i * c + h * d, scores + h * wide, values + h * d, d, n, c);
+        }
+    }
+}
+
+IL_CLONES
+void il_k_cache_attend(float *out, const float *cache, float *scores, const float *q,
+                       int64_t t, int64_t d, int64_t heads, int64_t groups, int64_t at,
+                       int64_t length, int64_t window, float scale)
+{
+    const int64_t c = groups * d;
+    const int64_t each = heads / groups;
+    const float *values = cache + c * length;
+
+    for (int64_t i = 0; i < t; i++) {
+        const int64_t n = at + i + 1;
+        const int64_t wide = (n + LANES - 1) / LANES * LANES;
+        const int64_t low = window > 0 && n > window ? n - window : 0;
+
+        for (int64_t h = 0; h < heads; h++) {
+            score(scores + h * wide, q + (i * heads + h) * d, cache, h / each * d, d, c,
+                  n, length);
+            for (int64_t j = 0; j < low; j++) {
+                scores[h * wide + j] = -INFINITY;
+            }
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            softmax_row(scores + h * wide, scores + h * wide, scale, wide);
+        }
+        for (int64_t h = 0; h < heads; h++) {
+            gather(out + (i * heads + h) * d, scores + h * wide + low,
+                   values + low * c + h / each * d, d, n - low, c);
         }
     }
 }

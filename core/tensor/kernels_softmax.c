@@ -141,3 +141,58 @@ void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float sc
         }
     }
 }
+
+/* The first key that query i sees. */
+IL_INLINE int64_t first_key(int64_t i, int64_t window)
+{
+    return window > 0 && i + 1 > window ? i + 1 - window : 0;
+}
+
+IL_CLONES
+void il_k_band_softmax(float *p, int64_t t, int64_t from, int64_t to, int64_t window,
+                       float scale)
+{
+    const int64_t begin = first_key(from, window);
+
+    for (int64_t i = from; i < to; i++) {
+        float *row = p + i * t;
+        const int64_t low = first_key(i, window);
+        const int64_t filled = whole_vectors(i + 1 - low, to - low);
+
+        for (int64_t j = i + 1; j < low + filled; j++) {
+            row[j] = -INFINITY;
+        }
+        softmax_row(row + low, row + low, scale, filled);
+        for (int64_t j = begin; j < low; j++) {
+            row[j] = 0.0f;
+        }
+        for (int64_t j = i + 1; j < to; j++) {
+            row[j] = 0.0f;
+        }
+    }
+}
+
+IL_CLONES
+void il_k_band_softmax_backward(float *dp, const float *p, int64_t t, int64_t from,
+                                int64_t to, int64_t window, float scale)
+{
+    const int64_t begin = first_key(from, window);
+
+    for (int64_t i = from; i < to; i++) {
+        float *d = dp + i * t;
+        const float *row = p + i * t;
+        const int64_t low = first_key(i, window);
+        const float sum = row_dot(d + low, row + low, i + 1 - low);
+
+        for (int64_t j = begin; j < low; j++) {
+            d[j] = 0.0f;
+        }
+        IL_VECTOR
+        for (int64_t j = low; j <= i; j++) {
+            d[j] = scale * (row[j] * (d[j] - sum));
+        }
+        for (int64_t j = i + 1; j < to; j++) {
+            d[j] = 0.0f;
+        }
+    }
+}

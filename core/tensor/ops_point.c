@@ -7,7 +7,7 @@
 
 bool il__known_act(il_pass *p, const char *op, il_act act)
 {
-    if (act >= IL_ACT_NONE && act <= IL_ACT_SQUARE) {
+    if (act >= IL_ACT_NONE && act <= IL_ACT_SILU) {
         return true;
     }
     il__refuse(p, IL_ERR_UNSUPPORTED, op, 0, NULL,
@@ -51,6 +51,55 @@ il_tensor *il__op_activate(il_pass *p, il_tensor *x, il_act act)
     *state = act;
     il_k_act_forward(il_f32(&y->pub), il_f32(x), il_count(x), act);
     return il__record(p, back_activate, state, y, NULL, 1, &x);
+}
+
+/* ---- act(gate) x ---------------------------------------------------------------- */
+
+static void back_gated(il__back *k, il__node *n)
+{
+    const il_act *act = n->state;
+    const int64_t count = il_count(&n->out->pub);
+    float *dgate = il__scratch(k, count);
+    float *dx = dgate != NULL ? il__scratch(k, count) : NULL;
+    float *grad;
+
+    if (dx != NULL) {
+        il_k_gated_grad(dgate, dx, il__arrived(k, n->out), il_f32(&n->in[0]->pub),
+                        il_f32(&n->in[1]->pub), count, *act);
+        grad = il__grad_add(k, n->in[0]);
+        if (grad != NULL) {
+            il_k_axpy(grad, 1.0f, dgate, count);
+        }
+        grad = il__grad_add(k, n->in[1]);
+        if (grad != NULL) {
+            il_k_axpy(grad, 1.0f, dx, count);
+        }
+    }
+    il__release(k, dx, count);
+    il__release(k, dgate, count);
+}
+
+il_tensor *il__op_gated(il_pass *p, il_tensor *gate, il_tensor *x, il_act act)
+{
+    il_tensor *in[] = {gate, x};
+    il__tensor *y;
+    il_act *state;
+
+    if (!il__ready(p, "gated", 2, 2, in) || !il__known_act(p, "gated", act)) {
+        return il__empty(p);
+    }
+    if (!il__same_shape(gate, x)) {
+        return il__refuse(p, IL_ERR_SHAPE, "gated", 2, (const il_tensor *const *)in,
+                          "expected two of one shape");
+    }
+    y = il__make(p, "gated", x->ndim, x->shape, 2, in);
+    state = y != NULL ? il__bytes(p, sizeof *state) : NULL;
+    if (state == NULL) {
+        return il__empty(p);
+    }
+    *state = act;
+    il_k_gated_forward(il_f32(&y->pub), il_f32(gate), il_f32(x), il_count(x), act);
+    return il__record(p, back_gated, state, y, NULL, 2, in);
 }
 
 /* ---- a op b --------------------------------------------------------------------- */

@@ -561,6 +561,10 @@ static const il_pass_api table = {
     .sparse_matmul = il__op_sparse_matmul,
     .sparse_dense = il__op_sparse_dense,
     .cached_positions = il__op_cached_positions,
+    .rotary_table = il__op_rotary_table,
+    .rotary = il__op_rotary,
+    .attention = il__op_attention,
+    .gated = il__op_gated,
 };
 
 il_status il_pass_create(il_pass **out, const il_blas *blas, size_t bits, il_error *err)

@@ -1,13 +1,21 @@
-/* Rows and names lie in the store's arena, values in one block beside it. */
+/* Rows and names lie in the store's arena, values in one block beside it.
+ *
+ * Where values come from files of floats, the block is address space over which those
+ * files are laid, private and writable: a value is read from the page cache until a
+ * step changes it. What lies between tensors there, a header say, is cleared, so that
+ * such a block is like any other. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/store.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "interloop/rng.h"
 #include "base/compiler.h"
 #include "base/pages.h"
+#include "tensor/kernels.h"
 
-enum { LINE = 16 }; /* floats in a 64-byte line */
+enum { LINE = 16, PAGE = 1 << 14 }; /* floats in a 64-byte line, in the largest page */
 
 static const int64_t COUNT_MAX = (int64_t)1 << 31;
 
@@ -32,7 +40,11 @@ void il_store_destroy(il_store *s)
         return;
     }
     il_arena_destroy(s->arena);
-    free(s->values);
+    if (s->mapped > 0) {
+        (void)munmap(s->values, s->mapped);
+    } else {
+        free(s->values);
+    }
     free(s);
 }
 
@@ -90,6 +102,74 @@ static il_status count_elements(const char *name, int32_t ndim, const int64_t *s
         }
         *count *= shape[i];
     }
+    return IL_OK;
+}
+
+/* The place of a file in the block, new where it has none yet; NULL when memory is out.
+ */
+static const il_store_file *place_file(il_store *s, const il_store_source *source)
+{
+    il_store_file *f;
+
+    for (size_t i = 0; i < s->file_count; i++) {
+        if (s->files[i].same == source->map) {
+            return &s->files[i];
+        }
+    }
+    f = il_arena_calloc(s->arena, s->file_count + 1, sizeof *f);
+    if (f == NULL) {
+        return NULL;
+    }
+    if (s->file_count > 0) {
+        memcpy(f, s->files, s->file_count * sizeof *f);
+    }
+    s->files = f;
+    f += s->file_count;
+    f->map = *source->map;
+    f->same = source->map;
+    f->path = il_arena_strdup(s->arena, source->path);
+    f->first = (s->total + PAGE - 1) / PAGE * PAGE;
+    if (f->path == NULL) {
+        return NULL;
+    }
+    s->total = f->first + (int64_t)((f->map.size / sizeof(float) + PAGE) / PAGE * PAGE);
+    s->file_count++;
+    return f;
+}
+
+static bool is_float(il_dtype t)
+{
+    return (t.code == IL_CODE_FLOAT && (t.bits == 32 || t.bits == 16)) ||
+           (t.code == IL_CODE_BFLOAT && t.bits == 16);
+}
+
+il_status il_store_add_from(il_store *s, const char *name, const char *group,
+                            int32_t ndim, const int64_t *shape,
+                            const il_store_source *source, il_error *err)
+{
+    const int64_t total = s->total;
+    const il_store_file *file;
+    il_stored *item;
+
+    if (!is_float(source->dtype)) {
+        return il_error_set(err, IL_ERR_INPUT, name,
+                            "expected values of f32, f16 or bf16");
+    }
+    IL_TRY(il_store_add(s, name, group, ndim, shape, IL_INIT_ZERO, err));
+    item = &s->items[s->count - 1];
+    item->source = *source;
+    if (source->map == NULL || source->dtype.bits != 32) {
+        return IL_OK;
+    }
+    s->total = total; /* it lies with its file */
+    file = place_file(s, source);
+    if (file == NULL) {
+        s->count--;
+        return il_error_set(err, IL_ERR_MEMORY, name, "no memory for a parameter");
+    }
+    item->offset =
+        file->first + ((const char *)source->data - (const char *)source->map->data) /
+                          (int64_t)sizeof(float);
     return IL_OK;
 }
 
@@ -177,9 +257,90 @@ static void draw(const il_stored *item, uint64_t seed, float *values)
     }
 }
 
+/* Whether an item's values are the file's own bytes. */
+static bool in_place(const il_stored *item)
+{
+    return item->source.data != NULL && item->source.map != NULL &&
+           item->source.dtype.bits == 32;
+}
+
+static void take(const il_stored *item, float *values)
+{
+    if (item->source.dtype.code == IL_CODE_BFLOAT) {
+        il_k_widen_bf16(values, item->source.data, item->count);
+    } else if (item->source.dtype.bits == 16) {
+        il_k_widen_f16(values, item->source.data, item->count);
+    } else {
+        memcpy(values, item->source.data, (size_t)item->count * sizeof *values);
+    }
+}
+
+static int offset_compare(const void *a, const void *b)
+{
+    const il_stored *const *x = a;
+    const il_stored *const *y = b;
+
+    return ((*x)->offset > (*y)->offset) - ((*x)->offset < (*y)->offset);
+}
+
+/* Zeros wherever no parameter lies, over the whole of each file. */
+static il_status clear_gaps(il_store *s, il_error *err)
+{
+    const il_stored **order = calloc(s->count + 1, sizeof *order);
+
+    if (order == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "store", "out of memory");
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        order[i] = &s->items[i];
+    }
+    qsort(order, s->count, sizeof *order, offset_compare);
+    for (size_t f = 0; f < s->file_count; f++) {
+        const size_t size = s->files[f].map.size;
+        char *base = (char *)(s->values + s->files[f].first);
+        size_t at = 0;
+
+        for (size_t i = 0; i < s->count; i++) {
+            const int64_t from = order[i]->offset - s->files[f].first;
+
+            if (from >= 0 && (size_t)from * sizeof(float) < size) {
+                memset(base + at, 0, (size_t)from * sizeof(float) - at);
+                at = (size_t)(from + order[i]->count) * sizeof(float);
+            }
+        }
+        memset(base + at, 0, size - at);
+    }
+    free(order);
+    return IL_OK;
+}
+
+/* Address space for the block, and the files over it. */
+static il_status lay_files(il_store *s, il_error *err)
+{
+    const size_t bytes = (size_t)s->total * sizeof(float);
+    void *block =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (block == MAP_FAILED) {
+        return il_error_set(err, IL_ERR_MEMORY, "store",
+                            "no memory for %lld parameters", (long long)s->total);
+    }
+    s->values = block;
+    s->mapped = bytes;
+    for (size_t i = 0; i < s->file_count; i++) {
+        IL_TRY(il_mapped_over(&s->files[i].map, s->files[i].path,
+                              s->values + s->files[i].first, err));
+    }
+    return clear_gaps(s, err);
+}
+
 il_status il_store_fill(il_store *s, uint64_t seed, il_error *err)
 {
-    if (s->values == NULL) {
+    const bool again = s->values != NULL;
+
+    if (!again && s->file_count > 0) {
+        IL_TRY(lay_files(s, err));
+    } else if (!again) {
         s->values = il_store_block(s);
     }
     if (s->values == NULL) {
@@ -187,7 +348,13 @@ il_status il_store_fill(il_store *s, uint64_t seed, il_error *err)
                             "no memory for %lld parameters", (long long)s->total);
     }
     for (size_t i = 0; i < s->count; i++) {
-        draw(&s->items[i], seed, s->values + s->items[i].offset);
+        float *values = s->values + s->items[i].offset;
+
+        if (s->items[i].source.data == NULL) {
+            draw(&s->items[i], seed, values);
+        } else if (again || !in_place(&s->items[i])) {
+            take(&s->items[i], values);
+        }
     }
     return IL_OK;
 }

@@ -246,5 +246,10 @@ const il_sparse *il__op_top_linear(il_pass *p, il_tensor *x, il_tensor *shift,
 il_tensor *il__op_sparse_matmul(il_pass *p, const il_sparse *s, il_tensor *table,
                                 int64_t first, int64_t last);
 il_tensor *il__op_sparse_dense(il_pass *p, const il_sparse *s);
+il_tensor *il__op_rotary_table(il_pass *p, int64_t at, int64_t count, int32_t pairs,
+                               const float *rates, float scale);
+il_tensor *il__op_rotary(il_pass *p, il_tensor *x, int32_t heads, il_tensor *table);
+il_tensor *il__op_attention(il_pass *p, const il_attention *a);
+il_tensor *il__op_gated(il_pass *p, il_tensor *gate, il_tensor *x, il_act act);
 
 #endif

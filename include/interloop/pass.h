@@ -33,7 +33,8 @@ typedef enum il_act { /* values are ABI: append only */
                       IL_ACT_GELU_TANH = 5, /* their tanh form, as in GPT-2 */
                       IL_ACT_SOFTPLUS = 6,
                       IL_ACT_EXP = 7,
-                      IL_ACT_SQUARE = 8
+                      IL_ACT_SQUARE = 8,
+                      IL_ACT_SILU = 9 /* x sigmoid(x): Elfwing et al. 2017 */
 } il_act;
 
 #define IL_CUSTOM_INPUTS_MAX 8
@@ -61,6 +62,25 @@ typedef struct il_sparse {
     const int32_t *columns; /* (M), ascending in each row */
     il_tensor *values;      /* (M), differentiable */
 } il_sparse;
+
+/* Causal attention of grouped heads (Ainslie et al. 2023), with a window, or step by
+ * step. Fill by name; what is left at zero is not asked for. */
+typedef struct il_attention {
+    size_t struct_size;
+    il_tensor *q; /* (B,T,heads*D), head by head */
+    il_tensor *k; /* (B,T,groups*D): as many groups as its width has of D, each read by
+                     heads/groups heads that stand together */
+    il_tensor *v; /* as k */
+    int32_t heads;
+    float scale;         /* of scores; 0: 1/sqrt(D) */
+    int64_t window;      /* a query sees so many keys, its own included; 0: all */
+    il_tensor **pattern; /* receives (B,heads,T,T), differentiable; NULL: not asked */
+    /* Positions [at,at+T) alone, after what the cache holds, as in il_cached_attention:
+     * 2*groups*D*length numbers a row. No gradient flows through it, and there is no
+     * pattern. */
+    float *cache;
+    int64_t at, length, apart;
+} il_attention;
 
 typedef struct il_pass_api {
     size_t struct_size;
@@ -135,6 +155,12 @@ typedef struct il_pass_api {
     /* what a step leaves alone */
     void (*cached_positions)(il_pass *p, il_tensor *qkv, int32_t heads, int64_t at,
                              int64_t length, float *cache, int64_t apart);
+    /* decoders of other people's */
+    il_tensor *(*rotary_table)(il_pass *p, int64_t at, int64_t count, int32_t pairs,
+                               const float *rates, float scale);
+    il_tensor *(*rotary)(il_pass *p, il_tensor *x, int32_t heads, il_tensor *table);
+    il_tensor *(*attention)(il_pass *p, const il_attention *a);
+    il_tensor *(*gated)(il_pass *p, il_tensor *gate, il_tensor *x, il_act act);
 } il_pass_api;
 
 struct il_pass {
@@ -479,6 +505,31 @@ static inline il_tensor *il_sparse_matmul(il_pass *p, const il_sparse *s,
 static inline il_tensor *il_sparse_dense(il_pass *p, const il_sparse *s)
 {
     return p->api->sparse_dense(p, s);
+}
+
+/* Rotary positions (Su et al. 2021) from `at` on: (count,2*pairs), first the cosines of
+ * (at+i) rates[k], then the sines, each times `scale`. A constant. */
+static inline il_tensor *il_rotary_table(il_pass *p, int64_t at, int64_t count,
+                                         int32_t pairs, const float *rates, float scale)
+{
+    return p->api->rotary_table(p, at, count, pairs, rates, scale);
+}
+/* x (B,T,heads*D), table (T,2*pairs) -> the same shape: in each head channel k of the
+ * first `pairs` turns with channel k+pairs, the rest of its channels stay. */
+static inline il_tensor *il_rotary(il_pass *p, il_tensor *x, int32_t heads,
+                                   il_tensor *table)
+{
+    return p->api->rotary(p, x, heads, table);
+}
+/* -> (B,T,heads*D). */
+static inline il_tensor *il_attend(il_pass *p, const il_attention *a)
+{
+    return p->api->attention(p, a);
+}
+/* act(gate) x, both (...,W) (Shazeer 2020). */
+static inline il_tensor *il_gated(il_pass *p, il_tensor *gate, il_tensor *x, il_act act)
+{
+    return p->api->gated(p, gate, x, act);
 }
 
 #ifdef __cplusplus

@@ -16,6 +16,7 @@
 #include "interloop/model.h"
 #include "interloop/params.h"
 #include "interloop/pass.h"
+#include "interloop/pretrained.h"
 #include "interloop/rng.h"
 #include "interloop/setup.h"
 #include "interloop/status.h"

@@ -9,6 +9,7 @@
 #define INTERLOOP_SETUP_H
 
 #include <stdbool.h>
+#include "interloop/pretrained.h"
 #include "interloop/status.h"
 #include "interloop/tensor.h"
 
@@ -77,6 +78,12 @@ typedef struct il_setup_api {
     il_status (*pattern)(const il_setup *s, il_site *out, const char *name,
                          int64_t heads, int64_t keys, il_error *err);
     int64_t (*site_heads)(const il_setup *s, int32_t index);
+    il_status (*pretrained)(const il_setup *s, const il_pretrained **out,
+                            const char *folder, const char *config, const char *weights,
+                            il_error *err);
+    il_status (*param_from)(const il_setup *s, il_param *out, const char *name,
+                            const il_pretrained *from, const char *tensor, int32_t ndim,
+                            const int64_t *shape, il_error *err);
 } il_setup_api;
 
 struct il_setup {
@@ -141,6 +148,28 @@ il_setup_param(const il_setup *s, il_param *out, const char *name, int32_t ndim,
                const int64_t *shape, il_init init, il_error *err)
 {
     return s->api->param(s, out, name, ndim, shape, init, err);
+}
+
+/* Models: opens a folder of weights: its configuration, FOLDER/`config`, and the
+ * tensors of FOLDER/`weights`.safetensors or of the files that its index lists. All of
+ * it is checked; what is opened is part of what a result's address is made of. The host
+ * keeps it; it answers until `create` returns. */
+static inline il_status
+il_setup_pretrained(const il_setup *s, const il_pretrained **out, const char *folder,
+                    const char *config, const char *weights, il_error *err)
+{
+    return s->api->pretrained(s, out, folder, config, weights, err);
+}
+
+/* The same as il_setup_param for one that starts from the tensor of that name, whose
+ * shape must be this one; f16 and bf16 become f32, exactly, and f32 is not copied where
+ * its file allows. */
+static inline il_status il_setup_param_from(const il_setup *s, il_param *out,
+                                            const char *name, const il_pretrained *from,
+                                            const char *tensor, int32_t ndim,
+                                            const int64_t *shape, il_error *err)
+{
+    return s->api->param_from(s, out, name, from, tensor, ndim, shape, err);
 }
 
 /* Models: registers a point of the forward pass, of shape (B,T,width), under its

@@ -15,6 +15,9 @@ for so in "$IL_BUILD"/plugins/*.so; do
         fi
         set -- --set root="${WORDNET:-/usr/share/wordnet}"
     fi
+    if [ "$name" = hf_decoder ]; then
+        set -- --set folder="$IL_ROOT/tests/fixtures/hf/llama"
+    fi
     if "$INTERLOOP" plugin check "$so" "$@" >"$folder/out" 2>&1; then
         echo "ok - $name is well behaved"
     else

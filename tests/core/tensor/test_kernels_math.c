@@ -55,6 +55,17 @@ static double sigmoid_slope(double x)
 {
     return sigmoid(x) * sigmoid(-x);
 }
+static double silu(double x)
+{
+    return x / (1.0 + exp(-x));
+}
+static double silu_slope(double x)
+{
+    const double s = 1.0 / (1.0 + exp(-x));
+
+    return s * (1.0 + x * (1.0 - s));
+}
+
 static double square(double x)
 {
     return x * x;
@@ -110,6 +121,7 @@ static const struct {
     {"softplus", IL_ACT_SOFTPLUS, softplus, sigmoid, 6e-7, 2e-7},
     {"exp", IL_ACT_EXP, exp, exp, 4e-5, 4e-5},
     {"square", IL_ACT_SQUARE, square, square_slope, 3e-6, 0},
+    {"SiLU", IL_ACT_SILU, silu, silu_slope, 3e-6, 1e-6},
 };
 enum { ACTS = sizeof acts / sizeof acts[0] };
 
