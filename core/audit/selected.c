@@ -11,12 +11,13 @@ typedef struct counter {
     const char *root; /* RUNS */
     const char *stage;
     const char *metric;
-    json_t *states; /* results that were counted, as keys */
-    json_t *seeds;  /* as keys */
-    json_t *unread; /* names of runs */
-    size_t runs;    /* that asked */
-    size_t arms;    /* that were counted */
-    json_t *picks;  /* demands and halts, each once */
+    json_t *states;        /* results that were counted, as keys */
+    json_t *seeds;         /* as keys */
+    json_t *unread;        /* names of runs */
+    size_t runs;           /* that asked */
+    size_t arms;           /* that were counted */
+    uint64_t alternatives; /* those, each as often as it had ends to choose from */
+    json_t *picks;         /* demands and halts, each once */
 } counter;
 
 /* Whether an arm is an answer to the question, and one that pressed. */
@@ -36,8 +37,29 @@ static bool asks(const counter *c, const il_arm *arm)
     return false;
 }
 
+/* How many ends an arm may have had, one of which it took: by halts, as its run's plan
+ * says. */
+static uint64_t ends_of(const json_t *plan, const il_arm *arm)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(json_object_get(plan, "arms"), i, entry)
+    {
+        const char *stage = json_string_value(json_object_get(entry, "stage"));
+        const char *variant = json_string_value(json_object_get(entry, "variant"));
+        json_int_t ends = json_integer_value(json_object_get(entry, "ends"));
+
+        if (stage != NULL && strcmp(stage, arm->stage) == 0 && ends > 1 &&
+            strcmp(variant != NULL ? variant : "", arm->variant) == 0) {
+            return (uint64_t)ends;
+        }
+    }
+    return 1;
+}
+
 /* Counts an arm unless one of its results was counted already. */
-static void count_arm(counter *c, const il_arm *arm)
+static void count_arm(counter *c, const il_arm *arm, const json_t *plan)
 {
     bool known = false;
 
@@ -45,6 +67,7 @@ static void count_arm(counter *c, const il_arm *arm)
         known = known || json_object_get(c->states, arm->rows[i].state) != NULL;
     }
     c->arms += !known;
+    c->alternatives += known ? 0 : ends_of(plan, arm);
     for (size_t i = 0; i < arm->count; i++) {
         char seed[32];
 
@@ -56,11 +79,8 @@ static void count_arm(counter *c, const il_arm *arm)
 }
 
 /* What a run's plan says that it let a measure choose: an array under `picks`. */
-static void add_picks(counter *c, const char *folder)
+static void add_picks(counter *c, const json_t *plan)
 {
-    char *path = il_path_join(folder, "plan.json");
-    json_t *plan =
-        path != NULL && il_file_exists(path) ? json_load_file(path, 0, NULL) : NULL;
     size_t i;
     json_t *pick;
 
@@ -75,8 +95,36 @@ static void add_picks(counter *c, const char *folder)
             (void)json_array_append(c->picks, pick);
         }
     }
-    json_decref(plan);
+}
+
+/* A run's plan, which the caller decrefs; NULL where there is none to read. */
+static json_t *plan_of(const char *folder)
+{
+    char *path = il_path_join(folder, "plan.json");
+    json_t *plan =
+        path != NULL && il_file_exists(path) ? json_load_file(path, 0, NULL) : NULL;
+
     free(path);
+    return plan;
+}
+
+/* Counts what a run has of the question. */
+static void count_run(counter *c, const char *folder, const il_arms *arms)
+{
+    json_t *plan = plan_of(folder);
+    bool asked = false;
+
+    for (size_t i = 0; i < arms->count; i++) {
+        if (asks(c, &arms->items[i])) {
+            count_arm(c, &arms->items[i], plan);
+            asked = true;
+        }
+    }
+    c->runs += asked;
+    if (asked) {
+        add_picks(c, plan);
+    }
+    json_decref(plan);
 }
 
 static il_status visit(void *user, const char *name, il_error *err)
@@ -86,8 +134,6 @@ static il_status visit(void *user, const char *name, il_error *err)
     char *summary = folder != NULL ? il_path_join(folder, "summary.json") : NULL;
     il_error unread = {0};
     il_arms arms;
-    bool asked = false;
-    il_status status = IL_OK;
 
     if (summary == NULL) {
         free(folder);
@@ -98,21 +144,12 @@ static il_status visit(void *user, const char *name, il_error *err)
     } else if (il_arms_read(&arms, folder, &unread) != IL_OK) {
         (void)json_array_append_new(c->unread, json_string(name));
     } else {
-        for (size_t i = 0; i < arms.count; i++) {
-            if (asks(c, &arms.items[i])) {
-                count_arm(c, &arms.items[i]);
-                asked = true;
-            }
-        }
+        count_run(c, folder, &arms);
         il_arms_free(&arms);
-        c->runs += asked;
-        if (asked) {
-            add_picks(c, folder);
-        }
     }
     free(summary);
     free(folder);
-    return status;
+    return IL_OK;
 }
 
 /* RUNS of RUNS/NAME, malloc'ed. */
@@ -133,7 +170,7 @@ static char *root_of(const char *folder)
 static json_t *counted(const counter *c)
 {
     json_t *over = json_array();
-    uint64_t alternatives = c->arms > 0 ? c->arms : 1;
+    uint64_t alternatives = c->alternatives > 0 ? c->alternatives : 1;
     size_t i;
     json_t *pick;
 

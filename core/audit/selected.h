@@ -3,7 +3,8 @@
  * Whoever runs many variants, points of a sweep and pipelines and shows the best has
  * chosen, whether a detector's score did it or a person. All runs on record in the
  * folder count: every pressed arm that measured the same at a stage of the same name,
- * each result once, wherever it stands. Seeds repeat and are no alternatives. */
+ * each result once, wherever it stands, and one that a halt may have ended at any of
+ * its audits as often as it has ends. Seeds repeat and are no alternatives. */
 #ifndef IL_AUDIT_SELECTED_H
 #define IL_AUDIT_SELECTED_H
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
+#include "loop/halt.h"
 #include "loop/json.h"
 #include "pipeline/endpoint.h"
 
@@ -62,6 +63,25 @@ static json_t *others(const json_t *list, const il_jobs *jobs)
 
 /* ---- arms ----------------------------------------------------------------------- */
 
+/* How many ends a job may have, by the halts of its stages. */
+static int64_t ends_of(const il_job *job)
+{
+    int64_t ends = 1;
+
+    for (size_t c = 0; c < job->chain_count; c++) {
+        const il_stage_spec *spec = job->chain[c].spec;
+
+        for (size_t i = 0; i < spec->signal_count; i++) {
+            const il_signal_spec *s = &spec->signals[i];
+
+            if (s->channel == IL_CHANNEL_HALT && il_signal_acts(s)) {
+                ends *= il_halt_ends(spec, &s->halt);
+            }
+        }
+    }
+    return ends;
+}
+
 static json_t *arm_json(const il_job *job)
 {
     json_t *arm = json_pack("{s:s, s:s}", "stage", job->stage, "variant", job->variant);
@@ -85,6 +105,9 @@ static json_t *arm_json(const il_job *job)
     }
     if (job->without != NULL) {
         (void)json_object_set_new(arm, "without", json_string(job->without));
+    }
+    if (ends_of(job) > 1) {
+        (void)json_object_set_new(arm, "ends", json_integer(ends_of(job)));
     }
     return arm;
 }
@@ -133,8 +156,26 @@ static void add_pick(json_t *picks, json_t *pick)
     (void)json_array_append_new(picks, pick);
 }
 
-/* Demands on a detector's score, and what a sweep tries. */
-static void add_picks(json_t *picks, const il_jobs *jobs)
+/* Halts that act by a detector's health. */
+static void add_halts(json_t *picks, const il_job_step *step, il_arena *arena)
+{
+    for (size_t i = 0; i < step->spec->signal_count; i++) {
+        const il_signal_spec *s = &step->spec->signals[i];
+        const char *line = s->channel == IL_CHANNEL_HALT && il_signal_acts(s)
+                               ? il_halt_line(arena, &s->halt)
+                               : NULL;
+
+        if (line != NULL) {
+            add_pick(picks,
+                     json_pack("{s:s, s:s, s:s, s:s, s:I}", "what", "halt", "stage",
+                               step->stage, "signal", s->name, "line", line, "ends",
+                               (json_int_t)il_halt_ends(step->spec, &s->halt)));
+        }
+    }
+}
+
+/* Demands on a detector's score, halts by its health, and what a sweep tries. */
+static void add_picks(json_t *picks, const il_jobs *jobs, il_arena *arena)
 {
     for (size_t i = 0; i < jobs->count; i++) {
         const il_job *job = &jobs->items[i];
@@ -142,6 +183,7 @@ static void add_picks(json_t *picks, const il_jobs *jobs)
         for (size_t c = 0; c < job->chain_count; c++) {
             const il_stage_spec *spec = job->chain[c].spec;
 
+            add_halts(picks, &job->chain[c], arena);
             for (size_t k = 0; k < spec->requirement_count; k++) {
                 const il_require_spec *q = &spec->requirements[k];
 
@@ -228,7 +270,7 @@ il_status il_asked_open(il_asked *a, il_run *run, const il_jobs *jobs, il_arena 
         picks = json_object_get(before, "picks");
         picks = picks != NULL ? json_copy(picks) : json_array();
         add_arms(arms, jobs);
-        add_picks(picks, jobs);
+        add_picks(picks, jobs, arena);
         a->plan =
             json_pack("{s:s, s:o, s:o, s:o}", "pipeline", jobs->items[0].pipeline->name,
                       "arms", arms, "picks", picks, "variants",

@@ -351,12 +351,14 @@ START_TEST(alternatives_are_counted_over_all_runs_and_each_result_once)
     add_row("harder", 1, "h", pressed, "\"probe.tpr\": 0.1");
     add_row("elsewhere", 1, "e", pressed, "\"other.tpr\": 0.1");
     put_summary("more");
+    put("more", "plan.json",
+        "{\"arms\": [{\"stage\": \"loop\", \"variant\": \"harder\", \"ends\": 5}]}");
     put("broken", "summary.json", "{\"rows\": 3}");
     put("no_run", "notes.txt", "");
     all = conclude("a");
     selection = json_object_get(all, "selection");
-    ck_assert_int_eq(json_integer_value(json_object_get(selection, "alternatives")), 3);
-    ck_assert_double_eq_tol(number(selection, "bits"), log2(3), 1e-12);
+    ck_assert_int_eq(json_integer_value(json_object_get(selection, "alternatives")), 7);
+    ck_assert_double_eq_tol(number(selection, "bits"), log2(1 + 1 + 5), 1e-12);
     over = json_dumps(json_object_get(selection, "over"), JSON_SORT_KEYS);
     ck_assert_ptr_nonnull(strstr(over, "\"broken\""));
     ck_assert_ptr_nonnull(strstr(over, "\"require\""));
