@@ -10,6 +10,7 @@
 #include "interloop/abi.h"
 #include "loop/asked.h"
 #include "loop/fleet.h"
+#include "loop/ledger_apart.h"
 #include "pipeline/plugins.h"
 
 /* ---- the session ---------------------------------------------------------------- */
@@ -593,6 +594,9 @@ il_status il_run_all(il_session *s, const il_run_options *o, char **folder,
     }
     if (status == IL_OK) {
         status = run_jobs(&r, err);
+    }
+    if (status == IL_OK) {
+        status = il_ledger_apart(r.run, err);
     }
     if (r.run != NULL && s->log != NULL) {
         il_log_remove(s->log, il_run_log, r.run);

@@ -348,6 +348,16 @@ static il_status row_read(il_run *r, const json_t *json, size_t number,
     return status;
 }
 
+size_t il_run_rows(const il_run *r)
+{
+    return r->row_count;
+}
+
+const il_run_row *il_run_row_at(const il_run *r, size_t i)
+{
+    return &r->rows[i];
+}
+
 il_status il_run_rows_load(il_run *r, il_error *err)
 {
     char *path = il_path_join(r->folder, "summary.json");

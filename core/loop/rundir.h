@@ -79,6 +79,9 @@ il_status il_run_describe(il_run *r, const il_run_about *about, il_error *err);
 il_status il_run_rows_load(il_run *r, il_error *err);
 /* Adds a row, or replaces that of the same stage, variant and seed in its place. */
 il_status il_run_row_set(il_run *r, const il_run_row *row, il_error *err);
+/* The rows there are by now. */
+size_t il_run_rows(const il_run *r);
+const il_run_row *il_run_row_at(const il_run *r, size_t i);
 /* Writes summary.json. Numbers read back equal. */
 il_status il_run_summary(il_run *r, il_error *err);
 
