@@ -39,7 +39,8 @@ static il_status check_claim(il__field_place at, const json_t *claim, il_error *
 
 static il_status check_arm(il__field_place at, const json_t *arm, il_error *err)
 {
-    static const char *const texts[] = {"variant", "role", "twin", "sentence"};
+    static const char *const texts[] = {"variant", "role", "twin", "sentence",
+                                        "without"};
     const json_t *claims;
     const json_t *list;
     const char *text;

@@ -152,6 +152,27 @@ static void add_endpoint(const il__results *r, il_text *html)
     il_text_add(html, ".</p>\n");
 }
 
+/* Arms that have nothing to be compared with, and why. */
+static void add_without(const il__results *r, const il__focus *f, il_text *html)
+{
+    size_t shown = 0;
+
+    for (size_t i = 0; i < f->subject_count; i++) {
+        const char *why = json_string_value(
+            json_object_get(il__conclusion_of(r, f->subjects[i]), "without"));
+
+        if (why != NULL) {
+            il_text_add(html, shown++ == 0 ? "<h4>Compared with less</h4>\n<ul>" : "");
+            il_text_add(html, "<li>");
+            il__html_text(html, f->subjects[i]->label);
+            il_text_add(html, " has no ");
+            il__html_text(html, why);
+            il_text_add(html, "</li>");
+        }
+    }
+    il_text_add(html, shown > 0 ? "</ul>\n" : "");
+}
+
 static void add_lowered(const il__results *r, il_text *html)
 {
     size_t shown = 0;
@@ -182,6 +203,7 @@ void il__verdict_price(const il__results *r, const il__focus *f, il_text *html)
         add_tax(r, f, html);
         add_selection(r, html);
         add_endpoint(r, html);
+        add_without(r, f, html);
     }
     add_lowered(r, html);
     il_text_add(html, "</section>\n");

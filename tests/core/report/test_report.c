@@ -1,76 +1,10 @@
-#include "base/files.h"
+#include "pages.h"
 #include "report/html.h"
-#include "report/page.h"
-#include "report/report.h"
 #include <check.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define FIXTURE "tests/fixtures/run"
-
-static char folder[] = "/tmp/interloop-test-XXXXXX";
-
-static void setup(void)
-{
-    (void)strcpy(folder + sizeof folder - 7, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void teardown(void)
-{
-    ck_assert_int_eq(il_folder_remove(folder, NULL), IL_OK);
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = il_path_join(folder, name);
-    char *parent = il_path_folder(path);
-
-    ck_assert_int_eq(il_folder_make(parent, NULL), IL_OK);
-    ck_assert_int_eq(il_file_write(path, text, strlen(text), NULL), IL_OK);
-    free(parent);
-    free(path);
-}
-
-/* The page of a run folder; the caller frees it. */
-static char *page_of(const char *run)
-{
-    char *path = il_path_join(folder, "page.html");
-    char *data;
-    size_t size;
-    il_error err = {0};
-
-    ck_assert_msg(il_report_write(run, path, &err) == IL_OK, "%s: %s", err.where,
-                  err.message);
-    ck_assert_int_eq(il_file_read(path, (size_t)1 << 24, &data, &size, &err), IL_OK);
-    free(path);
-    return data;
-}
-
-static size_t count(const char *text, const char *word)
-{
-    size_t n = 0;
-
-    for (const char *at = text; (at = strstr(at, word)) != NULL; at++) {
-        n++;
-    }
-    return n;
-}
-
-static void assert_refused(const char *file, const char *words)
-{
-    il_error err = {0};
-    char *path = il_path_join(folder, "report.html");
-
-    ck_assert_int_eq(il_report_write(folder, NULL, &err), IL_ERR_INPUT);
-    ck_assert_msg(strstr(err.where, file) != NULL, "where: %s", err.where);
-    ck_assert_msg(strstr(err.message, words) != NULL, "message: %s", err.message);
-    ck_assert(!il_file_exists(path));
-    free(path);
-}
 
 START_TEST(the_page_names_every_variant_and_shows_every_seed)
 {
@@ -181,65 +115,6 @@ START_TEST(hostile_names_stay_text)
 }
 END_TEST
 
-/* The luminance of "#rrggbb" (WCAG 2, relative luminance). */
-static double luminance(const char *colour)
-{
-    static const double weights[] = {0.2126, 0.7152, 0.0722};
-    double sum = 0;
-
-    ck_assert_uint_eq(strlen(colour), 7);
-    for (int i = 0; i < 3; i++) {
-        char part[3] = {colour[1 + 2 * i], colour[2 + 2 * i], '\0'};
-        double v = (double)strtol(part, NULL, 16) / 255;
-
-        sum += weights[i] * (v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4));
-    }
-    return sum;
-}
-
-static const il__page_colour *colour_named(const char *name)
-{
-    size_t n;
-    const il__page_colour *all = il__page_colours(&n);
-
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(all[i].name, name) == 0) {
-            return &all[i];
-        }
-    }
-    ck_abort_msg("no colour is called %s", name);
-    return NULL;
-}
-
-static void assert_contrast(const char *ink, const char *ground)
-{
-    const il__page_colour *a = colour_named(ink);
-    const il__page_colour *b = colour_named(ground);
-    const char *pairs[2][2] = {{a->light, b->light}, {a->dark, b->dark}};
-
-    for (int k = 0; k < 2; k++) {
-        double x = luminance(pairs[k][0]) + 0.05;
-        double y = luminance(pairs[k][1]) + 0.05;
-        double ratio = x > y ? x / y : y / x;
-
-        ck_assert_msg(ratio >= 4.5, "%s on %s, %s: %.2f", ink, ground,
-                      k == 0 ? "light" : "dark", ratio);
-    }
-}
-
-START_TEST(what_is_written_can_be_read_in_the_light_and_in_the_dark)
-{
-    static const char *const inks[] = {"ink", "muted", "a", "b", "c", "d"};
-
-    for (size_t i = 0; i < sizeof inks / sizeof inks[0]; i++) {
-        assert_contrast(inks[i], "bg");
-        assert_contrast(inks[i], "soft");
-    }
-    assert_contrast("b", "tint");
-    assert_contrast("bg", "b"); /* a pill */
-}
-END_TEST
-
 /* Every link within the page has its target, and every table's heads their scope. */
 START_TEST(links_within_the_page_lead_somewhere)
 {
@@ -269,88 +144,6 @@ START_TEST(a_figures_data_is_a_link_to_a_table_of_every_seed)
     ck_assert_ptr_nonnull(strstr(
         link, "href=\"data:text/csv;charset=utf-8,metric,run,role,against,seed,"));
     ck_assert_ptr_nonnull(strstr(link, "%0Aprobe.auroc,naive,twin,monitor,2,-0."));
-    free(page);
-}
-END_TEST
-
-/* Two pressed arms whose claims come out both ways, and a third that says nothing. */
-static void put_conclusions(void)
-{
-#define CLAIM(mean, low, high, holds)                                                   \
-    "{\"metric\": \"t.auroc\", \"versus\": \"twin\", \"against\": \"calm\", \"rank\": " \
-    "\"primary\", \"run\": [0.5], \"other\": [0.9], \"difference\": [-0.4], "           \
-    "\"mean\": " mean ", \"low\": " low ", \"high\": " high                             \
-    ", \"alive\": {\"margin\": 0.05, \"p\": 0.01, \"holds\": " holds "}}"
-#define ARM(name, claims, sentence)                                                    \
-    "{\"stage\": \"s\", \"variant\": \"" name                                          \
-    "\", \"role\": \"pressed\", \"seeds\": [1, 2], \"claims\": [" claims               \
-    "], \"tax\": [{\"metric\": \"acc\", \"versus\": \"twin\", \"mean\": -0.012, "      \
-    "\"low\": -0.03, \"high\": 0.006}], \"sentence\": \"" sentence "\"}"
-#define ROLES(name, role)                                                              \
-    "{\"stage\": \"s\", \"variant\": \"" name "\", \"seed\": 1, \"role\": \"" role     \
-    "\", \"twin\": \"calm\", \"placebos\": [\"noise\"], \"metrics\": {\"lie\": 0.5, "  \
-    "\"t.auroc\": 0.5, \"t.mean\": 0.2, \"t.tpr\": 0.1}}"
-    put("summary.json",
-        "{\"name\": \"x\", \"seeds\": [1], \"rows\": [" ROLES("hard", "pressed") "," ROLES(
-            "soft",
-            "pressed") "," ROLES("odd",
-                                 "pressed") ","
-                                            "{\"stage\": \"s\", \"variant\": "
-                                            "\"calm\", \"seed\": 1, \"role\": "
-                                            "\"twin\", \"metrics\": {\"lie\": 0.9, "
-                                            "\"t.auroc\": 0.9, \"t.mean\": 0.6}},"
-                                            "{\"stage\": \"s\", \"variant\": "
-                                            "\"noise\", \"seed\": 1, \"role\": "
-                                            "\"placebo\", \"metrics\": {\"lie\": "
-                                            "0.8, \"t.auroc\": 0.8, \"t.mean\": "
-                                            "0.5}}]}");
-    put("conclusions.json",
-        "{\"interloop\": 1, \"endpoint\": {\"metric\": \"t.auroc\", \"versus\": "
-        "\"twin\", \"margin\": 0.05, \"declared\": true}, \"selection\": "
-        "{\"alternatives\": 8, \"bits\": 3, \"over\": []}, \"arms\": [" ARM(
-            "hard", CLAIM("-0.4", "-0.5", "-0.3", "false"),
-            "hard fell & <fell>") "," ARM("soft", CLAIM("0.0", "-0.01", "0.01", "true"),
-                                          "soft stayed") "," ARM("odd",
-                                                                 CLAIM("-0.04", "-0.1",
-                                                                       "0.02", "false"),
-                                                                 "odd may") "]}");
-}
-
-START_TEST(the_first_screen_says_who_is_alive_and_by_whose_words)
-{
-    char *page;
-
-    put_conclusions();
-    page = page_of(folder);
-    ck_assert_ptr_nonnull(
-        strstr(page, "<b>t</b> is alive in 1, has fallen in 1, is shown to be "
-                     "neither alive nor fallen in 1; 1 seed each."));
-    ck_assert_ptr_nonnull(strstr(page, "fallen</span> hard</li>"));
-    ck_assert_ptr_nonnull(strstr(page, "alive</span> soft</li>"));
-    ck_assert_ptr_nonnull(strstr(page, "not shown</span> odd</li>"));
-    ck_assert_ptr_nonnull(strstr(page, "hard fell &amp; &lt;fell&gt;"));
-    ck_assert_ptr_nonnull(
-        strstr(page, "<td>-0.012<small>-0.030 to +0.006</small></td>"));
-    ck_assert_ptr_nonnull(strstr(page, "<b>3.0 bits</b>"));
-    ck_assert_ptr_nonnull(strstr(page, "declared before the run: <b>t.auroc</b>"));
-    /* Run, twin and placebo of each of three, by seed. */
-    ck_assert_ptr_nonnull(
-        strstr(page, "%0Ahard,noise,placebo,1,0.5,0.8%0Ahard,calm,twin,1,0.6,0.9%0A"
-                     "hard,hard,run,1,0.2,0.5%0A"));
-    ck_assert_ptr_nonnull(strstr(page, "hard \xe2\x88\x92 noise"));
-    free(page);
-}
-END_TEST
-
-START_TEST(what_nobody_concluded_is_said_to_be_missing)
-{
-    char *page = page_of(FIXTURE);
-
-    ck_assert_ptr_nonnull(strstr(page, "has not been judged by a margin"));
-    ck_assert_ptr_nonnull(strstr(page, "measured and nothing concluded"));
-    ck_assert_ptr_nonnull(strstr(page, "No outcome was classed in this run."));
-    ck_assert_ptr_nonnull(strstr(page, "nothing is on record of what it cost"));
-    ck_assert_uint_eq(count(page, "alive</span>"), 0);
     free(page);
 }
 END_TEST
@@ -528,35 +321,6 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
 }
 END_TEST
 
-START_TEST(ledger_and_credit_are_drawn_for_who_is_pressed)
-{
-    char *page;
-
-    put_conclusions();
-    put("s/hard/seed-1/ledger.json",
-        "{\"every\": 50, \"signals\": {\"evade\": {\"norm\": 0.5, \"cosine\": -0.25, "
-        "\"channel\": \"loss\", \"reader\": \"t\", \"readers\": {\"t\": {\"read\": "
-        "{\"work\": 0.75}, \"rest\": {\"work\": 0.125}}}}}}");
-    page = page_of(folder);
-    ck_assert_ptr_nonnull(strstr(page, "<figure id=\"ledger\">"));
-    ck_assert_ptr_nonnull(strstr(page, "%0Ahard,1,evade,loss,0.75,0.125,0.5,-0.25%0A"));
-    free(page);
-    put("s/hard/seed-1/credit.json",
-        "{\"step\": 9, \"signals\": {\"evade\": {\"channel\": \"reward\", \"positions\": "
-        "[{\"position\": 0, \"sent\": 0.5, \"received\": 0.25}, {\"position\": 1, "
-        "\"sent\": 0.125, \"received\": 0}], \"tokens\": [{\"token\": \"<b>\", \"size\": "
-        "0.75}], \"action\": {\"verdict\": \"drops_out\"}}}}");
-    page = page_of(folder);
-    ck_assert_ptr_nonnull(strstr(page, "<b>evade</b> in hard does not depend on the "
-                                       "action in 1 of 1 seeds"));
-    ck_assert_ptr_nonnull(strstr(page, "%0A%22hard,%20evade%22,1,sent,1.0,0.125%0A"));
-    ck_assert_ptr_nonnull(strstr(page, "<code>&lt;b&gt;</code></th><td>0.7500</td>"));
-    free(page);
-    put("s/hard/seed-1/ledger.json", "{\"signals\": {\"evade\": 3}}");
-    assert_refused("ledger.json", "signals.evade: expected an object");
-}
-END_TEST
-
 START_TEST(a_torn_last_line_is_left_out)
 {
     char *page;
@@ -622,42 +386,6 @@ START_TEST(the_text_table_takes_its_columns_from_what_was_measured)
 }
 END_TEST
 
-START_TEST(many_runs_share_a_page_and_one_that_cannot_be_read_is_named)
-{
-    char *nowhere = il_path_join(folder, "nowhere");
-    char *path = il_path_join(folder, "runs.html");
-    const char *runs[] = {FIXTURE, folder, nowhere};
-    size_t unread = 0;
-    char *page;
-    size_t size;
-    il_error err = {0};
-
-    put_conclusions();
-    ck_assert_msg(il_report_write_many(runs, 3, path, &unread, &err) == IL_OK, "%s: %s",
-                  err.where, err.message);
-    ck_assert_uint_eq(unread, 1);
-    ck_assert_int_eq(il_file_read(path, (size_t)1 << 24, &page, &size, &err), IL_OK);
-    /* Four of the fixture, of which nothing is concluded, and three of the other. */
-    ck_assert_ptr_nonnull(strstr(
-        page, "2 runs, 7 arms under pressure: the detector is alive in <b>1</b>, "
-              "fallen in <b>1</b>, shown to be neither in <b>1</b>, not judged in "
-              "<b>4</b>; 11 seeds"));
-    ck_assert_ptr_nonnull(strstr(page, "Left out: "));
-    ck_assert_ptr_nonnull(strstr(page, "nowhere/summary.json"));
-    ck_assert_ptr_nonnull(strstr(page, "%0Arun,naive,run,2,probe.mean,lie,"));
-    ck_assert_ptr_nonnull(strstr(page, ": hard</th>"));
-    ck_assert_ptr_nonnull(strstr(page, "hard fell &amp; &lt;fell&gt;"));
-    ck_assert_ptr_nonnull(strstr(page, "<b>3.0 bits</b>"));
-    free(page);
-
-    runs[0] = nowhere;
-    ck_assert_int_ne(il_report_write_many(runs, 1, path, NULL, &err), IL_OK);
-    ck_assert_ptr_nonnull(strstr(err.where, "nowhere/summary.json"));
-    free(nowhere);
-    free(path);
-}
-END_TEST
-
 START_TEST(numbers_are_rounded_without_the_locale)
 {
     il_text t = {0};
@@ -685,21 +413,16 @@ int main(void)
     tcase_add_test(t, the_page_is_closed_where_it_opens_and_loads_nothing);
     tcase_add_test(t, open_channels_lowered_demands_and_certificates_are_shown);
     tcase_add_test(t, hostile_names_stay_text);
-    tcase_add_test(t, what_is_written_can_be_read_in_the_light_and_in_the_dark);
     tcase_add_test(t, links_within_the_page_lead_somewhere);
     tcase_add_test(t, a_figures_data_is_a_link_to_a_table_of_every_seed);
-    tcase_add_test(t, the_first_screen_says_who_is_alive_and_by_whose_words);
-    tcase_add_test(t, what_nobody_concluded_is_said_to_be_missing);
     tcase_add_test(t, wrong_types_are_refused_with_file_and_key);
     tcase_add_test(t, who_calls_itself_a_twin_is_taken_from_the_others);
     tcase_add_test(t, episodes_have_figures_of_their_own);
     tcase_add_test(t, every_seeds_outcome_stands_with_what_decides_it);
-    tcase_add_test(t, ledger_and_credit_are_drawn_for_who_is_pressed);
     tcase_add_test(t, a_torn_last_line_is_left_out);
     tcase_add_test(t, numbers_beside_the_step_are_drawn_too);
     tcase_add_test(t, a_folder_that_is_no_run_is_refused);
     tcase_add_test(t, the_text_table_takes_its_columns_from_what_was_measured);
-    tcase_add_test(t, many_runs_share_a_page_and_one_that_cannot_be_read_is_named);
     tcase_add_test(t, numbers_are_rounded_without_the_locale);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
