@@ -17,7 +17,7 @@
 
 VERSION := $(shell sed -n 's/.define IL_VERSION "\(.*\)"/\1/p' core/base/version.h)
 PREFIX   = /usr/local
-PACKAGES = yaml-0.1 jansson libsodium zlib
+PACKAGES = yaml-0.1 jansson libsodium zlib libpcre2-8 libutf8proc
 
 -include config.mak
 

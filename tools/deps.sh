@@ -29,6 +29,8 @@ need libyaml-dev has_library yaml-0.1
 need libjansson-dev has_library jansson
 need libsodium-dev has_library libsodium
 need zlib1g-dev has_library zlib
+need libpcre2-dev has_library libpcre2-8
+need libutf8proc-dev has_library libutf8proc
 need check has_library check
 need libopenblas0-pthread has_shared 'libopenblas\.so\.0'
 need wordnet-base test -e /usr/share/wordnet/data.noun

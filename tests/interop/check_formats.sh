@@ -8,7 +8,7 @@ here=$IL_ROOT/tests/interop
 # shellcheck disable=SC2046 # flags are to be split
 ${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L -I"$IL_ROOT/include" -I"$IL_ROOT/core" \
     -o "$folder/formats" "$here/formats.c" "$IL_BUILD/libinterloop.a" \
-    $(pkg-config --libs yaml-0.1 jansson libsodium zlib) -lm -ldl -lpthread || exit 1
+    $(pkg-config --libs yaml-0.1 jansson libsodium zlib libpcre2-8 libutf8proc) -lm -ldl -lpthread || exit 1
 
 # run MODULE VERB NAME: one exchange with Python, skipped where it lacks the module.
 run() {

@@ -18,7 +18,7 @@ Maintainer: The Interloop authors <interloop@localhost>
 Section: science
 Priority: optional
 Installed-Size: $(du -sk "$stage" | cut -f1)
-Depends: libc6, libyaml-0-2, libjansson4, libsodium23, zlib1g, libopenblas0-pthread | libopenblas0
+Depends: libc6, libyaml-0-2, libjansson4, libsodium23, zlib1g, libpcre2-8-0, libutf8proc2, libopenblas0-pthread | libopenblas0
 Recommends: binutils
 Suggests: wordnet-base
 Description: interpretability in the loop of training
