@@ -92,7 +92,9 @@ static const char style[] =
     "@media print{details::details-content{content-visibility:visible;"
     "block-size:auto}nav,.skip,.csv{display:none}body{font-size:11px}"
     "header.top,main,footer{max-width:none;padding:0}.wide{overflow:visible}"
-    "table{font-size:8.5px}th,td{padding:.15rem .3rem}svg.panel,tr{"
+    "table{font-size:8px}th,td,thead th{padding:1px 3px;white-space:normal;"
+    "position:static}small,.keys span{white-space:normal}.channels .path{min-width:0}"
+    ".lead{font-size:15px}svg.panel,tr{"
     "break-inside:avoid}h2,h3,h4{break-after:avoid}.pill,.lead{"
     "print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n";
 
