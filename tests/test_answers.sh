@@ -73,4 +73,6 @@ check "y1w0 is what was flagged then" same rl/loss deception.cells.y1w0 rl/loss 
 check "the penalty in the loss and in the reward lead apart" differ rl/reward deception.auroc rl/loss deception.auroc
 check "a zero on too many rows is refused" exits 2 no run --set detectors.deception.rezero.rows=100000
 check "an unknown split of trusted rows, too" exits 2 no run --set detectors.deception.rezero.split=trusty
+check "every audit is as the published schema says" env \
+    IL_AUDITS="$(find "$folder" -name audit.json -not -path '*/.stages/*')" "$IL_BUILD/tests/core/audit/test_schema"
 exit $failed

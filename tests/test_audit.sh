@@ -81,4 +81,6 @@ check "it shows what the pressure of before has changed" \
     says "language → blocks.2.ln1.w [changed by probe]"
 check "and is refused where relay must be closed" exits 2 explain --stage after \
     --set stages.after.firewall=sealed
+check "every audit is as the published schema says" env \
+    IL_AUDITS="$(find "$folder" -name audit.json -not -path '*/.stages/*')" "$IL_BUILD/tests/core/audit/test_schema"
 exit $failed

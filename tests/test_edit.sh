@@ -68,4 +68,6 @@ check "to the same bits" cmp "$(state rising whole)/state.safetensors" "$(state 
 edit run --runs "$folder/runs" --variant ablated --variant twin
 check "the report names the edit" grep -qF "edit: ablate" "$folder/runs/small_edit/report.html"
 
+check "every audit is as the published schema says" env \
+    IL_AUDITS="$(find "$folder" -name audit.json -not -path '*/.stages/*')" "$IL_BUILD/tests/core/audit/test_schema"
 exit $failed

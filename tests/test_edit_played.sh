@@ -68,4 +68,6 @@ check "in an audit too" refuses small_atlas_edit \
 check "a site that is sampled is not edited" refuses small_lever_edit \
     "would be edited twice" --variant ablated \
     --set stages.edited.train.sample='{site: belief.hook_state, mean: belief.hook_mean, std: 0.1}'
+check "every audit is as the published schema says" env \
+    IL_AUDITS="$(find "$folder" -name audit.json -not -path '*/.stages/*')" "$IL_BUILD/tests/core/audit/test_schema"
 exit $failed
