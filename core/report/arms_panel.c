@@ -71,46 +71,72 @@ static void add_mark(il__figure *f, il__plot *p, const il__result_arm *arm,
     il__csv_end(&f->csv);
 }
 
-static void add_line(il__figure *f, il__plot *p, const il__result_arm *arm, size_t line,
+/* The k-th arm whose seeds a series marks on a line; NULL when there are no more. */
+static const il__result_arm *arm_of(const il__series *s, const il__result_arm *line,
+                                    size_t k)
+{
+    if (s->whose == IL__PLACEBOS) {
+        return k < line->placebo_count ? line->placebos[k] : NULL;
+    }
+    return k > 0 ? NULL : s->whose == IL__TWINS ? line->twin : line;
+}
+
+/* The seeds of one arm on a line, and their mean where that is asked for. */
+static void add_seeds(il__figure *f, il__plot *p, const il__result_arm *arm,
+                      size_t line, const il__series *s)
+{
+    double sum = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < arm->row_count; i++) {
+        /* A floor is a line, not a dot. */
+        double at = (double)line +
+                    (s->shape == IL__NOTCH ? 0 : il__plot_spread(i, arm->row_count));
+        double value;
+
+        if (il__series_value(s, arm->rows[i], &value)) {
+            add_mark(f, p, arm, arm->rows[i], value, at, s);
+            sum += value;
+            n++;
+        }
+    }
+    if (s->mean && n > 1) {
+        il__plot_mark(p, sum / (double)n, (double)line, IL__TICK, IL__HUE_INK,
+                      "mean over seeds");
+    }
+}
+
+static void add_line(il__figure *f, il__plot *p, const il__result_arm *line, size_t at,
                      const il__series *series, size_t count)
 {
     for (size_t k = 0; k < count; k++) {
-        double sum = 0;
-        size_t n = 0;
+        const il__result_arm *arm;
 
-        for (size_t i = 0; i < arm->row_count; i++) {
-            double at = (double)line + (series[k].shape == IL__NOTCH
-                                            ? 0 /* a floor is a line, not a dot */
-                                            : il__plot_spread(i, arm->row_count));
-            double value;
-
-            if (il__series_value(&series[k], arm->rows[i], &value)) {
-                add_mark(f, p, arm, arm->rows[i], value, at, &series[k]);
-                sum += value;
-                n++;
-            }
-        }
-        if (series[k].mean && n > 1) {
-            il__plot_mark(p, sum / (double)n, (double)line, IL__TICK, IL__HUE_INK,
-                          "mean over seeds");
+        for (size_t i = 0; (arm = arm_of(&series[k], line, i)) != NULL; i++) {
+            add_seeds(f, p, arm, at, &series[k]);
         }
     }
 }
 
-/* Whether an arm has a value of some series; the range grows to hold them. */
-static bool reach(const il__result_arm *arm, const il__series *series, size_t count,
+/* Whether a line has a value of some series; the range grows to hold them. */
+static bool reach(const il__result_arm *line, const il__series *series, size_t count,
                   double range[2])
 {
     bool any = false;
 
     for (size_t k = 0; k < count; k++) {
-        for (size_t i = 0; i < arm->row_count; i++) {
-            double value;
+        const il__result_arm *arm;
 
-            if (il__series_value(&series[k], arm->rows[i], &value) && isfinite(value)) {
-                range[0] = fmin(range[0], value);
-                range[1] = fmax(range[1], value);
-                any = true;
+        for (size_t j = 0; (arm = arm_of(&series[k], line, j)) != NULL; j++) {
+            for (size_t i = 0; i < arm->row_count; i++) {
+                double value;
+
+                if (il__series_value(&series[k], arm->rows[i], &value) &&
+                    isfinite(value)) {
+                    range[0] = fmin(range[0], value);
+                    range[1] = fmax(range[1], value);
+                    any = true;
+                }
             }
         }
     }

@@ -5,12 +5,16 @@
 #include "report/figure.h"
 #include "report/focus.h"
 
+/* Whose seeds a mark is of: the line's arm, its twin, or its placebos. */
+typedef enum il__whose { IL__OWN, IL__TWINS, IL__PLACEBOS } il__whose;
+
 /* What is marked on every line: a metric, or the sum of two. */
 typedef struct il__series {
     char metric[IL__FOCUS_NAME];
     char plus[IL__FOCUS_NAME]; /* "" for none */
     il__shape shape;
     il__hue hue;
+    il__whose whose;
     const char *words; /* for the key and the CSV */
     bool interval;     /* with the interval that the audit has for it */
     bool mean;         /* with a tick at the mean over seeds, where there are several */

@@ -56,35 +56,14 @@ void il__focus_of(const il__results *r, il__focus *out)
     name_part(r, "tpr", out->recall);
 }
 
-static void add_once(const il__result_arm **arms, size_t *count, size_t room,
-                     const il__result_arm *arm)
-{
-    for (size_t i = 0; i < *count; i++) {
-        if (arms[i] == arm) {
-            return;
-        }
-    }
-    if (arm != NULL && *count < room) {
-        arms[(*count)++] = arm;
-    }
-}
-
 size_t il__focus_arms(const il__results *r, const il__focus *f,
                       const il__result_arm **arms, size_t room)
 {
+    size_t all = f->subject_count > 0 ? f->subject_count : r->arm_count;
     size_t count = 0;
 
-    for (size_t i = 0; i < f->subject_count; i++) {
-        add_once(arms, &count, room, f->subjects[i]);
-        for (size_t k = 0; k < f->subjects[i]->placebo_count; k++) {
-            add_once(arms, &count, room, f->subjects[i]->placebos[k]);
-        }
-    }
-    for (size_t i = 0; i < f->subject_count; i++) {
-        add_once(arms, &count, room, f->subjects[i]->twin);
-    }
-    for (size_t i = 0; f->subject_count == 0 && i < r->arm_count; i++) {
-        add_once(arms, &count, room, &r->arms[i]);
+    for (; count < all && count < room; count++) {
+        arms[count] = f->subject_count > 0 ? f->subjects[count] : &r->arms[count];
     }
     return count;
 }

@@ -19,9 +19,8 @@ typedef struct il__focus {
 
 void il__focus_of(const il__results *r, il__focus *out);
 
-/* Every arm that a figure about the subjects shows: each subject with its twin and its
- * placebos behind it, no arm twice; all arms where nobody is pressed. At most `room`.
- */
+/* The arms that have a line in figures about the subjects: these, or all arms where
+ * nobody is pressed. At most `room`. */
 size_t il__focus_arms(const il__results *r, const il__focus *f,
                       const il__result_arm **arms, size_t room);
 

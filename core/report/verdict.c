@@ -262,7 +262,9 @@ void il__verdict_behaviour(const il__results *r, const il__focus *f, il_text *ht
     il__axis axes[2] = {{.label = words[0]}, {.label = words[1]}};
     size_t panels = f->subject_count > 0 ? f->subject_count : 1;
 
-    il_text_add(html, "<section><h3>Behaviour and what the detector reads</h3>\n");
+    il_text_add(html,
+                f->subject_count > 2 ? "<section class=\"across\">" : "<section>");
+    il_text_add(html, "<h3>Behaviour and what the detector reads</h3>\n");
     if (f->behaviour[0] == '\0' || f->reading[0] == '\0') {
         il_text_add(html, "<p class=\"missing\">Not measured in this run: a behaviour "
                           "and a detector&rsquo;s mean reading.</p></section>\n");
@@ -336,8 +338,7 @@ void il__verdict(const il__results *r, il_text *html)
     il_text_add(html, "<section id=\"verdict\" aria-label=\"Verdict\">\n");
     il__verdict_sentences(r, &f, html);
     il__credit_warnings(r, html);
-    il_text_add(html, f.subject_count > 2 ? "<div class=\"cards many\">\n"
-                                          : "<div class=\"cards\">\n");
+    il_text_add(html, "<div class=\"cards\">\n");
     il__verdict_behaviour(r, &f, html);
     il__verdict_health(r, &f, html);
     il__verdict_channels(r, &f, html);
