@@ -18,6 +18,7 @@ static const verb verbs[] = {
     {"config", il_verb_config, "checks and prints pipelines without running them"},
     {"detector", il_verb_detector,
      "fits, judges, explains, brings in and hands out detectors"},
+    {"model", il_verb_model, "hands out what a stage learned as other people's files"},
     {"sweep", il_verb_sweep, "lists what a pipeline would run, and what is there"},
     {"compare", il_verb_compare, "prints arms and runs side by side, seed by seed"},
     {"conclude", il_verb_conclude,

@@ -16,6 +16,7 @@ int il_verb_plugin(int argc, char **argv);
 int il_verb_rollout(int argc, char **argv);
 int il_verb_report(int argc, char **argv);
 int il_verb_detector(int argc, char **argv);
+int il_verb_model(int argc, char **argv);
 int il_verb_serve(int argc, char **argv);
 int il_verb_watch(int argc, char **argv);
 int il_verb_tokenize(int argc, char **argv);

@@ -405,6 +405,31 @@ static il_status setup_param_from(const il_setup *s, il_param *out, const char *
     return IL_OK;
 }
 
+static void setup_note(const il_setup *s, const char *name, const char *text)
+{
+    host *h = host_of(s);
+    il_instance *i = h->instance;
+    size_t at = 0;
+
+    while (at < i->note_count && name != NULL && strcmp(i->notes[at].name, name) != 0) {
+        at++;
+    }
+    if (!h->creating || name == NULL || text == NULL ||
+        at == sizeof i->notes / sizeof i->notes[0]) {
+        (void)fail(h, IL_ERR_UNSUPPORTED, NULL,
+                   "leaves the note '%.80s': expected at most %zu with names and texts",
+                   name != NULL ? name : "", sizeof i->notes / sizeof i->notes[0]);
+        return;
+    }
+    i->notes[at].name = il_arena_strdup(h->arena, name);
+    i->notes[at].text = il_arena_strdup(h->arena, text);
+    if (starved(h) || i->notes[at].name == NULL || i->notes[at].text == NULL) {
+        (void)fail(h, IL_ERR_MEMORY, NULL, "out of memory");
+        return;
+    }
+    i->note_count += at == i->note_count;
+}
+
 static int32_t setup_site_count(const il_setup *s)
 {
     return host_of(s)->site_count;
@@ -460,6 +485,7 @@ static const il_setup_api setup_api = {
     .log = setup_log,
     .pretrained = setup_pretrained,
     .param_from = setup_param_from,
+    .note = setup_note,
 };
 
 static void destroy_self(const il_component *c, void *self)
@@ -739,6 +765,16 @@ il_status il_instance_address(il_instance *i, const char **out, il_error *err)
     }
     *out = i->opened_count > 0 ? i->address : i->identity;
     return IL_OK;
+}
+
+const char *il_instance_note(const il_instance *i, const char *name)
+{
+    for (size_t k = 0; k < i->note_count; k++) {
+        if (strcmp(i->notes[k].name, name) == 0) {
+            return i->notes[k].text;
+        }
+    }
+    return NULL;
 }
 
 int64_t il_instance_site(const il_instance *i, const char *name)

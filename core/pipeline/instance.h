@@ -47,6 +47,11 @@ typedef struct il_instance {
     il_pretrained *opened[4]; /* the folders of weights that it took parameters from */
     size_t opened_count;
     const char *address; /* see il_instance_address */
+    struct {
+        const char *name;
+        const char *text;
+    } notes[4];
+    size_t note_count;
     /* environments: their sizes, and every field of an episode, the host's first;
      * `own_fields` is the number of the first that the environment lists itself */
     il_environment_shape shape;
@@ -94,6 +99,8 @@ void il_instance_destroy(il_instance *i); /* takes NULL */
  * a hash of all that it holds. Text that the instance keeps. Not at once with another
  * call for the instance: the first reads the folders through. */
 il_status il_instance_address(il_instance *i, const char **out, il_error *err);
+/* A text that it left for who writes it to other people's files, or NULL. */
+const char *il_instance_note(const il_instance *i, const char *name);
 int64_t il_instance_site(const il_instance *i,
                          const char *name); /* its number, or -1 */
 

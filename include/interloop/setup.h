@@ -84,6 +84,7 @@ typedef struct il_setup_api {
     il_status (*param_from)(const il_setup *s, il_param *out, const char *name,
                             const il_pretrained *from, const char *tensor, int32_t ndim,
                             const int64_t *shape, il_error *err);
+    void (*note)(const il_setup *s, const char *name, const char *text);
 } il_setup_api;
 
 struct il_setup {
@@ -170,6 +171,14 @@ static inline il_status il_setup_param_from(const il_setup *s, il_param *out,
                                             const int64_t *shape, il_error *err)
 {
     return s->api->param_from(s, out, name, from, tensor, ndim, shape, err);
+}
+
+/* Models: leaves a text with the instance for who writes it to other people's files:
+ * "adapter_config" is the JSON that goes beside its adapters. A name said twice is the
+ * later text. */
+static inline void il_setup_note(const il_setup *s, const char *name, const char *text)
+{
+    s->api->note(s, name, text);
 }
 
 /* Models: registers a point of the forward pass, of shape (B,T,width), under its

@@ -1,6 +1,7 @@
 /* Folders of every architecture against what `transformers` computed from them
  * (tests/fixtures/hf), in a whole pass and step by step, and folders that are refused.
  * IL_HF_FIXTURES names another folder of cases. */
+#include "exchange/folder.h"
 #include "pipeline/batch.h"
 #include "pipeline/composer.h"
 #include "pipeline/instance.h"
@@ -661,6 +662,191 @@ START_TEST(a_route_to_the_adapters_moves_nothing_else)
 }
 END_TEST
 
+/* ---- written again -------------------------------------------------------------- */
+
+static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
+static const il_dtype f16 = {IL_CODE_FLOAT, 16, 1};
+static const il_dtype bf16 = {IL_CODE_BFLOAT, 16, 1};
+enum { LOGITS = BATCH * T * VOCABULARY };
+
+/* Moves every parameter a little, adapters most. */
+static void stir(void)
+{
+    for (size_t i = 0; i < model->store->count; i++) {
+        const float by =
+            strcmp(model->store->items[i].group, "lora") == 0 ? 0.1f : 1e-3f;
+
+        for (int64_t k = 0; k < model->store->items[i].count; k++) {
+            values[i][k] += by * (float)(k % 7 - 3);
+        }
+    }
+}
+
+static void keep_logits(float *out, const il_safetensors *file)
+{
+    forward(file);
+    memcpy(out, il_f32(il_pass_output(pass, "logits")), sizeof(float[LOGITS]));
+}
+
+/* Opens what was written in place of the model, and removes it. */
+static void reopen(const char *folder, const char *more)
+{
+    const char *given = getenv("IL_HF_FIXTURES");
+    char *had = given != NULL ? strdup(given) : NULL;
+    char parent[128];
+
+    (void)snprintf(parent, sizeof parent, "%s", folder);
+    *strrchr(parent, '/') = '\0';
+    teardown();
+    setup();
+    ck_assert_int_eq(setenv("IL_HF_FIXTURES", parent, 1), 0);
+    open_model(strrchr(folder, '/') + 1, more);
+    if (had != NULL) {
+        ck_assert_int_eq(setenv("IL_HF_FIXTURES", had, 1), 0);
+    } else {
+        ck_assert_int_eq(unsetenv("IL_HF_FIXTURES"), 0);
+    }
+    free(had);
+}
+
+static const char *written(void)
+{
+    static char folder[128];
+
+    strcpy(copy, "/tmp/interloop-hf-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(copy));
+    (void)snprintf(folder, sizeof folder, "%s/written", copy);
+    return folder;
+}
+
+START_TEST(a_folder_that_was_written_has_the_same_logits_to_the_bit)
+{
+    il_safetensors *file = open_expected(cases[_i]);
+    float *before = malloc(sizeof(float[LOGITS]));
+    const char *folder = written();
+
+    open_model(cases[_i], "");
+    stir();
+    keep_logits(before, file);
+    ck_assert_msg(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err) == IL_OK,
+                  "%s: %s", err.where, err.message);
+    reopen(folder, "");
+    forward(file);
+    ck_assert_mem_eq(before, il_f32(il_pass_output(pass, "logits")),
+                     sizeof(float[LOGITS]));
+    free(before);
+    il_safetensors_close(file);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
+START_TEST(half_width_numbers_are_the_nearest)
+{
+    const il_dtype dtype = _i == 0 ? f16 : bf16;
+    const double unit = _i == 0 ? ldexp(1.0, -11) : ldexp(1.0, -8);
+    const char *folder = written();
+    float **had;
+    size_t count;
+    int64_t exact = 0;
+    int64_t all = 0;
+
+    open_model("gpt2", "");
+    values[0][0] = 1e-6f;  /* below f16's normal range */
+    values[0][1] = -3e-8f; /* the least that it has */
+    count = model->store->count;
+    had = calloc(count, sizeof *had);
+    for (size_t i = 0; i < count; i++) {
+        const size_t bytes = (size_t)model->store->items[i].count * sizeof(float);
+
+        had[i] = malloc(bytes);
+        memcpy(had[i], values[i], bytes);
+    }
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, dtype, &err),
+                     IL_OK);
+    reopen(folder, "");
+    for (size_t i = 0; i < count; i++) {
+        for (int64_t k = 0; k < model->store->items[i].count; k++) {
+            const double apart_by = fabs((double)values[i][k] - (double)had[i][k]);
+
+            ck_assert_double_le(apart_by,
+                                fmax(unit * fabs((double)had[i][k]), ldexp(1.0, -25)));
+            exact += apart_by == 0.0;
+            all++;
+        }
+        free(had[i]);
+    }
+    ck_assert_int_lt(exact, all / 2);
+    free(had);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
+START_TEST(adapters_go_out_and_come_back)
+{
+    static const char *const kinds[] = {"gpt2", "neox", "llama"};
+    static const char *const targets[] = {
+        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"c_attn c_proj, c_fc\"",
+        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"query_key_value dense\"",
+        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"q_proj,k_proj gate_proj\""};
+    il_safetensors *file = open_expected(kinds[_i]);
+    float *before = malloc(sizeof(float[LOGITS]));
+    const char *folder = written();
+    char more[256];
+
+    open_model(kinds[_i], targets[_i]);
+    for (size_t i = 0; i < model->store->count; i++) {
+        for (int64_t k = 0; k < model->store->items[i].count &&
+                            strcmp(model->store->items[i].group, "lora") == 0;
+             k++) {
+            values[i][k] += 0.1f * (float)(k % 7 - 3);
+        }
+    }
+    keep_logits(before, file);
+    ck_assert_int_ne(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err), IL_OK);
+    ck_assert_ptr_nonnull(strstr(err.message, "it has adapters"));
+    err = (il_error){0};
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_ADAPTERS, f32, &err),
+                     IL_OK);
+    teardown();
+    setup();
+    (void)snprintf(more, sizeof more, ", adapter: \"%s\"", folder);
+    open_model(kinds[_i], more);
+    forward(file);
+    ck_assert_mem_eq(before, il_f32(il_pass_output(pass, "logits")),
+                     sizeof(float[LOGITS]));
+    /* and merged they are the same model, but for rounding */
+    ck_assert_int_eq(il_folder_remove(folder, &err), IL_OK);
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MERGED, f32, &err),
+                     IL_OK);
+    reopen(folder, "");
+    forward(file);
+    ck_assert_double_lt(apart(before, il_f32(il_pass_output(pass, "logits")), LOGITS),
+                        1e-4);
+    free(before);
+    il_safetensors_close(file);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
+START_TEST(nothing_stands_where_writing_failed)
+{
+    const char *folder = written();
+
+    open_model("gpt2", "");
+    values[3][0] = 1e6f;
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f16, &err),
+                     IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "f16 cannot hold 1e+06"));
+    ck_assert_int_eq(rmdir(copy), 0); /* it is empty */
+    ck_assert_int_eq(il_folder_make(folder, &err), IL_OK);
+    err = (il_error){0};
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err),
+                     IL_ERR_INPUT);
+    ck_assert_str_eq(err.message, "is there already; name a folder that is not");
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("hf_decoder");
@@ -679,6 +865,11 @@ static Suite *suite(void)
     tcase_add_loop_test(t, new_adapters_change_no_bit_of_the_logits, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_test(t, a_route_to_the_adapters_moves_nothing_else);
+    tcase_add_loop_test(t, a_folder_that_was_written_has_the_same_logits_to_the_bit, 0,
+                        sizeof cases / sizeof cases[0]);
+    tcase_add_loop_test(t, half_width_numbers_are_the_nearest, 0, 2);
+    tcase_add_loop_test(t, adapters_go_out_and_come_back, 0, 3);
+    tcase_add_test(t, nothing_stands_where_writing_failed);
     suite_add_tcase(s, t);
     return s;
 }

@@ -125,6 +125,40 @@ static il_status adapters_read(const il_setup *s, const decoder *d, lora *l,
     return IL_OK;
 }
 
+/* What PEFT wants to know of the adapters: plain words and numbers, nothing to escape.
+ */
+static il_status adapters_note(const il_setup *s, const decoder *d, const lora *l,
+                               il_error *err)
+{
+    char targets[1024] = "";
+    char text[2048];
+    size_t used = 0;
+
+    for (const char *at = l->targets; *at != '\0';) {
+        const size_t n = strcspn(at, " ,");
+
+        if (n > 0 && strcspn(at, "\"\\") < n) {
+            return il_error_set(err, IL_ERR_INPUT, "hf_decoder",
+                                "lora_targets: expected names of modules");
+        }
+        if (n > 0 && used + n + 8 < sizeof targets) {
+            used += (size_t)snprintf(targets + used, sizeof targets - used,
+                                     "%s\"%.*s\"", used > 0 ? ", " : "", (int)n, at);
+        }
+        at += n + (at[n] != '\0');
+    }
+    (void)snprintf(
+        text, sizeof text,
+        "{\"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\", \"r\": %lld, "
+        "\"lora_alpha\": %.17g, \"target_modules\": [%s], "
+        "\"fan_in_fan_out\": %s, \"bias\": \"none\", \"lora_dropout\": 0.0, "
+        "\"inference_mode\": true, \"base_model_name_or_path\": null}",
+        (long long)l->rank, l->alpha, targets,
+        d->fused == FUSED_PARTS ? "true" : "false");
+    il_setup_note(s, "adapter_config", text);
+    return IL_OK;
+}
+
 /* ---- create --------------------------------------------------------------------- */
 
 /* In the order in which a forward pass meets them. */
@@ -236,6 +270,9 @@ static il_status hf_create(const il_setup *s, void **self, il_error *err)
         d->blocks[n].window = d->windows[n];
     }
     IL_TRY(decoder_weights(s, d, from, &adapters, err));
+    if (adapters.rank > 0) {
+        IL_TRY(adapters_note(s, d, &adapters, err));
+    }
     IL_TRY(declare(s, d, err));
     *self = d;
     return IL_OK;

@@ -1,0 +1,373 @@
+/* Folders of weights, written: see folder.h. All of it is made in a folder beside,
+ * which then takes the name. */
+#include "exchange/folder.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/compiler.h"
+#include "base/files.h"
+
+static const char LORA_A[] = ".lora_A.weight";
+static const char LORA_B[] = ".lora_B.weight";
+
+static il_status no_memory(const char *where, il_error *err)
+{
+    return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
+}
+
+/* ---- numbers -------------------------------------------------------------------- */
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* To nearest, ties to even; NaN stays one. */
+static uint16_t brain_of(float x)
+{
+    const uint32_t bits = bits_of(x);
+
+    if (isnan(x)) {
+        return (uint16_t)(bits >> 16 | 0x40);
+    }
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* The same; what is too large becomes infinite. */
+static uint16_t half_of(float x)
+{
+    const uint32_t bits = bits_of(x);
+    const uint32_t sign = bits >> 16 & 0x8000;
+    const uint32_t size = bits & 0x7fffffff;
+    uint32_t rest;
+
+    if (size > 0x7f800000) {
+        return (uint16_t)(sign | 0x7e00);
+    }
+    if (size >= 0x477ff000) {
+        return (uint16_t)(sign | 0x7c00);
+    }
+    if (size < 0x38800000) { /* below the normal range: whole numbers of 2^-24 */
+        return (uint16_t)(sign | (uint32_t)lrint(ldexp((double)fabsf(x), 24)));
+    }
+    rest = size - (112u << 23);
+    return (uint16_t)(sign | (rest + 0xfff + (rest >> 13 & 1)) >> 13);
+}
+
+/* One parameter's numbers as the folder has them, into memory of the caller. */
+static il_status narrow(void *out, const float *x, int64_t n, il_dtype dtype,
+                        const char *name, il_error *err)
+{
+    uint16_t *halves = out;
+
+    for (int64_t i = 0; i < n; i++) {
+        if (dtype.code == IL_CODE_BFLOAT) {
+            halves[i] = brain_of(x[i]);
+            continue;
+        }
+        halves[i] = half_of(x[i]);
+        if (isfinite(x[i]) && (halves[i] & 0x7fff) == 0x7c00) {
+            return il_error_set(err, IL_ERR_INPUT, name,
+                                "f16 cannot hold %g; save it as f32 or bf16",
+                                (double)x[i]);
+        }
+    }
+    return IL_OK;
+}
+
+/* ---- parameters ----------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text);
+    const size_t k = strlen(end);
+
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+static bool is_adapter(const il_stored *p)
+{
+    return ends_with(p->name, LORA_A) || ends_with(p->name, LORA_B);
+}
+
+static const il_stored *stored_of(const il_store *store, const char *module,
+                                  const char *end)
+{
+    char name[640];
+    int64_t at;
+
+    (void)snprintf(name, sizeof name, "%s%s", module, end);
+    at = il_store_find(store, name);
+    return at >= 0 ? &store->items[at] : NULL;
+}
+
+/* What a folder is written from, and what is made on the way. */
+typedef struct writing {
+    const il_instance *model;
+    il_arena *arena;
+    il_folder_what what;
+    il_dtype dtype;
+    const char *folder; /* the one beside */
+    json_t *adapters;   /* what goes beside the adapters, or NULL */
+} writing;
+
+/* values += scale B A, where an adapter stands beside: one sum in double a number. */
+static il_status merge(const writing *w, const il_stored *p, float *values,
+                       il_error *err)
+{
+    const il_store *store = w->model->store;
+    char module[512];
+    const il_stored *a;
+    const il_stored *b;
+    double scale;
+    bool turned;
+
+    if (!ends_with(p->name, ".weight")) {
+        return IL_OK;
+    }
+    (void)snprintf(module, sizeof module, "%.*s", (int)(strlen(p->name) - 7), p->name);
+    a = stored_of(store, module, LORA_A);
+    b = stored_of(store, module, LORA_B);
+    if (a == NULL || b == NULL) {
+        return IL_OK;
+    }
+    scale = json_number_value(json_object_get(w->adapters, "lora_alpha")) /
+            (double)a->shape[0];
+    turned = json_is_true(json_object_get(w->adapters, "fan_in_fan_out"));
+    if (p->ndim != 2 || p->count != b->shape[0] * a->shape[1]) {
+        return il_error_set(err, IL_ERR_INTERNAL, p->name, "its adapter does not fit");
+    }
+    for (int64_t o = 0; o < b->shape[0]; o++) {
+        for (int64_t i = 0; i < a->shape[1]; i++) {
+            const int64_t at = turned ? i * p->shape[1] + o : o * p->shape[1] + i;
+            double sum = 0.0;
+
+            for (int64_t r = 0; r < a->shape[0]; r++) {
+                sum += (double)store->values[b->offset + o * a->shape[0] + r] *
+                       (double)store->values[a->offset + r * a->shape[1] + i];
+            }
+            values[at] = (float)((double)values[at] + scale * sum);
+        }
+    }
+    return IL_OK;
+}
+
+/* A parameter as a tensor of the file; its own numbers where they can be used as they
+ * are. */
+static il_status tensor_of(const writing *w, const il_stored *p, il_safetensor *t,
+                           il_error *err)
+{
+    const float *values = w->model->store->values + p->offset;
+
+    *t = (il_safetensor){.name = p->name, .dtype = w->dtype, .ndim = p->ndim};
+    memcpy(t->shape, p->shape, sizeof t->shape);
+    if (w->what == IL_FOLDER_ADAPTERS) {
+        t->name = il_arena_printf(w->arena, "base_model.model.%s", p->name);
+        if (t->name == NULL) {
+            return no_memory(p->name, err);
+        }
+    }
+    if (w->what == IL_FOLDER_MERGED) {
+        float *own = il_arena_alloc(w->arena, (size_t)p->count * sizeof *own);
+
+        if (own == NULL) {
+            return no_memory(p->name, err);
+        }
+        memcpy(own, values, (size_t)p->count * sizeof *own);
+        IL_TRY(merge(w, p, own, err));
+        values = own;
+    }
+    t->data = values;
+    t->bytes = (size_t)p->count * (size_t)(w->dtype.bits / 8);
+    if (w->dtype.bits == 16) {
+        void *halves = il_arena_alloc(w->arena, t->bytes);
+
+        if (halves == NULL) {
+            return no_memory(p->name, err);
+        }
+        t->data = halves;
+        return narrow(halves, values, p->count, w->dtype, p->name, err);
+    }
+    return IL_OK;
+}
+
+static il_status write_weights(const writing *w, const char *file, il_error *err)
+{
+    static const il_safetensors_pair format = {"format", "pt"};
+    const il_store *store = w->model->store;
+    il_safetensor *tensors =
+        il_arena_calloc(w->arena, store->count + 1, sizeof *tensors);
+    char *path = il_path_join(w->folder, file);
+    il_status status =
+        tensors != NULL && path != NULL ? IL_OK : no_memory(w->folder, err);
+    size_t n = 0;
+
+    for (size_t i = 0; status == IL_OK && i < store->count; i++) {
+        if (is_adapter(&store->items[i]) == (w->what == IL_FOLDER_ADAPTERS)) {
+            status = tensor_of(w, &store->items[i], &tensors[n++], err);
+        }
+    }
+    if (status == IL_OK) {
+        status = il_safetensors_write(path, tensors, n, &format, 1, err);
+    }
+    free(path);
+    return status;
+}
+
+/* ---- what stands beside --------------------------------------------------------- */
+
+static il_status write_json(const writing *w, const char *file, const json_t *json,
+                            il_error *err)
+{
+    char *path = il_path_join(w->folder, file);
+    char *text =
+        json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    il_status status = path != NULL && text != NULL
+                           ? il_file_write(path, text, strlen(text), err)
+                           : no_memory(w->folder, err);
+
+    free(text);
+    free(path);
+    return status;
+}
+
+/* The folder's own configuration, with the type that is written. */
+static il_status write_config(const writing *w, il_error *err)
+{
+    const il_pretrained *from = w->model->opened[0];
+    json_t *config = json_deep_copy(il_pretrained_config(from));
+    const char *type = w->dtype.bits == 32               ? "float32"
+                       : w->dtype.code == IL_CODE_BFLOAT ? "bfloat16"
+                                                         : "float16";
+    /* older folders say it under another name */
+    const char *key =
+        json_object_get(config, "torch_dtype") != NULL ? "torch_dtype" : "dtype";
+    il_status status =
+        config != NULL && json_object_set_new(config, key, json_string(type)) == 0
+            ? write_json(w, il_pretrained_config_name(from), config, err)
+            : no_memory(w->folder, err);
+
+    json_decref(config);
+    return status;
+}
+
+static il_status copy_along(const writing *w, il_error *err)
+{
+    static const char *const files[] = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "added_tokens.json",
+                                        "tokenizer.model",
+                                        "chat_template.jinja",
+                                        "generation_config.json"};
+    enum { LIMIT = 256 << 20 };
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char *from = il_path_join(il_pretrained_folder(w->model->opened[0]), files[i]);
+        char *to = il_path_join(w->folder, files[i]);
+        char *data = NULL;
+        size_t size = 0;
+        il_status status =
+            from != NULL && to != NULL ? IL_OK : no_memory(files[i], err);
+
+        if (status == IL_OK && il_file_exists(from)) {
+            status = il_file_read(from, LIMIT, &data, &size, err);
+            if (status == IL_OK) {
+                status = il_file_write(to, data, size, err);
+            }
+        }
+        free(data);
+        free(from);
+        free(to);
+        IL_TRY(status);
+    }
+    return IL_OK;
+}
+
+static il_status write_all(const writing *w, il_error *err)
+{
+    IL_TRY(il_folder_make(w->folder, err));
+    if (w->what == IL_FOLDER_ADAPTERS) {
+        IL_TRY(write_weights(w, "adapter_model.safetensors", err));
+        return write_json(w, "adapter_config.json", w->adapters, err);
+    }
+    IL_TRY(write_weights(w, "model.safetensors", err));
+    IL_TRY(copy_along(w, err));
+    return write_config(w, err);
+}
+
+/* Whether what is asked for can be had of this model. */
+static il_status check(const writing *w, const char *folder, il_error *err)
+{
+    size_t adapters = 0;
+
+    for (size_t i = 0; i < w->model->store->count; i++) {
+        adapters += is_adapter(&w->model->store->items[i]);
+    }
+    if (w->model->opened_count == 0) {
+        return il_error_set(err, IL_ERR_INPUT, w->model->label,
+                            "a %s has no folder of weights to be written as one",
+                            w->model->offer->id);
+    }
+    if (adapters == 0 && w->what == IL_FOLDER_ADAPTERS) {
+        return il_error_set(err, IL_ERR_INPUT, w->model->label,
+                            "there are no adapters to write");
+    }
+    if (adapters > 0 && w->what == IL_FOLDER_MODEL) {
+        return il_error_set(err, IL_ERR_INPUT, w->model->label,
+                            "it has adapters: write them by themselves, or merged into "
+                            "its matrices");
+    }
+    if (adapters > 0 && !json_is_object(w->adapters)) {
+        return il_error_set(err, IL_ERR_INTERNAL, w->model->label,
+                            "it does not say what its adapters are");
+    }
+    if (access(folder, F_OK) == 0) {
+        return il_error_set(err, IL_ERR_INPUT, folder,
+                            "is there already; name a folder that is not");
+    }
+    return IL_OK;
+}
+
+il_status il_folder_write(const il_instance *model, const char *folder,
+                          il_folder_what what, il_dtype dtype, il_error *err)
+{
+    const char *note = il_instance_note(model, "adapter_config");
+    writing w = {.model = model,
+                 .arena = il_arena_create(1 << 16),
+                 .what = what,
+                 .dtype = dtype,
+                 .adapters = note != NULL ? json_loads(note, 0, NULL) : NULL};
+    il_status status =
+        w.arena != NULL ? check(&w, folder, err) : no_memory(folder, err);
+
+    if (status == IL_OK) {
+        size_t n = strlen(folder);
+
+        while (n > 1 && folder[n - 1] == '/') {
+            n--;
+        }
+        w.folder =
+            il_arena_printf(w.arena, "%.*s.part-%ld", (int)n, folder, (long)getpid());
+        status = w.folder != NULL ? write_all(&w, err) : no_memory(folder, err);
+        if (status == IL_OK && rename(w.folder, folder) != 0) {
+            status = il_error_set(err, IL_ERR_IO, folder, "cannot put it there: %s",
+                                  strerror(errno));
+        }
+        if (status != IL_OK && w.folder != NULL) {
+            (void)il_folder_remove(w.folder, NULL); /* the first error is the one */
+        }
+    }
+    json_decref(w.adapters);
+    il_arena_destroy(w.arena);
+    return status;
+}

@@ -1,0 +1,153 @@
+/* interloop model: the weights that a stage left, in other people's formats. */
+#include "verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "exchange/folder.h"
+#include "loop/stage.h"
+#include "session.h"
+
+enum { ARGUMENTS_MAX = 1024 };
+
+static const char usage[] =
+    "usage: interloop model export PIPELINE --to FOLDER [OPTION]...\n"
+    "\n"
+    "  Writes the model as a folder that transformers loads: with the weights that the stage of\n"
+    "  --stage left, or without --stage as it starts.\n"
+    "\n"
+    "  --to FOLDER         a folder that is not there yet\n"
+    "  --dtype NAME        f32 (without), f16 or bf16\n"
+    "  --adapters          its adapters alone, as PEFT loads them\n"
+    "  --merge             its adapters added to the matrices that they are beside\n"
+    "\n";
+
+typedef struct asked {
+    const char *to;
+    il_dtype dtype;
+    il_folder_what what;
+    char *rest[ARGUMENTS_MAX];
+    int rest_count;
+} asked;
+
+static int wrong(const char *what, const char *detail)
+{
+    fprintf(stderr, "interloop model: %s%s\n%s", what, detail, usage);
+    return 2;
+}
+
+static bool dtype_of(const char *name, il_dtype *out)
+{
+    static const struct {
+        const char *name;
+        il_dtype dtype;
+    } known[] = {{"f32", {IL_CODE_FLOAT, 32, 1}},
+                 {"f16", {IL_CODE_FLOAT, 16, 1}},
+                 {"bf16", {IL_CODE_BFLOAT, 16, 1}}};
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].name, name) == 0) {
+            *out = known[i].dtype;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Splits the arguments; -1: go on, else the exit code. */
+static int split(asked *a, int argc, char **argv)
+{
+    if (argc >= ARGUMENTS_MAX) {
+        return wrong("too many arguments", "");
+    }
+    memset(a, 0, sizeof *a);
+    (void)dtype_of("f32", &a->dtype);
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--to") == 0 && i + 1 < argc) {
+            a->to = argv[++i];
+        } else if (strcmp(argv[i], "--dtype") == 0 && i + 1 < argc) {
+            if (!dtype_of(argv[++i], &a->dtype)) {
+                return wrong("--dtype: expected f32, f16 or bf16, got ", argv[i]);
+            }
+        } else if (strcmp(argv[i], "--adapters") == 0) {
+            a->what = IL_FOLDER_ADAPTERS;
+        } else if (strcmp(argv[i], "--merge") == 0) {
+            a->what = IL_FOLDER_MERGED;
+        } else {
+            a->rest[a->rest_count++] = argv[i];
+        }
+    }
+    return -1;
+}
+
+/* The world of the job, its model with the stage's weights. */
+static il_status open_model(il_world **world, il_session *s, const il_cli *cli,
+                            il_error *err)
+{
+    const il_job *job = NULL;
+    il_stage_host host = {.host = il_session_host(s),
+                          .runs = cli->run.runs,
+                          .run_name = "model",
+                          .numerics = s->numerics};
+
+    if (cli->run.filter.stage_count == 0 && s->jobs.count > 0) {
+        job = &s->jobs.items[0]; /* any stage's model starts from the same folder */
+    } else {
+        IL_TRY(il_cli_job(s, cli, &job, err));
+    }
+    IL_TRY(il_world_create(world, &host.host, job->pipeline, job->seed, &s->problems,
+                           err));
+    if (cli->run.filter.stage_count == 0) {
+        return IL_OK;
+    }
+    return il_stage_load(&host, *world, job, (int64_t)job->chain_count - 1, NULL, err);
+}
+
+static int export(int argc, char **argv)
+{
+    static il_cli cli;
+    static asked a;
+    il_session session = {0};
+    il_world *world = NULL;
+    il_error err = {0};
+    il_status status;
+    int code = split(&a, argc, argv);
+
+    if (code < 0) {
+        code = il_cli_parse(&cli, a.rest_count, a.rest, usage);
+    }
+    if (code >= 0) {
+        return code;
+    }
+    if (a.to == NULL) {
+        return wrong("expected --to FOLDER", "");
+    }
+    cli.run.log = il_cli_log();
+    status = il_session_open(&session, &cli.run, &err);
+    if (status == IL_OK) {
+        status = open_model(&world, &session, &cli, &err);
+    }
+    if (status == IL_OK) {
+        status = il_folder_write(world->model, a.to, a.what, a.dtype, &err);
+    }
+    if (status == IL_OK) {
+        printf("wrote %s\n", a.to);
+    }
+    code = status == IL_OK ? 0 : il_cli_fail(&session, status, &err);
+    il_world_destroy(world);
+    il_session_close(&session);
+    il_log_destroy(cli.run.log);
+    return code;
+}
+
+int il_verb_model(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc < 2 || strcmp(argv[1], "export") != 0) {
+        return wrong("expected the word export", "");
+    }
+    argv[1] = argv[0];
+    return export(argc - 1, argv + 1);
+}
