@@ -337,6 +337,7 @@ void il__verdict(const il__results *r, il_text *html)
     il__focus_of(r, &f);
     il_text_add(html, "<section id=\"verdict\" aria-label=\"Verdict\">\n");
     il__verdict_sentences(r, &f, html);
+    il__verdict_halts(r, html);
     il__credit_warnings(r, html);
     il_text_add(html, "<div class=\"cards\">\n");
     il__verdict_behaviour(r, &f, html);

@@ -12,6 +12,8 @@ void il__verdict(const il__results *r, il_text *html);
 
 /* A sentence for each arm that is pressed. */
 void il__verdict_sentences(const il__results *r, const il__focus *f, il_text *html);
+/* Where a halt fired, arm by arm. */
+void il__verdict_halts(const il__results *r, il_text *html);
 /* Behaviour against the detector's mean reading: run, twin and placebo. */
 void il__verdict_behaviour(const il__results *r, const il__focus *f, il_text *html);
 /* Recall at the first threshold, and AUROC: frozen, fresh and floor. */

@@ -134,6 +134,22 @@ START_TEST(ledger_and_credit_are_drawn_for_who_is_pressed)
 }
 END_TEST
 
+START_TEST(a_halt_is_said_with_its_step_and_seed)
+{
+    char *page;
+
+    put("summary.json",
+        "{\"name\": \"x\", \"seeds\": [1, 2], \"rows\": [{\"stage\": \"s\", \"seed\": 1, "
+        "\"metrics\": {\"guard.fired\": 100, \"guard.kept\": 50, \"lie\": 0}}, {\"stage\": "
+        "\"s\", \"seed\": 2, \"metrics\": {\"lie\": 0}}]}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(page,
+                                 "<b>guard</b> in s fired at step 100 (seed 1, the "
+                                 "state of step 50 kept).</p>"));
+    free(page);
+}
+END_TEST
+
 START_TEST(many_runs_share_a_page_and_one_that_cannot_be_read_is_named)
 {
     char *nowhere = il_path_join(folder, "nowhere");
@@ -181,6 +197,7 @@ int main(void)
     tcase_add_test(t, the_first_screen_says_who_is_alive_and_by_whose_words);
     tcase_add_test(t, what_nobody_concluded_is_said_to_be_missing);
     tcase_add_test(t, ledger_and_credit_are_drawn_for_who_is_pressed);
+    tcase_add_test(t, a_halt_is_said_with_its_step_and_seed);
     tcase_add_test(t, many_runs_share_a_page_and_one_that_cannot_be_read_is_named);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
