@@ -355,6 +355,38 @@ il_status il_terms_assess(il_terms *t, il_worker *worker, il_micro *micro,
     return IL_OK;
 }
 
+/* The advantages of the episodes that are kept, into one sum (mean NULL) or a sum of
+ * squares about a mean; returns their rows. */
+static int64_t add_kept(const il_micro *micro, const double *mean, double *sum)
+{
+    const il_play *play = &micro->play;
+    int64_t rows = 0;
+
+    if (micro->share == NULL || !micro->sifted) {
+        if (mean == NULL) {
+            il_advantage_sum(play->count, play->total, sum);
+        } else {
+            il_advantage_squares(play->count, play->total, *mean, sum);
+        }
+        return play->count;
+    }
+    for (int64_t e = 0; e < play->episodes; e++) {
+        int64_t n = play->first[e + 1] - play->first[e];
+        const double *total = play->total + play->first[e];
+
+        if (micro->share[e] == 0.0f) {
+            continue;
+        }
+        rows += n;
+        if (mean == NULL) {
+            il_advantage_sum(n, total, sum);
+        } else {
+            il_advantage_squares(n, total, *mean, sum);
+        }
+    }
+    return rows;
+}
+
 il_status il_terms_settle(const il_terms *t, const il_micro *micros, size_t count,
                           il_moments *out, il_error *err)
 {
@@ -367,8 +399,7 @@ il_status il_terms_settle(const il_terms *t, const il_micro *micros, size_t coun
     out->rows = 0;
     for (size_t m = 0; m < count; m++) {
         if (micros[m].play.baseline != NULL) {
-            il_advantage_sum(micros[m].play.count, micros[m].play.total, &sum);
-            out->rows += micros[m].play.count;
+            out->rows += add_kept(&micros[m], NULL, &sum);
         }
     }
     if (!isfinite(sum)) {
@@ -383,8 +414,7 @@ il_status il_terms_settle(const il_terms *t, const il_micro *micros, size_t coun
     out->mean = sum / (double)out->rows;
     for (size_t m = 0; m < count; m++) {
         if (micros[m].play.baseline != NULL) {
-            il_advantage_squares(micros[m].play.count, micros[m].play.total, out->mean,
-                                 &squares);
+            (void)add_kept(&micros[m], &out->mean, &squares); /* counted above */
         }
     }
     out->scale = il_advantage_scale(squares, out->rows);

@@ -100,8 +100,9 @@ static void write_halts(il_text *out, const il_explain_stage *s)
     for (size_t i = 0; i < s->halt_count; i++) {
         const il_explain_halt *h = &s->halts[i];
 
-        il_text_addf(out, "%shalt %s: %s → %s", i == 0 ? "\n" : "", h->name, h->line,
-                     h->deed);
+        il_text_addf(out, "%s%s %s: %s%s%s", i == 0 ? "\n" : "",
+                     h->deed != NULL ? "halt" : "data", h->name, h->line,
+                     h->deed != NULL ? " → " : "", h->deed != NULL ? h->deed : "");
         if (h->ends > 1) {
             il_text_addf(out, " (one of %lld ends)", (long long)h->ends);
         }

@@ -31,11 +31,12 @@ typedef struct il_explain_edit {
 } il_explain_edit;
 
 /* A stage, under one variant. */
-/* A signal that halts: what it watches, and what it does then. */
+/* A signal that halts, with what it watches and what it does then; or one that sifts
+ * examples, with which it keeps or what they weigh. */
 typedef struct il_explain_halt {
     const char *name;
     const char *line; /* "probe.tpr below 0.5 for 2 audits" */
-    const char *deed; /* "stop" */
+    const char *deed; /* "stop"; NULL: it sifts */
     int64_t ends;     /* how many ends the stage may have by it */
     const il_signal_spec *spec;
 } il_explain_halt;

@@ -254,6 +254,8 @@ static void judge_credit(judge *j, const il_flow_reader *reader, il_verdict_cell
             open_with(cell,
                       say(j, "%s → %s of %s%s%s → %s, read by %s", signal->name,
                           enters(j, signal) & IL_ENTERS_FREEZE ? "frozen by the health"
+                          : enters(j, signal) & IL_ENTERS_DATA
+                              ? "its examples weighed by the score"
                           : enters(j, signal) & IL_ENTERS_EDIT
                               ? "computed under the edit"
                               : "scaled by the score",
@@ -394,12 +396,23 @@ static const char *learn_offline(judge *j, const il_flow_signal *signal,
                f->declare_offline != NULL ? ", and " : "", signal->name, f->offline);
 }
 
+/* Whether the source chooses among the examples of a batch. */
+static bool sifts(const judge *j)
+{
+    for (size_t s = 0; s < j->flow->signal_count; s++) {
+        if (enters(j, &j->flow->signals[s]) & IL_ENTERS_DATA) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* R learns from rows that P(T) chose, or computes with what did. */
 static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *cell)
 {
     const il_flow *f = j->flow;
 
-    if (!f->rollouts && f->sources[j->source].taught == NULL) {
+    if (!f->rollouts && f->sources[j->source].taught == NULL && !sifts(j)) {
         cell->opening = IL_NOT_APPLICABLE;
         return;
     }
@@ -409,6 +422,14 @@ static void judge_data(judge *j, const il_flow_reader *reader, il_verdict_cell *
 
         if (hit == NO_BIT) {
             continue;
+        }
+        if (enters(j, signal) & IL_ENTERS_DATA) {
+            open_with(cell,
+                      say(j, "%s → examples chosen by the score of %s → %s, read by %s",
+                          signal->name, f->sources[j->source].name, bit_name(j, hit),
+                          reader->name),
+                      spare(j, signal, reader, false));
+            return;
         }
         if (plays_for(j, signal)) {
             open_with(cell,

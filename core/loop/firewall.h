@@ -38,7 +38,8 @@ enum {
     IL_ENTERS_SCORE = 1 << 0,    /* a derivative flows back through the score */
     IL_ENTERS_CONSTANT = 1 << 1, /* the score scales, picks or weighs as a number */
     IL_ENTERS_EDIT = 1 << 2,     /* as a path words it: by an edit */
-    IL_ENTERS_FREEZE = 1 << 3    /* the same: by saying from when on it steps nothing */
+    IL_ENTERS_FREEZE = 1 << 3,   /* the same: by saying from when on it steps nothing */
+    IL_ENTERS_DATA = 1 << 4      /* it chose or weighed the rows that are learnt from */
 };
 
 /* A signal that trains in this stage; those that only monitor are not listed. A loss

@@ -10,6 +10,36 @@ static il_status no_memory(il_error *err)
 
 /* ---- matrices ------------------------------------------------------------------- */
 
+/* Whether a signal has no rows of its own and no place in a pass: it halts or sifts. */
+static bool rules(const il_signal_spec *s)
+{
+    return s->channel == IL_CHANNEL_HALT || s->channel == IL_CHANNEL_DATA;
+}
+
+/* "examples that probe scores below 0.5 are kept". */
+static const char *what_sift(il_arena *arena, const il_signal_spec *s)
+{
+    static const char *const kept[] = {"below", "above", "lowest", "highest"};
+    const char *d = s->source.name;
+    char value[32];
+
+    il_format_real(s->sift.value, value);
+    switch (s->sift.kind) {
+    case IL_SIFT_BELOW:
+    case IL_SIFT_ABOVE:
+        return il_arena_printf(arena, "examples that %s scores %s %s are kept", d,
+                               kept[s->sift.kind], value);
+    case IL_SIFT_LOWEST:
+    case IL_SIFT_HIGHEST:
+        return il_arena_printf(arena, "the %s of a batch that %s scores %s are kept",
+                               value, d, kept[s->sift.kind]);
+    case IL_SIFT_COMPLEMENT:
+        return il_arena_printf(arena, "examples weigh 1 - p, p by %s", d);
+    default:
+        return il_arena_printf(arena, "examples weigh exp(-p / %s), p by %s", value, d);
+    }
+}
+
 /* Rows and groups; their sets are as wide as the flow's. */
 static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
 {
@@ -46,9 +76,10 @@ static il_status add_matrix(il_plan *plan, const il_trainer *t, il_error *err)
     }
     plan->row_count = terms->count + terms->edit_count;
     for (size_t i = 0; i < t->stage->signal_count; i++) {
-        if (t->stage->signals[i].channel == IL_CHANNEL_HALT) {
+        if (rules(&t->stage->signals[i])) {
             plan->rows[plan->row_count].name = t->stage->signals[i].name;
-            plan->rows[plan->row_count++].channel = il_channel_name(IL_CHANNEL_HALT);
+            plan->rows[plan->row_count++].channel =
+                il_channel_name(t->stage->signals[i].channel);
         }
     }
     for (size_t p = 0; p < store->count; p++) {
@@ -147,12 +178,19 @@ static il_status add_halts(il_plan *plan, const il_trainer *t, il_error *err)
         const il_signal_spec *s = &stage->signals[i];
         il_explain_halt *out = &plan->halts[plan->halt_count];
 
-        if (s->channel != IL_CHANNEL_HALT) {
+        if (!rules(s)) {
             continue;
         }
         plan->halt_count++;
         out->spec = s;
         out->name = s->name;
+        if (s->channel == IL_CHANNEL_DATA) {
+            out->line = what_sift(plan->arena, s);
+            if (out->line == NULL) {
+                return no_memory(err);
+            }
+            continue;
+        }
         out->line = il_halt_line(plan->arena, &s->halt);
         out->deed = il_halt_deed(plan->arena, &s->halt);
         out->ends = il_halt_ends(stage, &s->halt);
@@ -277,7 +315,10 @@ json_t *il_plan_json(const il_plan *p, const il_trainer *t, const char *stage,
                       routes[s->route.kind], "weight", s->weight.to * s->scale,
                       "trigger",
                       s->has_trigger ? json_real(s->trigger_above) : json_null()));
-        if (halt != NULL) {
+        if (halt != NULL && halt->deed == NULL) {
+            json_object_set_new(json_array_get(signals, i), "sift",
+                                json_string(halt->line));
+        } else if (halt != NULL) {
             json_object_set_new(json_array_get(signals, i), "halt",
                                 json_pack("{s:s, s:s, s:I}", "line", halt->line, "do",
                                           halt->deed, "ends", (json_int_t)halt->ends));

@@ -98,6 +98,20 @@ static bool enters(const facts *f, const il_term *term, size_t detector)
                             akin(f, term->gate, (int)detector));
 }
 
+/* Whether a source sifts the examples that a term learns from. */
+static bool sifted_by(const facts *f, const il_term *term, int d)
+{
+    const il_terms *t = f->t->terms;
+
+    for (size_t i = 0; i < t->sift_count; i++) {
+        if (term->trains && akin(f, t->sifts[i].detector, d) &&
+            (t->sifts[i].lots == 0 || (t->sifts[i].lots & term->lots) != 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool begins_with(const char *metric, const char *name)
 {
     size_t n = strlen(name);
@@ -269,7 +283,8 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
         bool presses = edits(f, d, &plays);
 
         for (size_t i = 0; i < f->t->terms->count; i++) {
-            presses = presses || enters(f, &f->t->terms->items[i], d);
+            presses = presses || enters(f, &f->t->terms->items[i], d) ||
+                      sifted_by(f, &f->t->terms->items[i], (int)d);
         }
         for (size_t i = 0; i < f->t->stage->signal_count; i++) {
             presses = presses || halts_by(f, f->t->stage, &f->t->stage->signals[i],
@@ -356,6 +371,9 @@ static uint8_t how_enters(const facts *f, const il_term *term, int d,
     if (akin(f, term->gate, d)) {
         how |= (uint8_t)(IL_ENTERS_CONSTANT |
                          (term->spec->gate.through ? IL_ENTERS_SCORE : 0));
+    }
+    if (sifted_by(f, term, d)) {
+        how |= IL_ENTERS_CONSTANT | IL_ENTERS_DATA;
     }
     if (how == IL_ENTERS_NOT && reinforces(term) && in_return(f, d)) {
         *shared = in_common(f, term);

@@ -198,6 +198,7 @@ static il_status latent(const il_terms *t, const il_term *term, il_worker *worke
 
         (*seeds)[i] = (float)(-train->algorithm.reward_scale * gain / term->normalizer);
     }
+    il_terms_weigh(term, micro, s->rows.rows, s->rows.count, s->rows.length, *seeds);
     return IL_OK;
 }
 
@@ -232,12 +233,14 @@ il_status il__reinforce_root(const il_terms *t, size_t i, il_worker *worker,
         *root = il_policy_entropy(f->pass, policy_of(t, play, f), t->allowed);
         break;
     case IL_TERM_KL:
-        return divergence(t, term, worker, micro, f, root, err);
+        IL_TRY(divergence(t, term, worker, micro, f, root, err));
+        break;
     default:
         *root = il__policy_surprise(t, play, f);
         if (!il_pass_failed(f->pass)) {
             advantage_seeds(t, i, micro, f, run->moments, *seeds);
         }
     }
+    il_terms_weigh(term, micro, play->rows, play->count, play->length, *seeds);
     return IL_OK;
 }

@@ -305,6 +305,17 @@ static il_status look_last(il_stage_work *s, il_trainer *t, il_error *err)
 static il_status check_references(const il_stage_work *s, const il_trainer *t,
                                   il_error *err)
 {
+    for (size_t i = 0; i < t->terms->sift_count; i++) {
+        const il_detector *d = s->world->detectors[t->terms->sifts[i].detector];
+
+        IL_TRY(il__stage_reference(s, d->spec->on, err));
+        if (!il_detector_ready(d)) {
+            return il_error_set(err, IL_ERR_INPUT, t->terms->sifts[i].spec->name,
+                                "detector '%s' has not been fitted yet: there is "
+                                "nothing to score examples by",
+                                d->spec->name);
+        }
+    }
     for (size_t i = 0; i < t->terms->edit_count; i++) {
         const il_detector *d = s->world->detectors[t->terms->edits[i].detector];
 

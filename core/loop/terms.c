@@ -252,8 +252,8 @@ static void check_channel(const il_terms *t, const il_term *term, il_problems *p
     if (spec->channel != IL_CHANNEL_LOSS && spec->channel != IL_CHANNEL_MONITOR &&
         (!rollouts || spec->channel != IL_CHANNEL_REWARD)) {
         il_problem_add(problems, spec->place,
-                       "channel '%s' is not offered in %s, expected loss%s, edit or "
-                       "monitor",
+                       "channel '%s' is not offered in %s, expected loss%s, edit, "
+                       "data, halt or monitor",
                        il_channel_name(spec->channel),
                        rollouts ? "reinforcement" : "supervised training",
                        rollouts ? ", reward" : "");
@@ -476,6 +476,15 @@ static void resolve_edit(il_terms *t, const il_signal_spec *spec, il_problems *p
     }
 }
 
+static void resolve_sift(il_terms *t, const il_signal_spec *spec)
+{
+    il_term_sift *s = &t->sifts[t->sift_count++];
+
+    s->spec = spec;
+    s->detector = il__terms_detector(t->world, spec->source.name);
+    s->lots = lots_of(&t->stage->train, &spec->on);
+}
+
 /* ---- making them ---------------------------------------------------------------- */
 
 il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
@@ -504,11 +513,12 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     t->rows = il_world_rows(world, stage);
     t->items = il_arena_calloc(arena, stage->signal_count + 3, sizeof *t->items);
     t->edits = il_arena_calloc(arena, stage->signal_count + 1, sizeof *t->edits);
+    t->sifts = il_arena_calloc(arena, stage->signal_count + 1, sizeof *t->sifts);
     t->below = il_arena_calloc(arena, t->words, sizeof *t->below);
     t->every = il_arena_calloc(arena, t->words, sizeof *t->every);
     t->reads = il_arena_calloc(arena, world->detector_count + 1, sizeof *t->reads);
     if (t->items == NULL || t->below == NULL || t->every == NULL || t->reads == NULL ||
-        t->edits == NULL) {
+        t->edits == NULL || t->sifts == NULL) {
         il_terms_destroy(t);
         return il_error_set(err, IL_ERR_MEMORY, stage->name, "out of memory");
     }
@@ -522,6 +532,8 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
 
             if (spec->channel == IL_CHANNEL_EDIT) {
                 resolve_edit(t, spec, problems);
+            } else if (spec->channel == IL_CHANNEL_DATA) {
+                resolve_sift(t, spec);
             } else if (spec->channel != IL_CHANNEL_HALT) { /* the stage's to do */
                 resolve_term(t, &t->items[t->count++], spec, problems);
             }

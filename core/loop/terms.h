@@ -79,6 +79,18 @@ typedef struct il_term_edit {
     il_word *site_g[IL_PASS_KINDS]; /* once planned: G at the site */
 } il_term_edit;
 
+/* A signal that chooses among the examples of a batch, or weighs them: it has no rows
+ * of its own, and multiplies those of all that trains on these examples. */
+typedef struct il_term_sift {
+    const il_signal_spec *spec;
+    int detector;
+    uint64_t lots; /* the rollouts whose episodes it sifts, a bit each; 0: rows of data
+                    */
+    /* of the step: */
+    double kept;    /* the sum of its weights ... */
+    int64_t scored; /* ... over the examples that have a score */
+} il_term_sift;
+
 /* What one mean and one spread make of an update's advantages. */
 typedef struct il_moments {
     double mean;
@@ -97,6 +109,8 @@ typedef struct il_terms {
     size_t count;
     il_term_edit *edits;
     size_t edit_count;
+    il_term_sift *sifts;
+    size_t sift_count;
     int shadow;         /* the detector's number, or -1 */
     il_word *every;     /* all parameters */
     il_word *below;     /* parameters downstream of the shadow's detector */
@@ -157,6 +171,10 @@ typedef struct il_micro {
     double *weights; /* [term]: its part of the normalizer */
     int64_t *rows;   /* [term]: rows of the term */
     int64_t *offset; /* [term]: rows of the term in the micro-batches before */
+    /* where signals sift, else NULL: */
+    double *scores; /* [sift][count]: an example's mean probability; -1: it has none */
+    float *share;   /* [count]: what an example weighs in all that trains on it */
+    bool sifted;    /* the shares are those of the present batch */
     /* of rollouts alone: */
     il_arena *arena; /* for one update */
     il_pass *pass;   /* keeps the tape between assessment and backward; NULL: redone */
@@ -174,22 +192,6 @@ typedef struct il_worker {
     il_arena *scratch;
 } il_worker;
 
-/* Resolves a stage's signals: names of losses, outputs, fields. Routes to what lies
- * downstream of a site need a tape: il_terms_plan. What is wrong is a problem at its
- * place. */
-il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
-                          uint32_t depth, il_problems *problems, il_error *err);
-void il_terms_destroy(il_terms *t); /* takes NULL */
-
-/* Learns the ancestries from one micro-batch of each rollout, or of the data: routes,
- * updates, what detectors read. */
-il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *const *micros,
-                        size_t count, il_error *err);
-
-/* Fills the micro-batch's weights and rows from its data. */
-il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
-                           il_error *err);
-
 typedef struct il_terms_run {
     int kind; /* IL_PASS_FIRST or IL_PASS_SECOND */
     int64_t step;
@@ -205,6 +207,34 @@ typedef struct il_terms_run {
     bool prologue;             /* only note the values that are dealt */
     const il_moments *moments; /* of the update's advantages; NULL: they stand raw */
 } il_terms_run;
+
+/* Resolves a stage's signals: names of losses, outputs, fields. Routes to what lies
+ * downstream of a site need a tape: il_terms_plan. What is wrong is a problem at its
+ * place. */
+il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
+                          uint32_t depth, il_problems *problems, il_error *err);
+void il_terms_destroy(il_terms *t); /* takes NULL */
+
+/* Learns the ancestries from one micro-batch of each rollout, or of the data: routes,
+ * updates, what detectors read. */
+il_status il_terms_plan(il_terms *t, il_worker *worker, il_micro *const *micros,
+                        size_t count, il_error *err);
+
+/* Scores the micro-batch's examples by every signal that sifts it, under the present
+ * weights. Of episodes that were assessed just now on the worker's pass. [work] */
+il_status il_terms_score_examples(il_terms *t, il_worker *worker, il_micro *micro,
+                                  const il_terms_run *run, il_error *err);
+/* From the scores of the whole batch to its examples' shares, in the order of the
+ * micro-batches. */
+il_status il_terms_sift(il_terms *t, il_micro *micros, size_t count, il_error *err);
+/* Multiplies what `n` rows of a term weigh by their examples' shares; rows are flat
+ * positions of examples of `length`. */
+void il_terms_weigh(const il_term *term, const il_micro *micro, const int32_t *rows,
+                    int64_t n, int64_t length, float *weights);
+
+/* Fills the micro-batch's weights and rows from its data, and its examples' shares. */
+il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
+                           il_error *err);
 
 /* A forward over episodes just played, and what it makes of them: micro->play. The tape
  * stays where the micro-batch has a pass of its own. [work] */

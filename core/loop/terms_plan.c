@@ -237,6 +237,11 @@ static void plan_weights(il_terms *t, il_term *term, const il_forward *f)
     if (term->gate >= 0) {
         add_score(t, term->gate, term->weigh_v);
     }
+    for (size_t i = 0; term->trains && i < t->sift_count; i++) {
+        if ((term->lots & t->sifts[i].lots) != 0 || t->sifts[i].lots == 0) {
+            add_score(t, t->sifts[i].detector, term->weigh_v);
+        }
+    }
     if (f->policy != NULL) {
         il_bits_or(t->acts_v, il_tensor_v(f->policy), t->words);
     }

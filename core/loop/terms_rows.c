@@ -1,4 +1,5 @@
 /* Rows of terms, from a batch's data alone: which positions count, and what for. */
+#include <string.h>
 #include "loop/terms_private.h"
 
 il_status il__terms_detector_rows(const il_terms *t, int d, const il_batch *batch,
@@ -130,6 +131,44 @@ il_status il__term_rows(const il_terms *t, const il_term *term, const il_batch *
     }
 }
 
+/* The sum of a term's weights over its rows, examples' shares included. */
+static il_status sum_rows(const il_term *term, const il_micro *micro,
+                          const il_term_rows *rows, il_arena *scratch, double *out,
+                          il_error *err)
+{
+    const float *weights = rows->weights;
+
+    if (micro->share != NULL && rows->count > 0) {
+        float *own = il_arena_alloc(scratch, (size_t)rows->count * sizeof *own);
+
+        if (own == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
+        }
+        memcpy(own, weights, (size_t)rows->count * sizeof *own);
+        il_terms_weigh(term, micro, rows->rows, rows->count, rows->length, own);
+        weights = own;
+    }
+    *out = 0;
+    for (int64_t r = 0; r < rows->count; r++) {
+        *out += weights[r];
+    }
+    return IL_OK;
+}
+
+static double sum_examples(const il_term *term, const il_micro *micro)
+{
+    int64_t n = il_batch_rows(micro->batch);
+    double sum = (double)n;
+
+    if (term->trains && micro->share != NULL && micro->sifted) {
+        sum = 0;
+        for (int64_t e = 0; e < n; e++) {
+            sum += micro->share[e];
+        }
+    }
+    return sum;
+}
+
 il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch,
                            il_error *err)
 {
@@ -148,13 +187,10 @@ il_status il_terms_measure(const il_terms *t, il_micro *micro, il_arena *scratch
             IL_TRY(il__term_rows(t, term, micro->batch, scratch, &rows, err));
             acted = acts ? rows : acted;
         }
-        for (int64_t r = 0; r < rows.count; r++) {
-            sum += rows.weights[r];
-        }
+        IL_TRY(sum_rows(term, micro, &rows, scratch, &sum, err));
         if (term->kind == IL_TERM_KL || (group && term->kind == IL_TERM_REWARD)) {
             /* These are sums over an episode, and means over episodes. */
-            sum = il_term_on(term, micro->lot) ? (double)il_batch_rows(micro->batch)
-                                               : 0.0;
+            sum = il_term_on(term, micro->lot) ? sum_examples(term, micro) : 0.0;
         }
         micro->weights[i] = sum;
         micro->rows[i] = rows.count;

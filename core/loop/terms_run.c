@@ -33,6 +33,9 @@ static il_status flag_sites(const il_terms *t, il_pass *pass, const il_terms_run
 
             used = live && (term->detector == (int)d || term->gate == (int)d);
         }
+        for (size_t i = 0; i < t->sift_count && !used; i++) {
+            used = t->sifts[i].detector == (int)d;
+        }
         for (size_t s = 0; s < w->detectors[d]->site_count; s++) {
             unsigned flags =
                 (used ? IL_SITE_READ : 0u) |
@@ -412,6 +415,7 @@ il_status il__term_root(const il_terms *t, size_t i, il_worker *worker,
 
         (*seeds)[r] = (float)(rows.weights[r] * scale) * open;
     }
+    il_terms_weigh(term, micro, rows.rows, rows.count, rows.length, *seeds);
     return IL_OK;
 }
 

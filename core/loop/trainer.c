@@ -318,7 +318,27 @@ static void fetch_task(void *user, int lane, int worker)
                 return;
             }
         }
+        if (t->terms->sift_count > 0 &&
+            il_terms_score_examples(t->terms, &t->workers[worker], &t->micros[i], &run,
+                                    err) != IL_OK) {
+            return;
+        }
     }
+}
+
+/* Weighs the examples of the batch just fetched, and measures it once more by what they
+ * weigh. */
+static il_status sift(il_trainer *t, il_error *err)
+{
+    if (t->terms->sift_count == 0) {
+        return IL_OK;
+    }
+    IL_TRY(il_terms_sift(t->terms, t->micros, t->micro_count, err));
+    for (size_t i = 0; i < t->micro_count; i++) {
+        il_arena_reset(t->workers[0].scratch);
+        IL_TRY(il_terms_measure(t->terms, &t->micros[i], t->workers[0].scratch, err));
+    }
+    return IL_OK;
 }
 
 static void run_lane(il_step_job *job, int lane, int worker, int kind, il_lane_sum *sum)
@@ -582,6 +602,9 @@ il_status il_trainer_step(il_trainer *t, bool watch, il_error *err)
     if (status == IL_OK) {
         il_pool_run(t->world->host.pool, t->lane_count, fetch_task, job);
         status = first_error(job, err);
+    }
+    if (status == IL_OK) {
+        status = sift(t, err);
     }
     if (status == IL_OK) {
         il__trainer_measure(t);

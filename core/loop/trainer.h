@@ -82,7 +82,8 @@ int64_t il_trainer_taken(const il_trainer *t);
 /* What the update just made is on record for, beside its losses: of each rollout that
  * the model's own policy played the environment's metrics (`own.task`), of each reward
  * its mean over episodes (`return.NAME`), of each detector that was read its mean
- * probability (`reading.NAME`), and the policy's `entropy` where a signal names it. A
+ * probability (`reading.NAME`), and the policy's `entropy` where a signal names it. Of
+ * any batch, what signals on channel data left of it (`NAME.kept`, the mean weight). A
  * step without `watch` leaves out what only watched signals read. */
 il_status il_trainer_notes(const il_trainer *t, il_tally *out, il_error *err);
 /* The batch of the step just made, for online refits. */

@@ -16,6 +16,8 @@ void il__trainer_drop_batch(il_trainer *t)
         free(micro->rows);
         free(micro->offset);
         free(micro->readings);
+        free(micro->scores);
+        free(micro->share);
     }
     free(t->micros);
     free(t->lane_first);
@@ -120,6 +122,14 @@ static il_status open_micro(il_trainer *t, uint32_t lot, int64_t part, int64_t f
     micro->offset = calloc(terms + 1, sizeof *micro->offset);
     if (micro->weights == NULL || micro->rows == NULL || micro->offset == NULL) {
         return il__trainer_no_memory(t, err);
+    }
+    if (t->terms->sift_count > 0) {
+        micro->share = calloc((size_t)count + 1, sizeof *micro->share);
+        micro->scores =
+            calloc((size_t)count * t->terms->sift_count + 1, sizeof *micro->scores);
+        if (micro->share == NULL || micro->scores == NULL) {
+            return il__trainer_no_memory(t, err);
+        }
     }
     if (t->rollouts == NULL) {
         return IL_OK;

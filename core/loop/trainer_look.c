@@ -112,6 +112,13 @@ il_status il_trainer_notes(const il_trainer *t, il_tally *out, il_error *err)
 {
     const il_world *w = t->world;
 
+    for (size_t i = 0; i < t->terms->sift_count; i++) {
+        const il_term_sift *s = &t->terms->sifts[i];
+
+        if (s->scored > 0) {
+            note(out, s->spec->name, "kept", s->kept, (double)s->scored);
+        }
+    }
     if (t->rollouts == NULL) {
         return IL_OK;
     }

@@ -307,6 +307,23 @@ typedef struct il_halt_spec {
     il_place place;
 } il_halt_spec;
 
+/* How examples are chosen or weighed by a detector's probability p. */
+typedef enum il_sift_kind {
+    IL_SIFT_BELOW,      /* kept where p is below `value` */
+    IL_SIFT_ABOVE,      /* kept where it is above */
+    IL_SIFT_LOWEST,     /* the share `value` of a batch with the lowest p is kept */
+    IL_SIFT_HIGHEST,    /* that with the highest */
+    IL_SIFT_COMPLEMENT, /* weight 1 - p */
+    IL_SIFT_EXPONENTIAL /* weight exp(-p / `value`) */
+} il_sift_kind;
+
+typedef struct il_sift_spec {
+    bool given;
+    il_sift_kind kind;
+    double value;
+    il_place place;
+} il_sift_spec;
+
 typedef enum il_route_kind {
     IL_ROUTE_ALL,
     IL_ROUTE_NONE,
@@ -339,6 +356,7 @@ typedef struct il_signal_spec {
     bool credit_sample;   /* reinforces the sampled site instead of the action */
     il_edit_spec edit;    /* channel edit; its weight is the edit's strength */
     il_halt_spec halt;    /* channel halt */
+    il_sift_spec sift;    /* channel data */
     il_scramble scramble; /* of a detector as source */
     il_place place;
 } il_signal_spec;

@@ -54,6 +54,9 @@ void il__read_train(il__reader *r, il_train_spec *t, const il_node *node);
 void il__read_signals(il__reader *r, il_stage_spec *s, const il_node *map);
 il_edit_spec il__read_edit(il__reader *r, const il_node *node);
 il_halt_spec il__read_halt(il__reader *r, const il_node *signal);
+il_sift_spec il__read_sift(const il_node *signal);
+/* What a signal on channel data needs. */
+void il__check_sift(il__reader *r, const il_signal_spec *s, const il_node *node);
 /* What a signal on channel halt needs of its stage, whose audit has been read. */
 void il__check_halt(il__reader *r, const il_stage_spec *stage, const il_signal_spec *s,
                     const il_node *node);

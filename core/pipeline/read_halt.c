@@ -8,9 +8,11 @@ il_halt_spec il__read_halt(il__reader *r, const il_node *signal)
     static const char *const keeps[] = {"last", "before", "best", NULL};
     const il_node *when = il_node_get(signal, "when");
     const il_node *action = il_node_get(signal, "do");
+    const il_node *keep = il_node_get(signal, "keep");
     il_halt_spec h = {.patience = 1};
 
-    h.given = when != NULL || action != NULL || il_node_get(signal, "keep") != NULL;
+    h.given = when != NULL || action != NULL ||
+              (keep != NULL && keep->kind == IL_NODE_SCALAR);
     h.place = il__read_place(signal, when != NULL ? "when" : "do");
     if (when != NULL && when->kind == IL_NODE_MAP) {
         h.metric = il__read_text(when, "metric", NULL);
@@ -121,6 +123,12 @@ void il__check_halt(il__reader *r, const il_stage_spec *stage, const il_signal_s
                        "signal '%s' is judged at the audits on the way: the stage's "
                        "`audit` needs `every`",
                        s->name);
+    }
+    if (il_node_get(node, "keep") != NULL &&
+        il_node_get(node, "keep")->kind == IL_NODE_MAP) {
+        il_problem_add(r->problems, il__read_place(node, "keep"),
+                       "examples are kept on channel data; here a state is: expected "
+                       "last, before or best");
     }
     if (s->halt.keep != IL_HALT_KEEP_LAST && s->halt.action != IL_HALT_STOP) {
         il_problem_add(r->problems, il__read_place(node, "keep"),

@@ -363,8 +363,10 @@ static void check_signal(il__reader *r, const il_stage_spec *stage,
 
     check_edit(r, s, node);
     il__check_halt(r, stage, s, node);
+    il__check_sift(r, s, node);
     if (s->channel != IL_CHANNEL_MONITOR && s->channel != IL_CHANNEL_EDIT &&
-        s->channel != IL_CHANNEL_HALT && il_node_get(node, "route") == NULL) {
+        s->channel != IL_CHANNEL_HALT && s->channel != IL_CHANNEL_DATA &&
+        il_node_get(node, "route") == NULL) {
         il_problem_add(r->problems, node->place,
                        "signal '%s' on channel %s needs `route`: the parameters that "
                        "it may update",
@@ -437,8 +439,10 @@ void il__read_signals(il__reader *r, il_stage_spec *stage, const il_node *map)
         s->credit_sample = il__read_choice(node, "credit", credits, 0) == 1;
         s->edit = il__read_edit(r, il_node_get(node, "edit"));
         s->halt = il__read_halt(r, node);
+        s->sift = il__read_sift(node);
         s->scramble = il__read_scramble(node, "scramble");
-        if (s->channel == IL_CHANNEL_EDIT || s->channel == IL_CHANNEL_HALT) {
+        if (s->channel == IL_CHANNEL_EDIT || s->channel == IL_CHANNEL_HALT ||
+            s->channel == IL_CHANNEL_DATA) {
             s->route.kind = IL_ROUTE_NONE;
         }
         if (s->channel != IL_CHANNEL_HALT) {

@@ -13,10 +13,12 @@
 /* A signal's edit; and an audit's, by name. */
 extern const il_schema il__schema_edit;
 extern const il_schema il__schema_edits;
-/* What a signal on channel halt watches for, what it does then, and what is kept. */
+/* What a signal on channel halt watches for, what it does then, and what is kept, be it
+ * a state or, on channel data, examples; and how those are weighed. */
 extern const il_schema il__schema_when;
 extern const il_schema il__schema_do;
 extern const il_schema il__schema_keep;
+extern const il_schema il__schema_reweight;
 /* What a pressed run is compared with, what stands in a score's place there, and the
  * question that a run answers. */
 extern const il_schema il__schema_twins;

@@ -427,7 +427,10 @@ static const il_schema_field signal_fields[] = {
     {"do", &il__schema_do, IL_FIELD_WHOLE,
      "on channel halt: stop (the default), alarm or {freeze: [GROUP...]}"},
     {"keep", &il__schema_keep, IL_FIELD_WHOLE,
-     "on channel halt: the state that a stage leaves which stops; last by default"},
+     "on channel halt: the state that a stage leaves which stops, last by default; on "
+     "channel data: the examples that are kept"},
+    {"reweight", &il__schema_reweight, IL_FIELD_WHOLE,
+     "on channel data: what each example weighs"},
     {"scramble", &il__schema_scramble, 0,
      "a placebo: the detector's score permuted over rows, the same for all, or noise"},
 };

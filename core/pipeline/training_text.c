@@ -507,6 +507,17 @@ static void put_halt(writer *w, const il_halt_spec *h)
     close_map(w);
 }
 
+static void put_sift(writer *w, const il_sift_spec *s)
+{
+    static const char *const kinds[] = {"below",   "above",      "lowest",
+                                        "highest", "complement", "exponential"};
+
+    open_map(w, "sift");
+    put_text(w, "kind", kinds[s->kind]);
+    put_real(w, "value", s->value);
+    close_map(w);
+}
+
 /* Of an audit what its metrics on the way hang on. */
 static void put_audit(writer *w, const il_audit_spec *a)
 {
@@ -558,6 +569,9 @@ static void put_signal(writer *w, const il_signal_spec *s)
     }
     if (s->channel == IL_CHANNEL_HALT) {
         put_halt(w, &s->halt);
+    }
+    if (s->channel == IL_CHANNEL_DATA) {
+        put_sift(w, &s->sift);
     }
     put_text(w, "scramble", scrambles[s->scramble]);
     close_map(w);
