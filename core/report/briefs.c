@@ -9,40 +9,47 @@
 /* With no more runs than this, audits are read too, for outcomes and intervals. */
 enum { AUDITED = 64 };
 
-static double seed_value(const il__results *r, const il__focus *f,
-                         const il__result_row *row, il__brief_value which)
+/* What a fresh linear reader recalls where `recall` was measured, by whichever of its
+ * names it has; NaN for none. */
+static double fresh_recall(const il__results *r, const char *recall,
+                           const il__result_row *row)
 {
-    const char *names[3] = {NULL};
-    char gap[IL__FOCUS_NAME];
+    static const char *const ends[] = {"recall", "tpr_at_1"};
+    size_t name = r->detector != NULL ? strlen(r->detector) : 0;
+    size_t size = strlen(recall);
+    char metric[IL__FOCUS_NAME + 32];
     double value;
-    double more;
+    double gap;
 
-    switch (which) {
-    case IL__BRIEF_BEHAVIOUR:
-        names[0] = f->behaviour;
-        break;
-    case IL__BRIEF_READING:
-        names[0] = f->reading;
-        break;
-    case IL__BRIEF_RECALL:
-        names[0] = f->recall;
-        break;
-    default:
-        names[0] = "fresh.linear.recall";
-        names[1] = "fresh.linear.tpr_at_1";
-        (void)snprintf(gap, sizeof gap, "%s.recall_gap",
-                       r->detector != NULL ? r->detector : "");
-        if (!il__row_metric(row, names[0], &value) &&
-            il__row_metric(row, f->recall, &value) && il__row_metric(row, gap, &more)) {
-            return value + more;
-        }
+    if (size < name + 4 || strncmp(recall, r->detector, name) != 0) {
+        return (double)NAN;
     }
-    for (size_t i = 0; i < 3 && names[i] != NULL; i++) {
-        if (il__row_metric(row, names[i], &value)) {
+    /* ".ref" of "DETECTOR.ref.tpr" */
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(metric, sizeof metric, "fresh.linear%.*s.%s",
+                       (int)(size - name - 4), recall + name, ends[i]);
+        if (il__row_metric(row, metric, &value)) {
             return value;
         }
     }
-    return (double)NAN;
+    (void)snprintf(metric, sizeof metric, "%.*s.recall_gap", (int)(size - 4), recall);
+    return il__row_metric(row, recall, &value) && il__row_metric(row, metric, &gap)
+               ? value + gap
+               : (double)NAN;
+}
+
+static double seed_value(const il__results *r, const il__focus *f,
+                         const il__result_row *row, il__brief_value which)
+{
+    const char *const names[] = {[IL__BRIEF_BEHAVIOUR] = f->behaviour,
+                                 [IL__BRIEF_READING] = f->reading,
+                                 [IL__BRIEF_RECALL] = f->recall};
+    double value;
+
+    if (which == IL__BRIEF_FRESH) {
+        return fresh_recall(r, f->recall, row);
+    }
+    return il__row_metric(row, names[which], &value) ? value : (double)NAN;
 }
 
 /* The class that most of an arm's seeds have; of the whole arm, where that was said. */

@@ -169,6 +169,8 @@ void il__chart_differences(const il__results *r, il_text *html)
     static const char *const parts[] = {"auroc", "tpr"};
     il__figure figure = {.id = "differences",
                          .heading = "Run minus twin, run minus placebo"};
+    const char *endpoint = json_string_value(
+        json_object_get(json_object_get(r->conclusions, "endpoint"), "metric"));
     versus *lines = calloc(LINES, sizeof *lines);
     il__focus focus;
     size_t count;
@@ -180,13 +182,19 @@ void il__chart_differences(const il__results *r, il_text *html)
     count = list_lines(r, lines);
     il__focus_of(r, &focus);
     il__figure_columns(&figure, names);
+    if (endpoint != NULL) {
+        add_panel(r, &figure, lines, count, endpoint);
+    }
     for (size_t m = 0; m < 2 && r->detector != NULL; m++) {
         char metric[IL__FOCUS_NAME];
 
         (void)snprintf(metric, sizeof metric, "%s.%s", r->detector, parts[m]);
-        add_panel(r, &figure, lines, count, metric);
+        if (endpoint == NULL || strcmp(endpoint, metric) != 0) {
+            add_panel(r, &figure, lines, count, metric);
+        }
     }
-    if (focus.behaviour[0] != '\0') {
+    if (focus.behaviour[0] != '\0' &&
+        (endpoint == NULL || strcmp(endpoint, focus.behaviour) != 0)) {
         add_panel(r, &figure, lines, count, focus.behaviour);
     }
     il__figure_key(&figure, IL__RING, IL__HUE_A, "a seed minus its twin");

@@ -263,9 +263,13 @@ void il__table_credit(const il__results *r, il_text *html)
 /* ---- rewards that no action can earn ----------------------------------------------
  */
 
+/* What stands out: it drops out in some seed, or no seed shows that it does not. */
 static void add_warning(const il__result_arm *arm, const char *name, size_t dropped,
                         size_t unseen, il_text *html)
 {
+    if (dropped == 0 && unseen < arm->row_count) {
+        return;
+    }
     il_text_add(html, "<p class=\"warning\"><b>");
     il__html_text(html, name);
     il_text_add(html, "</b> in ");
@@ -275,11 +279,11 @@ static void add_warning(const il__result_arm *arm, const char *name, size_t drop
                      " does not depend on the action in %zu of %zu seeds: it drops out "
                      "in expectation, and adds noise alone.",
                      dropped, arm->row_count);
-    }
-    if (unseen > 0) {
+    } else {
         il_text_addf(html,
-                     " %s %zu of %zu seeds no dependence on the action was found.",
-                     dropped > 0 ? "In another" : ": in", unseen, arm->row_count);
+                     ": in none of %zu seed%s was it found to depend on the action, as "
+                     "far as the last step of training shows.",
+                     arm->row_count, arm->row_count == 1 ? "" : "s");
     }
     il_text_add(html, "</p>\n");
 }
@@ -303,9 +307,7 @@ void il__credit_warnings(const il__results *r, il_text *html)
                 dropped += verdict != NULL && strcmp(verdict, "drops_out") == 0;
                 unseen += verdict != NULL && strcmp(verdict, "none_found") == 0;
             }
-            if (dropped + unseen > 0) {
-                add_warning(arm, signals[k], dropped, unseen, html);
-            }
+            add_warning(arm, signals[k], dropped, unseen, html);
         }
     }
 }

@@ -40,6 +40,9 @@ static void name_part(const il__results *r, const char *part, char out[IL__FOCUS
 
 void il__focus_of(const il__results *r, il__focus *out)
 {
+    const char *endpoint = json_string_value(
+        json_object_get(json_object_get(r->conclusions, "endpoint"), "metric"));
+
     *out = (il__focus){.subject_count = 0};
     for (size_t i = 0; i < r->arm_count; i++) {
         if (!r->arms[i].pressed) {
@@ -54,6 +57,12 @@ void il__focus_of(const il__results *r, il__focus *out)
     name_behaviour(r, out);
     name_part(r, "mean", out->reading);
     name_part(r, "tpr", out->recall);
+    /* Where recall is the endpoint, it is that one: on the reference set, say. */
+    if (endpoint != NULL && strlen(endpoint) > 4 &&
+        strcmp(endpoint + strlen(endpoint) - 4, ".tpr") == 0 &&
+        il__results_have(r, endpoint)) {
+        (void)snprintf(out->recall, sizeof out->recall, "%s", endpoint);
+    }
 }
 
 size_t il__focus_arms(const il__results *r, const il__focus *f,

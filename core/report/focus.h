@@ -14,7 +14,8 @@ typedef struct il__focus {
     /* "" where nothing of the kind was measured */
     char behaviour[IL__FOCUS_NAME]; /* of the run's claims, else the first measured */
     char reading[IL__FOCUS_NAME];   /* DETECTOR.mean */
-    char recall[IL__FOCUS_NAME];    /* DETECTOR.tpr */
+    char recall[IL__FOCUS_NAME]; /* the endpoint, if that is a recall, else DETECTOR.tpr
+                                  */
 } il__focus;
 
 void il__focus_of(const il__results *r, il__focus *out);

@@ -71,8 +71,44 @@ static void add_count_row(const il__briefs *all, const char *name, int state,
     il_text_add(html, "</tr>\n");
 }
 
+/* The eight channels of an arm and its certificate. */
+static void add_channel_cells(const il__brief *b, il_text *html)
+{
+    static const char *const cells[] = {"<td class=\"none\">&ndash;</td>", "<td>closed",
+                                        "<td class=\"none\">fresh</td>",
+                                        "<td class=\"open\">open</td>"};
+
+    for (int c = 0; c < IL__CHANNELS; c++) {
+        il_text_add(html, cells[1 + b->channels[c]]);
+        il_text_add(html, b->channels[c] == IL__CHANNEL_CLOSED ? "</td>" : "");
+    }
+    il_text_add(html, b->certified == 1   ? "<td class=\"closed\">held</td>"
+                      : b->certified == 0 ? "<td class=\"open\">differed</td>"
+                                          : "<td class=\"none\">&ndash;</td>");
+}
+
+/* Arm by arm, while there are few. */
+static void add_channel_rows(const il__briefs *all, il_text *html)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const il__brief *b = all->items[i];
+
+        if (b->role != IL__BRIEF_PRESSED) {
+            continue;
+        }
+        il_text_add(html, "<tr><th scope=\"row\">");
+        il__html_text(html, b->label);
+        il_text_add(html, b->lowered
+                              ? "<small class=\"lowered\">demand lowered</small></th>"
+                              : "</th>");
+        add_channel_cells(b, html);
+        il_text_add(html, "</tr>\n");
+    }
+}
+
 static void add_channels(const il__briefs *all, il_text *html)
 {
+    bool few = all->pressed <= IL__OVERVIEW_APART;
     size_t certified[2] = {0, 0};
     size_t lowered = 0;
 
@@ -91,10 +127,15 @@ static void add_channels(const il__briefs *all, il_text *html)
     for (int c = 0; c < IL__CHANNELS; c++) {
         il_text_addf(html, "<th scope=\"col\">%s</th>", il__channel_names[c]);
     }
-    il_text_add(html, "</tr></thead><tbody>\n");
-    add_count_row(all, "open", IL__CHANNEL_OPEN, html);
-    add_count_row(all, "fresh only", IL__CHANNEL_FRESH, html);
-    add_count_row(all, "closed", IL__CHANNEL_CLOSED, html);
+    il_text_add(html, few ? "<th scope=\"col\">certificate</th></tr></thead><tbody>\n"
+                          : "</tr></thead><tbody>\n");
+    if (few) {
+        add_channel_rows(all, html);
+    } else {
+        add_count_row(all, "open", IL__CHANNEL_OPEN, html);
+        add_count_row(all, "fresh only", IL__CHANNEL_FRESH, html);
+        add_count_row(all, "closed", IL__CHANNEL_CLOSED, html);
+    }
     il__table_end(html);
     il_text_addf(html,
                  "<p class=\"hint\">The worst of each pressed arm over its declared "
@@ -184,17 +225,7 @@ static void add_value(const il__brief *b, il__brief_value value, il_text *html)
 
 static void add_pressed_cells(const il__brief *b, il_text *html)
 {
-    static const char *const cells[] = {"<td class=\"none\">&ndash;</td>", "<td>closed",
-                                        "<td class=\"none\">fresh</td>",
-                                        "<td class=\"open\">open</td>"};
-
-    for (int c = 0; c < IL__CHANNELS; c++) {
-        il_text_add(html, cells[1 + b->channels[c]]);
-        il_text_add(html, b->channels[c] == IL__CHANNEL_CLOSED ? "</td>" : "");
-    }
-    il_text_add(html, b->certified == 1   ? "<td class=\"closed\">held</td>"
-                      : b->certified == 0 ? "<td class=\"open\">differed</td>"
-                                          : "<td class=\"none\">&ndash;</td>");
+    add_channel_cells(b, html);
     il_text_add(html, "<td class=\"words\">");
     if (b->outcome != NULL) {
         il__class_text(html, b->outcome);
@@ -275,6 +306,25 @@ static void add_arms(const il__briefs *all, il_text *html)
 /* ---- the page ---------------------------------------------------------------------
  */
 
+/* The arms side by side, while there are few. */
+static void add_chips(const il__briefs *all, il_text *html)
+{
+    if (all->pressed == 0 || all->pressed > IL__OVERVIEW_APART) {
+        return;
+    }
+    il_text_add(html, "<ul class=\"chips\">\n");
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->items[i]->role == IL__BRIEF_PRESSED) {
+            il_text_add(html, "<li>");
+            il__verdict_pill(html, all->items[i]->alive);
+            il_text_add(html, " ");
+            il__html_text(html, all->items[i]->label);
+            il_text_add(html, "</li>\n");
+        }
+    }
+    il_text_add(html, "</ul>\n");
+}
+
 static void add_sentences(const il__briefs *all, il_text *html)
 {
     size_t shown = 0;
@@ -309,6 +359,7 @@ void il__overview(const il__briefs *all, il_text *html)
                    sizeof parts / sizeof parts[0]);
     il_text_add(html, "<section id=\"verdict\" aria-label=\"Verdict\">\n");
     add_lead(all, html);
+    add_chips(all, html);
     add_sentences(all, html);
     il_text_add(html, "<div class=\"cards\">\n");
     il__overview_figures(all, html);

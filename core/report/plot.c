@@ -132,6 +132,19 @@ static int decimals_of(double step)
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
 }
 
+/* "-2.5e-6": a multiple of the step with the step's own power of ten. */
+static void tiny_or_huge(il_text *svg, double value, double step)
+{
+    double power = floor(log10(step) + 1e-9);
+
+    if (fabs(value) < step / 2) {
+        il_text_add(svg, "0");
+        return;
+    }
+    il__number_text(svg, value / pow(10, power), 0);
+    il_text_addf(svg, "e%d", (int)power);
+}
+
 static void tick_text(il_text *svg, double x, double y, const char *anchor,
                       double value, double step)
 {
@@ -140,11 +153,8 @@ static void tick_text(il_text *svg, double x, double y, const char *anchor,
     il_text_add(svg, "\" y=\"");
     coordinate(svg, y);
     il_text_addf(svg, "\" text-anchor=\"%s\">", anchor);
-    if (fabs(value) >= 1e5) {
-        char text[32];
-
-        il_format_real(value, text);
-        il_text_add(svg, text);
+    if (fabs(value) >= 1e5 || step < 1e-3) {
+        tiny_or_huge(svg, value, step);
     } else {
         il__number_text(svg, value, decimals_of(step));
     }
@@ -223,6 +233,34 @@ static size_t bytes_of(const char *text, size_t limit)
         }
     }
     return size;
+}
+
+/* The title, as much of it as there is room for: its middle is left out. */
+static void panel_title(const il__plot *p, il_text *svg)
+{
+    enum { LETTER = 7, NOTES = 70 };
+    int width =
+        (p->width > 0 ? p->width : IL__PANEL_WIDE) - (p->notes != NULL ? NOTES : 0);
+    size_t room = (size_t)(width / LETTER);
+    size_t half = (room - 1) / 2;
+    size_t size = strlen(p->title);
+    size_t first = bytes_of(p->title, half);
+    size_t skip = first;
+    char head[4 * IL__PANEL_WIDE];
+
+    il_text_add(svg, "<text class=\"name\" x=\"0\" y=\"13\">");
+    if (bytes_of(p->title, room) == size) {
+        il__html_text(svg, p->title);
+    } else {
+        while (bytes_of(p->title + skip, half) < size - skip) {
+            skip++;
+        }
+        (void)snprintf(head, sizeof head, "%.*s", (int)first, p->title);
+        il__html_text(svg, head);
+        il_text_add(svg, "…");
+        il__html_text(svg, p->title + skip);
+    }
+    il_text_add(svg, "</text>");
 }
 
 /* A row's label on one line or two, the middle left out of what is longer. */
@@ -430,9 +468,8 @@ void il__plot_end(il__plot *p, il_text *svg)
         il_text_add(svg, " against ");
         il__html_text(svg, p->x.label != NULL ? p->x.label : "each other");
     }
-    il_text_add(svg, "</desc><text class=\"name\" x=\"0\" y=\"13\">");
-    il__html_text(svg, p->title);
-    il_text_add(svg, "</text>");
+    il_text_add(svg, "</desc>");
+    panel_title(p, svg);
     draw_x(p, svg);
     if (p->rows != NULL) {
         draw_rows(p, svg);
