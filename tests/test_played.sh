@@ -100,6 +100,14 @@ check "whole episodes are judged beside positions" \
     differ fitted suffering.ref.episode.fpr fitted suffering.ref.fpr
 check "at the same threshold an episode alarms more often than a position" is fitted \
     suffering.ref.episode.fpr "x > $(value fitted suffering.ref.fpr)"
+for site in input.obs input.action; do # where the ideal observer reads
+    check "fresh readers read $site of episodes too" is fitted fresh.linear@$site.ref.auroc "x >= 0 && x <= 1"
+done
+check "what is at the detector's own site is read once" \
+    [ -z "$(value fitted fresh.linear@belief.hook_state.ref.auroc)" ]
+check "a stage's way has the detector's site alone" [ "$(grep -c fresh.linear@ "$(job mode/brain)/metrics.jsonl")" -eq 1 ]
+check "ears that are open are not muffed" is fitted look_rate "x + $(value fitted muffed) > 0.999999 && x + $(value fitted muffed) < 1.000001"
+check "the agent's own states are mostly like the reference" is fitted suffering.own.coverage "x > 0.5 && x <= 1"
 check "the audit says what a detector alarms by" holds "$(job fitted)/audit.json" '"unit":"step","negatives":'
 check "time is told beside" holds "$(job fitted)/audit_time.json" '"seconds":{'
 

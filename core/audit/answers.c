@@ -15,6 +15,7 @@ enum { DRAWS = 200 };
 typedef struct flags {
     double share;     /* flagged, of the positive rows; NaN without one */
     int8_t *episodes; /* by episode: 1 a row is flagged, 0 none is, -1 none is scored */
+    il_measured measured;
 } flags;
 
 static il_status play(il_recorded **out, const il_audit_work *w, int32_t kind,
@@ -75,6 +76,7 @@ static il_status flag(flags *out, const il_audit_work *w, const il_recorded *ans
     il_verdicts v = {.escalated = NAN};
     int64_t positives = 0;
     int64_t flagged = 0;
+    il_status status;
 
     out->episodes = il_arena_alloc(w->out->arena, (size_t)count + 1);
     if (out->episodes == NULL) {
@@ -91,8 +93,9 @@ static il_status flag(flags *out, const il_audit_work *w, const il_recorded *ans
         flagged += v.scores.labels[i] != 0 && fires;
     }
     out->share = positives > 0 ? (double)flagged / (double)positives : NAN;
+    status = il__played_measure(w, &v.scores, &out->measured, err);
     il__played_close(&v);
-    return IL_OK;
+    return status;
 }
 
 static il_status put_flag(il_audit_work *w, const il_detector *d, const char *name,
@@ -124,12 +127,18 @@ static il_status read_past(il_audit_work *w, const il_audited *a, const char *la
 }
 
 static il_status put_cells(il_audit_work *w, const il_detector *d, const flags cell[2],
-                           double y1w0, double y1w1, il_error *err)
+                           const flags *y1w0, const flags *y1w1, il_error *err)
 {
-    IL_TRY(put_flag(w, d, "cells.y0w0", cell[0].share, err));
-    IL_TRY(put_flag(w, d, "cells.y0w1", cell[1].share, err));
-    IL_TRY(put_flag(w, d, "cells.y1w0", y1w0, err));
-    return put_flag(w, d, "cells.y1w1", y1w1, err);
+    const flags *all[] = {&cell[0], &cell[1], y1w0, y1w1};
+
+    for (int i = 0; i < 4; i++) {
+        static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
+                                            "cells.y1w1"};
+
+        IL_TRY(put_flag(w, d, names[i], all[i]->share, err));
+        IL_TRY(il__audit_put_cell(w, d, names[i], &all[i]->measured, err));
+    }
+    return IL_OK;
 }
 
 static bool unchanged(const il_audit_work *w, const il_audited *a)
@@ -264,6 +273,21 @@ static bool past_decides(int64_t count, const il_outcome_answer *all)
     return il_outcome_of(&in) == IL_OUTCOME_OBFUSCATED_POLICY;
 }
 
+/* Whether the answers are like what taught the detector. */
+static il_status cover(il_audit_work *w, const il_recorded *answers,
+                       const il_detector *d, il_error *err)
+{
+    il_verdicts v = {.escalated = NAN};
+    il_status status =
+        il__played_read(&v, w, answers, d, w->in->values, NULL, NULL, err);
+
+    if (status == IL_OK) {
+        status = il__audit_covered(w, d, d->spec->name, v.acts, err);
+    }
+    il__played_close(&v);
+    return status;
+}
+
 /* One detector's flags; `classes`: it is the one that gives the outcome. The text of
  * then, which has to be written first, is for whole audits and where it decides. */
 static il_status read_one(il_audit_work *w, const il_recorded *answers,
@@ -292,8 +316,11 @@ static il_status read_one(il_audit_work *w, const il_recorded *answers,
         IL_TRY(read_past(w, a, label, cell, err));
         what = past_of(count, cell);
     }
+    if (w->in->whole) {
+        IL_TRY(cover(w, answers, a->now, err));
+    }
     if (w->in->whole && a->then_values != NULL) {
-        IL_TRY(put_cells(w, a->now, cell, then.share, now.share, err));
+        IL_TRY(put_cells(w, a->now, cell, &then, &now, err));
     }
     return classes ? put_outcome(w, count, all, what, a->now, err) : IL_OK;
 }

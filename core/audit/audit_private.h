@@ -128,6 +128,15 @@ il_status il__audit_edited(il_audit_work *w, il_error *err);
  * `acts` are what the reader was fitted on. */
 il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
                            const il_acts *acts, il_error *err);
+/* One of the four cells of text: as D.CELL.auroc, .tpr, .fpr and .mean what can be said
+ * of it. */
+il_status il__audit_put_cell(il_audit_work *w, const il_detector *d, const char *cell,
+                             const il_measured *m, il_error *err);
+/* As NAME.coverage the share of rows that lie where those lie that `d` was fitted on,
+ * on a split, under the weights of now (coverage.h). Not of detectors that nothing
+ * taught here, nor under an edit. */
+il_status il__audit_covered(il_audit_work *w, const il_detector *d, const char *name,
+                            const il_acts *judged, il_error *err);
 /* Keeps what the data measured. */
 il_status il__audit_put_tally(il_audit_work *w, const il_tally *t, il_error *err);
 

@@ -8,6 +8,9 @@
 #include <string.h>
 #include "audit/audit_private.h"
 #include "audit/behaviour.h"
+#include "audit/coverage.h"
+#include "audit/refit.h"
+#include "pipeline/batch.h"
 
 /* The text of then, sampled once for detectors with the same weights of then. */
 typedef struct text_then {
@@ -15,9 +18,68 @@ typedef struct text_then {
     il_behaviour *text;
 } text_then;
 
-/* A detector's measures on a text, read under some weights. */
+il_status il__audit_put_cell(il_audit_work *w, const il_detector *d, const char *cell,
+                             const il_measured *m, il_error *err)
+{
+    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR,
+                                       IL_MEASURE_MEAN};
+    const char *name = il_arena_printf(w->out->arena, "%s.%s", d->spec->name, cell);
+
+    if (name == NULL) {
+        return il__audit_no_memory(err);
+    }
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        if (isfinite(m->value[shown[i]])) {
+            IL_TRY(il__audit_put_measure(w, name, m, shown[i], err));
+        }
+    }
+    return IL_OK;
+}
+
+il_status il__audit_covered(il_audit_work *w, const il_detector *d, const char *name,
+                            const il_acts *judged, il_error *err)
+{
+    il_harvest h = il__audit_harvest(w, w->in->values);
+    il_acts *taught = NULL;
+    double covered = NAN;
+    il_status status;
+
+    if (!w->in->whole || w->in->edits != NULL || w->in->data == NULL ||
+        d->spec->fit.draw.split == NULL || !il_refit_can(d)) {
+        return IL_OK;
+    }
+    IL_TRY(il_detector_harvest(&taught, d, &h, NULL, err));
+    status = il_coverage(taught, judged, 0.99, &covered, err);
+    il_acts_destroy(taught);
+    if (status != IL_OK || !isfinite(covered)) {
+        return status;
+    }
+    return il__audit_put(w, il_arena_printf(w->out->arena, "%s.coverage", name),
+                         covered, NULL, err);
+}
+
+/* The label that a text's prompts come with: who speaks may be known before a word is
+ * written. NULL where they have none. */
+static const char *label_of(const il_detector *d, il_behaviour *text)
+{
+    il_batch *batch = NULL;
+    il_error err = {.code = IL_OK};
+    const char *label = d->fields.label;
+    bool has = false;
+
+    if (label != NULL && il_batch_create(&batch, &err) == IL_OK) {
+        il_batch_reset(batch, 1);
+        has = il_behaviour_fetch(text, 0, 1, batch, &err) == IL_OK &&
+              il_batch_find(batch, label) != NULL;
+    }
+    il_batch_destroy(batch);
+    return has ? label : NULL;
+}
+
+/* A detector's measures on a text, read under some weights; of now the coverage too,
+ * where that is wanted. */
 static il_status read_text(il_audit_work *w, const il_detector *d,
-                           const float *const *values, il_behaviour *text,
+                           const float *const *values, il_behaviour *text, bool covers,
                            il_measured *m, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
@@ -29,13 +91,16 @@ static il_status read_text(il_audit_work *w, const il_detector *d,
     h.rows = text->rows;
     h.split = "prompts";
     h.fields = d->fields;
-    h.fields.label = NULL; /* text that was just written has none */
+    h.fields.label = label_of(d, text);
     h.sites = d->sites;
     h.site_count = d->site_count;
     h.gathered = il_detector_reads_rows(d);
     status = il_acts_harvest(&acts, &h, err);
     if (status == IL_OK) {
         status = il__audit_measure(w, d, acts, m, err);
+    }
+    if (status == IL_OK && covers) {
+        status = il__audit_covered(w, d, d->spec->name, acts, err);
     }
     il_acts_destroy(acts);
     return status;
@@ -74,14 +139,15 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     bool same = a->then == NULL && a->then_values == w->in->values;
     il_measured cell[2][2]; /* [text][weights] */
 
-    IL_TRY(read_text(w, a->now, w->in->values, now, &cell[1][1], err));
+    IL_TRY(read_text(w, a->now, w->in->values, now, true, &cell[1][1],
+                     err));
     IL_TRY(put_flagged(w, a->now, "flag_now", &cell[1][1], err));
     if (a->then_values == NULL) {
         return IL_OK;
     }
     cell[0][0] = cell[0][1] = cell[1][0] = cell[1][1];
     if (!same) {
-        IL_TRY(read_text(w, &old, a->then_values, now, &cell[1][0], err));
+        IL_TRY(read_text(w, &old, a->then_values, now, false, &cell[1][0], err));
     }
     IL_TRY(put_flagged(w, a->now, "flag_then", &cell[1][0], err));
     if (!w->in->whole) {
@@ -89,14 +155,15 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     }
     if (!same) {
         IL_TRY(sample_then(w, then, a->then_values, err));
-        IL_TRY(read_text(w, &old, a->then_values, then->text, &cell[0][0], err));
-        IL_TRY(read_text(w, a->now, w->in->values, then->text, &cell[0][1], err));
+        IL_TRY(read_text(w, &old, a->then_values, then->text, false, &cell[0][0], err));
+        IL_TRY(read_text(w, a->now, w->in->values, then->text, false, &cell[0][1], err));
     }
     for (int i = 0; i < 4; i++) {
         static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
                                             "cells.y1w1"};
 
         IL_TRY(put_flagged(w, a->now, names[i], &cell[i / 2][i % 2], err));
+        IL_TRY(il__audit_put_cell(w, a->now, names[i], &cell[i / 2][i % 2], err));
     }
     return IL_OK;
 }

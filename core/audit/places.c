@@ -93,7 +93,7 @@ bool *il_audit_read_sites(const il_audit_spec *spec, const il_instance *model,
             mark_own(detectors[d], by_site);
         }
     }
-    n = spec->splits.count > 0
+    n = spec->splits.count > 0 || plays
             ? il_audit_further(spec, model, like, count, detectors, further)
             : 0;
     for (size_t i = 0; i < n; i++) {

@@ -5,11 +5,11 @@
 
 #include "detect/detector.h"
 
-/* The detector that fresh readers are fitted like, on rows of the data: the first that
+/* The detector that fresh readers are fitted like: the first that
  * has a label; NULL: none has. */
 const il_detector *il_audit_taught(size_t count, const il_detector *const *detectors);
 
-/* Names of the sites where they read on such rows besides the detector `like`'s own, at
+/* Names of the sites where they read besides the detector `like`'s own, at
  * a stage's end, each once: those that the audit names, else those of the other
  * detectors and the last residual stream. Returns how many; `out` has room for the
  * model's sites and those that the audit names. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "audit/coverage.h"
 #include "audit/halves.h"
 #include "audit/played_private.h"
 #include "audit/refit.h"
@@ -136,6 +137,29 @@ static il_status check_apart(const il_audit_work *w, const il_detector *d,
     return IL_OK;
 }
 
+/* Believed against true where evidence was let in. */
+static il_status judge_belief(il_audit_work *w, const il_played *set,
+                              const il_detector *d, const char *part,
+                              const il_verdicts *v, const il_measured *m, il_error *err)
+{
+    il_arena *arena = w->out->arena;
+    double truth = m->rows > 0 ? (double)m->positives / (double)m->rows : NAN;
+    double said = m->value[IL_MEASURE_MEAN];
+    const struct {
+        const char *name;
+        double value;
+    } all[] = {{"true", truth},
+               {"conceal", truth - said},
+               {"ece", il_scores_ece(&v->scores, 10)}};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        IL_TRY(il__played_put(w, set, d->spec->name,
+                              il_arena_printf(arena, "%s.%s", part, all[i].name),
+                              all[i].value, NULL, err));
+    }
+    return IL_OK;
+}
+
 /* On the positions of the audit's own mask, where there is one. */
 static il_status judge_part(il_audit_work *w, const il_played *set,
                             const il_detector *d, const char *label, il_error *err)
@@ -156,6 +180,9 @@ static il_status judge_part(il_audit_work *w, const il_played *set,
     }
     for (size_t i = 0; status == IL_OK && i < sizeof shown / sizeof *shown; i++) {
         status = il__played_put_measure(w, set, d->spec->name, part, &m, shown[i], err);
+    }
+    if (status == IL_OK) {
+        status = judge_belief(w, set, d, part, &v, &m, err);
     }
     il__played_close(&v);
     return status;
@@ -321,6 +348,40 @@ static il_status judge_all(il_audit_work *w, il_played *set, panel *p, il_error 
     return IL_OK;
 }
 
+/* How often evidence was sought: the share of states after an action that lie in the
+ * audit's mask, since the first state is nobody's doing. As SET.look_rate. */
+static il_status put_look_rate(il_audit_work *w, const il_played *set, il_error *err)
+{
+    double looked = 0;
+    double states = 0;
+
+    for (size_t i = 0; i < il_recorded_chunks(set->episodes); i++) {
+        const il_batch *batch = il_recorded_chunk(set->episodes, i, NULL);
+        const il_tensor *mask = il_batch_find(batch, w->in->spec->tokens);
+        const il_tensor *lengths = il_batch_find(batch, "lengths");
+        int64_t width = mask != NULL && mask->ndim == 2 ? mask->shape[1] : 0;
+
+        for (int64_t b = 0; width > 1 && b < il_batch_rows(batch); b++) {
+            int64_t end = lengths != NULL ? il_i32(lengths)[b] : width;
+
+            for (int64_t t = 1; t < end; t++) {
+                looked += il_u8(mask)[b * width + t] != 0;
+                states++;
+            }
+        }
+    }
+    if (states == 0) {
+        return IL_OK;
+    }
+    if (set->name[0] != '\0') {
+        IL_TRY(il__audit_put(
+            w, il_arena_printf(w->out->arena, "%s.look_rate", set->name),
+            looked / states, NULL, err));
+    }
+    return set->primary ? il__audit_put(w, "look_rate", looked / states, NULL, err)
+                        : IL_OK;
+}
+
 /* The environment's own metrics of the episodes. */
 static il_status put_metrics(il_audit_work *w, const il_played *set, il_error *err)
 {
@@ -418,6 +479,9 @@ static il_status read_set(il_audit_work *w, il_played *set, il_error *err)
     if (status == IL_OK && set->primary) {
         status = put_losses(w, set, err);
     }
+    if (status == IL_OK && w->in->spec->tokens != NULL) {
+        status = put_look_rate(w, set, err);
+    }
     if (status == IL_OK) {
         status = judge_all(w, set, &p, err);
     }
@@ -428,40 +492,82 @@ static il_status read_set(il_audit_work *w, il_played *set, il_error *err)
     return status;
 }
 
+/* Whether taught detectors are asked about activations like those of the reference. */
+static il_status put_coverage(il_audit_work *w, const il_played *own,
+                              const il_played *reference, il_error *err)
+{
+    for (size_t i = 0; i < w->in->detector_count; i++) {
+        const il_detector *d = w->in->detectors[i].now;
+        il_verdicts v[2] = {{.escalated = NAN}, {.escalated = NAN}};
+        double covered = NAN;
+        il_status status;
+
+        if (!il_refit_can(d)) {
+            continue;
+        }
+        status = il__played_read(&v[0], w, own->episodes, d, w->in->values, NULL, NULL,
+                                 err);
+        if (status == IL_OK) {
+            status = il__played_read(&v[1], w, reference->episodes, d, w->in->values,
+                                     NULL, NULL, err);
+        }
+        if (status == IL_OK) {
+            status = il_coverage(v[1].acts, v[0].acts, 0.99, &covered, err);
+        }
+        if (status == IL_OK) {
+            status = il__played_put(w, own, d->spec->name, "coverage", covered, NULL,
+                                    err);
+        }
+        il__played_close(&v[0]);
+        il__played_close(&v[1]);
+        IL_TRY(status);
+    }
+    return IL_OK;
+}
+
+static il_status play_and_read(il_audit_work *w, il_played *set, const il_rollout *key,
+                               il_error *err)
+{
+    IL_TRY(il_recorded_draw(&set->episodes, set->spec, key, w->in->blas, w->in->pool,
+                            err));
+    return read_set(w, set, err);
+}
+
 il_status il__audit_played(il_audit_work *w, il_error *err)
 {
     const il_audit_spec *spec = w->in->spec;
     const il_rollout_spec *specs[] = {&spec->rollouts, &spec->reference};
+    il_rollout key[2];
+    il_played set[2] = {{.primary = true}, {.primary = false}};
+    il_status status = IL_OK;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; status == IL_OK && i < 2; i++) {
         /* The same luck at every audit of every stage: what differs is the model. */
-        il_rollout key = {.environment = w->in->environment,
-                          .model = w->in->model,
-                          .values = w->in->values,
-                          .edits = w->in->edits,
-                          .seed = w->in->seed,
-                          .draw = i == 0 ? IL_DRAW_JUDGE : IL_DRAW_REFERENCE};
-        il_played set = {.primary = i == 0,
-                         .json = json_object(),
-                         .spec = specs[i],
-                         .key = &key};
-        il_status status;
-
+        key[i] = (il_rollout){.environment = w->in->environment,
+                              .model = w->in->model,
+                              .values = w->in->values,
+                              .edits = w->in->edits,
+                              .seed = w->in->seed,
+                              .draw = i == 0 ? IL_DRAW_JUDGE : IL_DRAW_REFERENCE};
         if (specs[i]->policy == NULL) {
-            json_decref(set.json);
             continue;
         }
-        set.name = i == 1 ? "ref" : strcmp(specs[i]->policy, "own") == 0 ? "own" : "";
-        json_object_set_new(w->played, i == 1 ? "ref" : "own", set.json);
-        status = il_recorded_draw(&set.episodes, specs[i], &key, w->in->blas,
-                                  w->in->pool, err);
-        if (status == IL_OK) {
-            status = read_set(w, &set, err);
-        }
-        il_recorded_destroy(set.episodes);
-        il_recorded_destroy(set.past);
-        IL_TRY(status);
+        set[i].spec = specs[i];
+        set[i].key = &key[i];
+        set[i].json = json_object();
+        set[i].name = i == 1 ? "ref" : strcmp(specs[i]->policy, "own") == 0 ? "own" : "";
+        json_object_set_new(w->played, i == 1 ? "ref" : "own", set[i].json);
+        status = play_and_read(w, &set[i], &key[i], err);
         il__audit_spent(w, "episodes");
     }
-    return IL_OK;
+    if (status == IL_OK && w->in->whole && w->in->edits == NULL &&
+        set[0].episodes != NULL && set[1].episodes != NULL) {
+        status = put_coverage(w, &set[0], &set[1], err);
+        il__audit_spent(w, "coverage");
+    }
+    for (int i = 0; i < 2; i++) {
+        il_recorded_destroy(set[i].episodes);
+        il_recorded_destroy(set[i].past);
+    }
+    return status;
 }

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/halves.h"
+#include "audit/places.h"
 #include "audit/played_private.h"
 #include "detect/linear.h"
 
-/* A reader of the audit's own where d reads; a linear one is fitted the way d is. */
+/* A reader of the audit's own where d reads, or at another site; a linear one is fitted
+ * the way d is. */
 static il_status make_reader(il_detector **out, const il_audit_work *w,
                              const il_detector *d, const il_audit_reader *kind,
-                             il_error *err)
+                             const char *site, il_error *err)
 {
     il_problems problems = {.arena = il_arena_create(4096)};
     il_detector_spec *spec = il_arena_calloc(w->out->arena, 1, sizeof *spec);
@@ -26,12 +28,24 @@ static il_status make_reader(il_detector **out, const il_audit_work *w,
         il_arena_destroy(problems.arena);
         return il__audit_no_memory(err);
     }
-    spec->name = il_arena_printf(w->out->arena, "fresh.%s", kind->name);
+    spec->name = il_arena_printf(w->out->arena, "fresh.%s%s%s", kind->name,
+                                 site != NULL ? "@" : "", site != NULL ? site : "");
     spec->component.use = kind->component;
     spec->component.range = "";
     spec->component.place = d->spec->place;
     spec->component.use_place = d->spec->place;
     spec->sites = d->spec->sites;
+    if (site != NULL) {
+        const char **items = il_arena_calloc(w->out->arena, 1, sizeof *items);
+        il_place *place = il_arena_calloc(w->out->arena, 1, sizeof *place);
+
+        if (items == NULL || place == NULL) {
+            il_arena_destroy(problems.arena);
+            return il__audit_no_memory(err);
+        }
+        items[0] = site;
+        spec->sites = (il_names_spec){1, items, place};
+    }
     spec->tokens = d->spec->tokens;
     spec->context = kind->context;
     spec->fit.label = d->spec->label;
@@ -84,9 +98,10 @@ static il_status put_gaps(il_audit_work *w, const il_played *set, const il_detec
                : IL_OK;
 }
 
+/* One reader, where d reads (`site` NULL) or elsewhere. */
 static il_status read_one(il_audit_work *w, const il_played *set, const il_detector *d,
-                          const il_verdicts *v, const il_audit_reader *kind, bool first,
-                          il_error *err)
+                          const il_verdicts *v, const il_audit_reader *kind,
+                          const char *site, bool first, il_error *err)
 {
     static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR_AT_1,
                                        IL_MEASURE_RECALL, IL_MEASURE_DPRIME};
@@ -98,10 +113,11 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
     il_measured m;
     int64_t half;
     const il_acts *acts = v->acts;
-    il_status status = make_reader(&reader, w, d, kind, err);
+    il_status status = make_reader(&reader, w, d, kind, site, err);
 
-    if (status == IL_OK && il_detector_reads_rows(reader) != acts->gathered) {
-        /* It reads the same in another form. */
+    if (status == IL_OK &&
+        (site != NULL || il_detector_reads_rows(reader) != acts->gathered)) {
+        /* It reads elsewhere, or the same in another form. */
         reader->fields = d->fields;
         status = il__played_read(&other, w, set->episodes, reader, w->in->values, NULL,
                                  d->fields.label, err);
@@ -131,7 +147,7 @@ static il_status read_one(il_audit_work *w, const il_played *set, const il_detec
         status = il__played_put_measure(w, set, reader->spec->name, NULL, &m, shown[i],
                                         err);
     }
-    if (status == IL_OK && first && set->primary) {
+    if (status == IL_OK && first && set->primary && site == NULL) {
         status = il__audit_causal(w, reader, &halves[0].acts, err);
     }
     if (status == IL_OK && kind == &il__audit_readers[0] && acts == v->acts) {
@@ -253,7 +269,7 @@ static il_status read_floor(il_audit_work *w, const il_played *set,
     il_verdicts other = {.escalated = NAN};
     il_detector *reader = NULL;
     const float **random = NULL;
-    il_status status = make_reader(&reader, w, d, kind, err);
+    il_status status = make_reader(&reader, w, d, kind, NULL, err);
 
     if (status == IL_OK && which == FLOOR_RANDOM) {
         status = il__audit_random_values(w, &random, err);
@@ -276,6 +292,39 @@ static il_status read_floor(il_audit_work *w, const il_played *set,
 
 /* ---- all of them ---------------------------------------------------------------- */
 
+/* One kind of reader at the further sites, in a whole audit. */
+static il_status read_further(il_audit_work *w, const il_played *set,
+                              const il_detector *d, const il_verdicts *v,
+                              const il_audit_reader *kind, il_error *err)
+{
+    const il_instance *model = w->in->model;
+    size_t room = model->site_count + w->in->spec->sites.count + 1;
+    const char **sites = il_arena_calloc(w->out->arena, room, sizeof *sites);
+    const il_detector **all =
+        il_arena_calloc(w->out->arena, w->in->detector_count + 1, sizeof *all);
+    size_t count;
+
+    if (sites == NULL || all == NULL) {
+        return il__audit_no_memory(err);
+    }
+    for (size_t i = 0; i < w->in->detector_count; i++) {
+        all[i] = w->in->detectors[i].now;
+    }
+    count = il_audit_further(w->in->spec, model, d, w->in->detector_count, all, sites);
+    for (size_t i = 0; i < count; i++) {
+        int64_t number = il_instance_site(model, sites[i]);
+
+        if (number < 0) {
+            return il_error_set(err, IL_ERR_INPUT, "audit", "the model has no site '%s'",
+                                sites[i]);
+        }
+        if (d->site_count != 1 || d->sites[0] != number) {
+            IL_TRY(read_one(w, set, d, v, kind, sites[i], true, err));
+        }
+    }
+    return IL_OK;
+}
+
 il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_detector *d,
                            const il_verdicts *v, bool first, il_error *err)
 {
@@ -289,7 +338,10 @@ il_status il__played_fresh(il_audit_work *w, const il_played *set, const il_dete
             if (strcmp(wanted->items[i], kind->name) != 0 || (!first && k > 0)) {
                 continue;
             }
-            IL_TRY(read_one(w, set, d, v, kind, first, err));
+            IL_TRY(read_one(w, set, d, v, kind, NULL, first, err));
+            if (first && w->in->whole) {
+                IL_TRY(read_further(w, set, d, v, kind, err));
+            }
             for (int f = 0; first && w->in->whole && f < FLOORS; f++) {
                 IL_TRY(read_floor(w, set, d, v, kind, (floor_of)f, err));
             }

@@ -462,6 +462,7 @@ START_TEST(a_mask_of_the_audits_own_judges_its_positions_alone)
     static float logits[ROWS];
     static uint8_t bad[ROWS];
     static uint8_t kind[ROWS];
+    double truth = 0;
     int n = 0;
 
     rows_of(logits, bad, kind);
@@ -473,6 +474,12 @@ START_TEST(a_mask_of_the_audits_own_judges_its_positions_alone)
         }
     }
     is("line.late.auroc", auroc(logits, bad, n));
+    is("look_rate", 3.0 / 4); /* of the positions after the first, those from 2 on */
+    for (int i = 0; i < n; i++) {
+        truth += bad[i] / (double)n;
+    }
+    is("line.late.true", truth);
+    is("line.late.conceal", truth - il_audit_value(s.audit, "line.late.mean"));
 }
 END_TEST
 
@@ -527,6 +534,8 @@ START_TEST(two_refits_are_judged_on_what_neither_saw)
     is("line.noise.auroc", 0);
     is("line.noise.recall", 0);
     ck_assert(isfinite(il_audit_value(s.audit, "line.ref.noise.cos")));
+    ck_assert_double_gt(il_audit_value(s.audit, "line.coverage"), 0.9);
+    ck_assert(isnan(il_audit_value(s.audit, "oracle.coverage")));
     ck_assert(isnan(il_audit_value(s.audit, "oracle.refit.auroc"))); /* no fit at all */
 }
 END_TEST
