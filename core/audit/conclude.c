@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "audit/arm_lost.h"
 #include "audit/arms.h"
 #include "audit/claim.h"
 #include "audit/said.h"
@@ -277,6 +278,11 @@ static json_t *arm_json(const concluder *c, const il_arm *arm)
     (void)json_object_set_new(out, "claims", claims);
     (void)json_object_set_new(out, "tax", tax);
     if (same(arm->role, "pressed")) {
+        (void)json_object_set_new(
+            out, "lost",
+            il_arm_lost(arm, arm->twin != NULL
+                                 ? il_arms_find(&c->arms, arm->stage, arm->twin)
+                                 : NULL));
         (void)json_object_set_new(
             out, "sentence",
             il_said_of(arm, c->claims, c->count, c->metric,

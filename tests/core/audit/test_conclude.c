@@ -401,6 +401,66 @@ START_TEST(a_summary_that_is_none_is_refused)
 }
 END_TEST
 
+static double nth(const json_t *object, const char *list, size_t i)
+{
+    return json_number_value(json_array_get(json_object_get(object, list), i));
+}
+
+START_TEST(what_a_detector_lost_is_told_apart_by_its_twin)
+{
+    json_t *out;
+    const json_t *arms;
+    const json_t *lost;
+
+    add_row("naive", 1, "n", pressed,
+            "\"probe.tpr\": 0.1, \"probe.lost\": 0.8, \"probe.restored\": 0.6");
+    add_row("quiet", 1, "q", ", \"role\": \"twin\"",
+            "\"probe.tpr\": 0.8, \"probe.lost\": 0.2, \"probe.restored\": 0.1");
+    add_row("naive", 2, "n", pressed,
+            "\"probe.tpr\": 0.5, \"probe.lost\": 0.2, \"probe.restored\": 0.4");
+    add_row("quiet", 2, "q", ", \"role\": \"twin\"",
+            "\"probe.tpr\": 0.7, \"probe.lost\": 0.0, \"probe.restored\": 0.0");
+    put_summary("run");
+    put("run", "plan.json", endpoint);
+    out = conclude("run");
+    arms = json_object_get(out, "arms");
+    lost = json_object_get(json_array_get(arms, 0), "lost");
+    ck_assert_uint_eq(json_array_size(lost), 1);
+    ck_assert_ptr_null(json_object_get(json_array_get(arms, 1), "lost"));
+    lost = json_array_get(lost, 0);
+    ck_assert_str_eq(json_string_value(json_object_get(lost, "of")), "probe");
+    ck_assert_double_eq_tol(nth(lost, "lost", 0), 0.8, 1e-9);
+    ck_assert_double_eq_tol(nth(lost, "stale", 0), 0.2, 1e-9);
+    ck_assert_double_eq_tol(nth(lost, "gone", 0), 0.2, 1e-9);
+    ck_assert_double_eq_tol(nth(lost, "hidden", 0), 0.4, 1e-9);
+    ck_assert_double_eq_tol(nth(lost, "hidden", 1), 0.2, 1e-9);
+    ck_assert_double_eq_tol(json_number_value(json_object_get(lost, "hidden_share")),
+                            0.6, 1e-9);
+    ck_assert_double_eq_tol(json_number_value(json_object_get(lost, "stale_share")), 0.2,
+                            1e-9);
+    json_decref(out);
+}
+END_TEST
+
+START_TEST(without_a_twin_only_what_was_lost_is_said)
+{
+    json_t *out;
+    const json_t *lost;
+
+    add_row("naive", 1, "n", ", \"role\": \"pressed\"",
+            "\"probe.tpr\": 0.1, \"probe.lost\": 0.8, \"probe.restored\": 0.6");
+    put_summary("run");
+    put("run", "plan.json", endpoint);
+    out = conclude("run");
+    lost = json_array_get(
+        json_object_get(json_array_get(json_object_get(out, "arms"), 0), "lost"), 0);
+    ck_assert_double_eq_tol(nth(lost, "lost", 0), 0.8, 1e-9);
+    ck_assert(json_is_null(json_array_get(json_object_get(lost, "hidden"), 0)));
+    ck_assert(json_is_null(json_object_get(lost, "hidden_share")));
+    json_decref(out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("conclude");
@@ -420,6 +480,8 @@ int main(void)
     tcase_add_test(tc, a_missing_twin_is_said);
     tcase_add_test(tc, alternatives_are_counted_over_all_runs_and_each_result_once);
     tcase_add_test(tc, what_is_written_is_what_is_concluded_and_stays_the_same);
+    tcase_add_test(tc, what_a_detector_lost_is_told_apart_by_its_twin);
+    tcase_add_test(tc, without_a_twin_only_what_was_lost_is_said);
     tcase_add_test(tc, a_summary_that_is_none_is_refused);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
