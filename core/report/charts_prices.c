@@ -125,42 +125,61 @@ static void add_value(il__figure *f, il__plot *p, const family *of, const il__se
     il__plot_line(p, of->price, means, of->count, s->hue, dash);
 }
 
+/* What is drawn against the price: the mean reading, then behaviours that are shares.
+ */
+static size_t list_values(const il__results *r, il__series out[VALUES])
+{
+    static const il__hue hues[VALUES] = {IL__HUE_A, IL__HUE_B, IL__HUE_C, IL__HUE_D};
+    static const il__shape shapes[VALUES] = {IL__DISC, IL__TRIANGLE, IL__BOX,
+                                             IL__DIAMOND};
+    const char *behaviour[16];
+    size_t known = il__behaviour_metrics(r, behaviour, 16);
+    size_t count = 1;
+
+    out[0] = (il__series){.shape = shapes[0], .hue = hues[0], .words = "mean reading"};
+    (void)snprintf(out[0].metric, sizeof out[0].metric, "%s.own.mean", r->detector);
+    for (size_t m = 0; m < known && count < VALUES; m++) {
+        if (is_share(r, behaviour[m])) {
+            out[count] = (il__series){
+                .shape = shapes[count], .hue = hues[count], .words = behaviour[m]};
+            (void)snprintf(out[count].metric, sizeof out[0].metric, "%s", behaviour[m]);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void add_family(il__figure *f, const il__result_arm *first, const family *of,
+                       const il__series *values, size_t count)
+{
+    static const il__dash dashes[VALUES] = {IL__SOLID, IL__DASHED, IL__DOTTED,
+                                            IL__SOLID};
+    char title[128];
+    il__plot p = {.title = title,
+                  .x = {fmin(0, of->price[0]), of->price[of->count - 1],
+                        "weight of the reading", false},
+                  .y = {0, 1, "share", false}};
+
+    (void)snprintf(title, sizeof title, "%.*s", (int)family_of(first), first->label);
+    for (size_t v = 0; v < count; v++) {
+        add_value(f, &p, of, &values[v], dashes[v]);
+    }
+    il__figure_panel(f, &p);
+}
+
 void il__chart_prices(const il__results *r, il_text *html)
 {
     static const char *const names[] = {"arm",   "seed",  "series",
                                         "price", "value", NULL};
-    static const il__hue hues[VALUES] = {IL__HUE_A, IL__HUE_B, IL__HUE_C, IL__HUE_D};
-    static const il__shape shapes[VALUES] = {IL__DISC, IL__TRIANGLE, IL__BOX,
-                                             IL__DIAMOND};
-    static const il__dash dashes[VALUES] = {IL__SOLID, IL__DASHED, IL__DOTTED,
-                                            IL__SOLID};
     il__figure figure = {.id = "prices", .heading = "The price of a reading"};
     const il__result_arm *families[FAMILIES];
-    const char *behaviour[16];
-    il__series values[VALUES] = {{.words = "mean reading"}};
-    size_t known = il__behaviour_metrics(r, behaviour, 16);
-    size_t value_count = 1;
+    il__series values[VALUES];
+    size_t value_count = r->detector != NULL ? list_values(r, values) : 0;
     size_t count = 0;
 
-    if (r->detector == NULL) {
-        return;
-    }
-    (void)snprintf(values[0].metric, sizeof values[0].metric, "%s.own.mean",
-                   r->detector);
-    for (size_t m = 0; m < known && value_count < VALUES; m++) {
-        if (is_share(r, behaviour[m])) {
-            values[value_count] = (il__series){.words = behaviour[m]};
-            (void)snprintf(values[value_count++].metric, sizeof values[0].metric, "%s",
-                           behaviour[m]);
-        }
-    }
     il__figure_columns(&figure, names);
-    for (size_t i = 0; i < r->arm_count && count < FAMILIES; i++) {
+    for (size_t i = 0; value_count > 0 && i < r->arm_count && count < FAMILIES; i++) {
         bool fresh = reward_of(r, &r->arms[i]) != NULL;
-        char title[128];
-        il__plot p = {.title = title,
-                      .x = {0, 1, "weight of the reading", false},
-                      .y = {0, 1, "share", false}};
         family of;
 
         for (size_t f = 0; f < count; f++) {
@@ -170,23 +189,13 @@ void il__chart_prices(const il__results *r, il_text *html)
             continue;
         }
         gather(r, &r->arms[i], &of);
-        if (of.prices < 3) {
-            continue;
+        if (of.prices > 2) {
+            families[count++] = &r->arms[i];
+            add_family(&figure, &r->arms[i], &of, values, value_count);
         }
-        families[count++] = &r->arms[i];
-        (void)snprintf(title, sizeof title, "%.*s", (int)family_of(&r->arms[i]),
-                       r->arms[i].label);
-        p.x.from = fmin(0, of.price[0]);
-        p.x.to = of.price[of.count - 1];
-        for (size_t v = 0; v < value_count; v++) {
-            values[v].hue = hues[v];
-            values[v].shape = shapes[v];
-            add_value(&figure, &p, &of, &values[v], dashes[v]);
-        }
-        il__figure_panel(&figure, &p);
     }
-    for (size_t v = 0; v < value_count && count > 0; v++) {
-        il__figure_key(&figure, shapes[v], hues[v], values[v].words);
+    for (size_t v = 0; v < value_count; v++) {
+        il__figure_key(&figure, values[v].shape, values[v].hue, values[v].words);
     }
     il__figure_end(
         &figure,
