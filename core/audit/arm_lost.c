@@ -89,9 +89,15 @@ json_t *il_arm_lost(const il_arm *arm, const il_arm *twin)
         if (size >= sizeof end && strcmp(name + size - (sizeof end - 1), end) == 0 &&
             strchr(name, '@') == NULL) {
             json_t *of = json_stringn(name, size - (sizeof end - 1));
+            json_t *own = json_sprintf("%s.own.lost", json_string_value(of));
 
-            json_array_append_new(out, detector_json(arm, twin, json_string_value(of)));
+            /* The plain name repeats the agent's own episodes. */
+            if (json_object_get(arm->rows[0].metrics, json_string_value(own)) == NULL) {
+                json_array_append_new(out,
+                                      detector_json(arm, twin, json_string_value(of)));
+            }
             json_decref(of);
+            json_decref(own);
         }
     }
     return out;
