@@ -103,6 +103,15 @@ halt explain --stage guarded --variant frozen
 check "a freeze opens credit" shows "language → frozen by the health of probe → blocks.0"
 halt explain --stage after
 check "what starts from a stage that was stopped inherits the selection" shows "lm_hon below 5.1 → stop"
+calm=(--set stages.guarded.signals.pressure.channel=monitor)
+check "a stop is certified" halt certify --stage guarded --runs "$folder/runs" --seed 1 --variant stopped "${calm[@]}"
+check "up to the first of both that stops" shows "certificate holds against probe"
+check "and says who stopped" shows "halted there by the coins in place of its readings"
+check "a freeze of what is read is certified" halt certify --stage guarded --runs "$folder/runs" --seed 1 --variant frozen "${calm[@]}"
+check "and found to move it" shows "certificate fails against probe: step 3"
+check "a freeze of the rest is certified, sealed" halt certify --stage guarded --runs "$folder/runs" --seed 1 --variant frozen \
+    "${calm[@]}" --set stages.guarded.firewall=sealed --set stages.guarded.variants.frozen="{signals: {guard: {do: {freeze: [unembed]}}, language: {route: {downstream: probe}}}}"
+check "and moves nothing that is read" shows "certificate holds against probe: what the detectors read kept its bits over 8 steps (verdict closed)"
 check "a freeze is refused where credit must be closed" refuses \
     "credit is open from probe to probe and must be closed: language → frozen by the health of probe" \
     --variant frozen --set stages.guarded.firewall=sealed \

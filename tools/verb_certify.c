@@ -32,6 +32,17 @@ static void print_data(const il_certificate *c)
     }
 }
 
+/* "; halted after them by its readings", where it was. */
+static void print_halt(const il_certificate *c)
+{
+    if (c->halted || c->halted_scrambled) {
+        printf("; halted there by %s",
+               !c->halted_scrambled ? "its readings"
+               : c->halted          ? "its readings and by the coins in their place"
+                                    : "the coins in place of its readings");
+    }
+}
+
 static void print(const il_job *job, const il_certificate *c)
 {
     const il_stage_spec *stage = job->chain[job->chain_count - 1].spec;
@@ -46,6 +57,7 @@ static void print(const il_job *job, const il_certificate *c)
             c->source, c->recorded ? " on recorded episodes" : "", (long long)c->steps,
             word, c->closed ? "closed" : "open");
         print_data(c);
+        print_halt(c);
         printf(", sha256 %s\n", c->hash);
     } else {
         printf(
@@ -85,6 +97,11 @@ static json_t *entry_of(const il_job *job, const il_certificate *c)
     if (entry != NULL && !c->held) {
         json_object_set_new(entry, "step", json_integer(c->step));
         json_object_set_new(entry, "tensor", json_string(c->tensor));
+    }
+    if (entry != NULL && (c->halted || c->halted_scrambled)) {
+        json_object_set_new(entry, "halted", json_boolean(c->halted));
+        json_object_set_new(entry, "halted_scrambled",
+                            json_boolean(c->halted_scrambled));
     }
     if (entry != NULL && c->data_step != 0) {
         json_object_set_new(entry, "data_step", json_integer(c->data_step));

@@ -11,13 +11,26 @@ typedef struct side {
     il_world *world;
     il_trainer *trainer;
     il_pressed pressed;
+    il_stage_guard *guard; /* NULL: nothing halts the stage */
 } side;
 
 static void side_close(side *s)
 {
     il_trainer_destroy(s->trainer);
+    il_stage_guard_close(s->guard);
     il_pressed_free(&s->pressed);
     il_world_destroy(s->world);
+}
+
+static bool halts(const il_stage_spec *stage)
+{
+    for (size_t i = 0; i < stage->signal_count; i++) {
+        if (stage->signals[i].channel == IL_CHANNEL_HALT &&
+            il_signal_acts(&stage->signals[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static il_status side_open(side *s, const il_stage_host *host, const il_host *shared,
@@ -29,6 +42,10 @@ static il_status side_open(side *s, const il_stage_host *host, const il_host *sh
     IL_TRY(il_pressed_create(&s->pressed, s->world, err));
     IL_TRY(il_stage_load(host, s->world, job, (int64_t)job->chain_count - 2,
                          &s->pressed, err));
+    if (halts(last->spec)) {
+        IL_TRY(il_stage_guard_open(&s->guard, host, s->world, job, job->chain_count - 1,
+                                   err));
+    }
     IL_TRY(il_trainer_create(&s->trainer, s->world, last->spec,
                              (uint32_t)job->chain_count - 1, problems, err));
     il_trainer_start(s->trainer);
@@ -99,13 +116,31 @@ static void compare_data(const side *a, const side *b, il_certificate *c)
     }
 }
 
+/* Lets the stage's halts judge both sides, and notes the first stop. True in *ended:
+ * there is nothing more to compare. */
+static il_status halt(side *a, side *b, il_certificate *c, bool *ended, il_error *err)
+{
+    if (a->guard == NULL) {
+        return IL_OK;
+    }
+    IL_TRY(il_stage_guard_look(a->guard, a->trainer, NULL, err));
+    IL_TRY(il_stage_guard_look(b->guard, b->trainer, c->source, err));
+    c->halted = il_stage_guard_ended(a->guard);
+    c->halted_scrambled = il_stage_guard_ended(b->guard);
+    *ended = c->halted || c->halted_scrambled;
+    return IL_OK;
+}
+
 static il_status compare(side *a, side *b, const il_word *protected, il_certificate *c,
                          il_error *err)
 {
     int64_t steps = il_train_length(&a->trainer->stage->train);
 
+    bool ended = false;
+
     c->held = true;
-    for (c->steps = 0; c->steps < steps;) {
+    IL_TRY(halt(a, b, c, &ended, err));
+    for (c->steps = 0; c->steps < steps && !ended;) {
         const char *tensor;
 
         IL_TRY(il_trainer_step(a->trainer, false, err));
@@ -118,6 +153,9 @@ static il_status compare(side *a, side *b, const il_word *protected, il_certific
             c->step = c->steps;
             (void)snprintf(c->tensor, sizeof c->tensor, "%s", tensor);
             break;
+        }
+        if (c->steps < steps) {
+            IL_TRY(halt(a, b, c, &ended, err));
         }
     }
     state_hash(a, protected, c->hash);

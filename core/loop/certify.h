@@ -8,7 +8,10 @@
  * learned something else: live, that is the channel `data` at work, and the first step
  * at which they differ is named; recorded, both are given the episodes of the run as it
  * is, so that only gradients can differ. Refits in between are left out: what is
- * certified is what a reader reads. */
+ * certified is what a reader reads.
+ *
+ * Where signals halt the stage, both are audited and halted as the stage would be; in
+ * the second, what hangs on the scrambled detector is decided by keyed coins. */
 #ifndef IL_LOOP_CERTIFY_H
 #define IL_LOOP_CERTIFY_H
 
@@ -22,6 +25,9 @@ typedef struct il_certificate {
     /* The verdict, for every declared reader: direct, credit, relay and state are
      * closed, and `data` too where a failure came with other data. */
     bool closed;
+    /* What halted the stage after those steps: its own readings, or the coins in their
+     * place. What ends one of the two ends the comparison. */
+    bool halted, halted_scrambled;
     int64_t steps;    /* compared */
     int64_t step;     /* first that differs, from 1 */
     char tensor[256]; /* and where */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "loop/halt.h"
+#include "loop/measured.h"
 #include "loop/plan_private.h"
 
 typedef struct facts {
@@ -112,39 +113,6 @@ static bool sifted_by(const facts *f, const il_term *term, int d)
     return false;
 }
 
-static bool begins_with(const char *metric, const char *name)
-{
-    size_t n = strlen(name);
-
-    return strncmp(metric, name, n) == 0 && metric[n] == '.';
-}
-
-/* Whether a metric of a stage is of a detector that is akin to this one: what that
- * says, or anything measured under an edit by it. */
-static bool measures(const facts *f, const il_audit_spec *audit, const char *metric,
-                     const char *detector)
-{
-    const il_pipeline *p = f->t->world->pipeline;
-
-    for (size_t d = 0; d < p->detector_count; d++) {
-        const char *name = p->detectors[d].name;
-
-        if (begins_with(metric, name) && il_pipeline_akin(p, name, detector)) {
-            return true;
-        }
-    }
-    for (size_t i = 0; begins_with(metric, "edit") && i < audit->edit_count; i++) {
-        const il_audit_edit_spec *e = &audit->edits[i];
-        const char *rest = metric + sizeof "edit";
-
-        if (begins_with(rest, e->name)) {
-            return il_pipeline_akin(p, e->detector, detector) ||
-                   measures(f, audit, rest + strlen(e->name) + 1, detector);
-        }
-    }
-    return false;
-}
-
 /* Whether a detector edits here, and whether it does where the own policy plays. */
 static bool edits(const facts *f, size_t detector, bool *plays)
 {
@@ -166,23 +134,13 @@ static const char *requirement(facts *f, const char *detector)
         for (size_t i = 0; i < f->chain[s].spec->requirement_count; i++) {
             const il_require_spec *r = &f->chain[s].spec->requirements[i];
 
-            if (measures(f, &f->chain[s].spec->audit, r->metric, detector)) {
+            if (il_metric_measures(f->t->world->pipeline, &f->chain[s].spec->audit,
+                                   r->metric, detector)) {
                 return il_arena_printf(f->plan->arena, "%s %s", r->metric, r->text);
             }
         }
     }
     return NULL;
-}
-
-/* Whether a halt that acts hangs on what a detector says. */
-static bool halts_by(const facts *f, const il_stage_spec *stage,
-                     const il_signal_spec *s, const char *detector)
-{
-    return s->channel == IL_CHANNEL_HALT && il_signal_acts(s) &&
-           (il_pipeline_akin(f->t->world->pipeline, s->source.name, detector) ||
-            measures(f, &stage->audit, s->halt.metric, detector) ||
-            (s->halt.minus != NULL &&
-             measures(f, &stage->audit, s->halt.minus, detector)));
 }
 
 /* What of the stages so far halts by a detector, in the words of a path; NULL: nothing.
@@ -199,7 +157,7 @@ static const char *halted(const facts *f, const char *detector)
         for (size_t i = 0; i < stage->signal_count; i++) {
             const il_signal_spec *s = &stage->signals[i];
 
-            if (halts_by(f, stage, s, detector)) {
+            if (il_halt_hangs_on(f->t->world->pipeline, stage, s, detector)) {
                 int64_t ends = il_halt_ends(stage, &s->halt);
 
                 bits += log2((double)ends);
@@ -287,8 +245,9 @@ static il_status add_sources(facts *f, const il_pressed *pressed, il_error *err)
                       sifted_by(f, &f->t->terms->items[i], (int)d);
         }
         for (size_t i = 0; i < f->t->stage->signal_count; i++) {
-            presses = presses || halts_by(f, f->t->stage, &f->t->stage->signals[i],
-                                          w->detectors[d]->spec->name);
+            presses = presses || il_halt_hangs_on(f->t->world->pipeline, f->t->stage,
+                                                  &f->t->stage->signals[i],
+                                                  w->detectors[d]->spec->name);
         }
         if (presses || halted(f, w->detectors[d]->spec->name) != NULL ||
             il_bits_any(il_pressed_of(pressed, d), pressed->words)) {
@@ -521,7 +480,8 @@ static il_status add_freeze(facts *f, il_flow_signal *out, const il_flow_signal 
     }
     il_bits_and(updates, of->updates, f->words);
     for (size_t j = 0; j < sources; j++) {
-        if (halts_by(f, f->t->stage, halt, f->plan->flow.sources[j].name)) {
+        if (il_halt_hangs_on(f->t->world->pipeline, f->t->stage, halt,
+                             f->plan->flow.sources[j].name)) {
             how[j] = IL_ENTERS_CONSTANT | IL_ENTERS_FREEZE;
         }
     }

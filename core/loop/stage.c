@@ -143,7 +143,7 @@ il_status il_stage_address(const il_stage_host *host, const il_world *w,
 
 /* ---- work ----------------------------------------------------------------------- */
 
-static void work_close(il_stage_work *s)
+void il__stage_close(il_stage_work *s)
 {
     il_record_close(s->record);
     il__stage_then_close(s);
@@ -196,8 +196,8 @@ static char *record_folder(const il_stage_work *s)
     return folder;
 }
 
-static il_status work_open(il_stage_work *s, const il_stage_host *host, il_world *w,
-                           const il_job *job, size_t at, il_error *err)
+il_status il__stage_open(il_stage_work *s, const il_stage_host *host, il_world *w,
+                         const il_job *job, size_t at, il_error *err)
 {
     const il_job_step *step = &job->chain[at];
 
@@ -267,7 +267,7 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     if (at < 0) {
         return start_afresh(w, err);
     }
-    status = work_open(&s, host, w, job, (size_t)at, err);
+    status = il__stage_open(&s, host, w, job, (size_t)at, err);
     if (status == IL_OK) {
         status = il__stage_read(&s, s.folder, IL_STATE_RESULT, NULL, false, err);
     }
@@ -277,7 +277,7 @@ il_status il_stage_load(const il_stage_host *host, il_world *w, const il_job *jo
     if (status == IL_OK && pressed != NULL) {
         il_pressed_copy(pressed, &s.pressed);
     }
-    work_close(&s);
+    il__stage_close(&s);
     return status;
 }
 
@@ -450,7 +450,7 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
             return status;
         }
     }
-    status = work_open(&s, host, w, job, at, err);
+    status = il__stage_open(&s, host, w, job, at, err);
     s.out = folder;
     if (status == IL_OK) {
         memcpy(out->address, s.address, IL_HASH_HEX);
@@ -476,7 +476,7 @@ il_status il_stage_ensure(const il_stage_host *host, il_world *w, const il_job *
     if (lock >= 0) {
         il_file_unlock(lock);
     }
-    work_close(&s);
+    il__stage_close(&s);
     return status;
 }
 

@@ -54,6 +54,19 @@ il_status il_stage_rows(il_acts **out, const il_world *w, const il_detector *d,
  * would. *seconds is the processor time of the fit itself, harvests left out. */
 il_status il_stage_fit_alone(const il_stage_host *host, il_world *w, const il_job *job,
                              il_detector *d, double *seconds, il_error *err);
+/* The halts of chain[at] while it is trained by somebody else: audits where the stage
+ * would make them, nothing on record, and what fires done to the trainer. Its parent's
+ * state is in the world. */
+typedef struct il_stage_guard il_stage_guard;
+il_status il_stage_guard_open(il_stage_guard **out, const il_stage_host *host,
+                              il_world *w, const il_job *job, size_t at, il_error *err);
+/* Judges at the trainer's step, if the stage would. What hangs on the detector
+ * `scrambled` is decided by keyed coins in place of its readings; NULL: nothing. */
+il_status il_stage_guard_look(il_stage_guard *g, il_trainer *t, const char *scrambled,
+                              il_error *err);
+/* Whether the stage has been stopped. */
+bool il_stage_guard_ended(const il_stage_guard *g);
+void il_stage_guard_close(il_stage_guard *g); /* takes NULL */
 /* The hashes of the weights that chain[at] left and of those that it came from, a list
  * for the caller to let go of. */
 il_status il_stage_models(const il_stage_host *host, const il_world *w,

@@ -18,9 +18,7 @@ static bool find_metric(const il_stage_work *s, const char *name, double *out)
     return false;
 }
 
-/* What a halt reads in the last audit. The first audit of a stage leaves out fresh
- * readers, so that only from the second on a metric that is not there is an error. */
-static il_status reading_of(const il_stage_work *s, const il_halt *h, int64_t step,
+il_status il__stage_reading(const il_stage_work *s, const il_halt *h, int64_t step,
                             double *out, il_error *err)
 {
     const char *const names[] = {h->spec->halt.metric, h->spec->halt.minus};
@@ -119,7 +117,7 @@ static il_status judge(il_stage_work *s, il_halt *h, il_trainer *t, int64_t step
     unsigned todo;
     char name[32];
 
-    IL_TRY(reading_of(s, h, step, &reading, err));
+    IL_TRY(il__stage_reading(s, h, step, &reading, err));
     todo = il_halt_judge(h, reading, step);
     if (todo & IL_HALT_KEEP) {
         IL_TRY(il__stage_write(s, kept_name(s, h, name), t, err));

@@ -128,8 +128,8 @@ static il_status keep_metrics(il_stage_work *s, const il_audit *audit, int64_t s
     s->audit = json_incref(audit->json);
     s->looks = audit->looks;
     json_decref(s->audit_time);
-    s->audit_time = json_pack("{s:I, s:O}", "step", (json_int_t)step, "seconds",
-                              audit->seconds);
+    s->audit_time =
+        json_pack("{s:I, s:O}", "step", (json_int_t)step, "seconds", audit->seconds);
     return s->audit_time != NULL
                ? IL_OK
                : il_error_set(err, IL_ERR_MEMORY, "audit", "out of memory");
@@ -242,7 +242,7 @@ il_status il__stage_audit(il_stage_work *s, int64_t step, bool last, il_error *e
         status = keep_metrics(s, audit, step, err);
     }
     il_audit_destroy(audit);
-    if (status == IL_OK && step == 0 && !last) {
+    if (status == IL_OK && step == 0 && !last && s->record != NULL) {
         status = keep_first(s, err);
     }
     if (status == IL_OK && last && s->spec->train.given) {

@@ -43,6 +43,10 @@ typedef struct il_stage_work {
     il_arena *arena;
 } il_stage_work;
 
+/* Opens a stage of the job and closes it; its folders need not be there. */
+il_status il__stage_open(il_stage_work *s, const il_stage_host *host, il_world *w,
+                         const il_job *job, size_t at, il_error *err);
+void il__stage_close(il_stage_work *s);
 /* The state as tensors and counters; `trainer` may be NULL. */
 il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *trainer,
                           il_error *err);
@@ -65,6 +69,10 @@ il_status il__stage_note(il_stage_work *s, int64_t step, const il_metric *metric
  * that it keeps in the world and the trainer. */
 il_status il__stage_halt(il_stage_work *s, il_trainer *t, int64_t step, bool last,
                          il_error *err);
+/* What a halt reads in the last audit, NaN where that measured none. A metric that no
+ * audit measures is IL_ERR_INPUT, but at step 0: fresh readers come later. */
+il_status il__stage_reading(const il_stage_work *s, const il_halt *h, int64_t step,
+                            double *out, il_error *err);
 /* Freezes again what was frozen when the checkpoint was written. */
 void il__stage_refreeze(const il_stage_work *s, il_trainer *t);
 /* Adds what became of the halts to the last audit's metrics and json. */

@@ -196,6 +196,48 @@ START_TEST(a_parameter_that_no_signal_routes_to_is_not_stepped)
 }
 END_TEST
 
+START_TEST(a_group_that_is_frozen_keeps_its_bits_and_moments_and_leaves_the_norm)
+{
+    const char *name = "blocks.1";
+    il_place place = {0};
+    il_names_spec groups = {.items = &name, .places = &place, .count = 1};
+    size_t bytes;
+    float *before[3];
+    trial t;
+
+    open_trial(&t, "monitor", 2, NULL, 0);
+    steps(&t, 2, false);
+    bytes = (size_t)t.world->model->store->total * sizeof(float);
+    for (int k = 0; k < 3; k++) {
+        const float *from[] = {weights(&t), t.trainer->m, t.trainer->v};
+
+        before[k] = malloc(bytes);
+        ck_assert_ptr_nonnull(before[k]);
+        memcpy(before[k], from[k], bytes);
+    }
+    il_trainer_freeze(t.trainer, &groups);
+    steps(&t, 2, false);
+    for (size_t i = 0; i < count_of(&t); i++) {
+        bool frozen = strcmp(t.world->model->store->items[i].group, name) == 0;
+
+        ck_assert(same_tensor(&t, i, weights(&t), before[0]) == frozen);
+        ck_assert(same_tensor(&t, i, t.trainer->m, before[1]) == frozen);
+        ck_assert(same_tensor(&t, i, t.trainer->v, before[2]) == frozen);
+    }
+    ck_assert_double_gt(t.trainer->norm, 0.0);
+    for (size_t i = 0; i < count_of(&t); i++) {
+        name = t.world->model->store->items[i].group;
+        il_trainer_freeze(t.trainer, &groups);
+    }
+    steps(&t, 1, false);
+    ck_assert(t.trainer->norm == 0.0);
+    for (int k = 0; k < 3; k++) {
+        free(before[k]);
+    }
+    close_trial(&t);
+}
+END_TEST
+
 /* ---- verdicts off the tape ------------------------------------------------------ */
 
 static unsigned open_channels(const char *variant, const char *const *sets,
@@ -286,6 +328,8 @@ int main(void)
     tcase_add_test(tc, frozen_keeps_every_bit_that_the_probe_reads);
     tcase_add_test(tc, shadow_keeps_the_upstream_trajectory_of_the_monitor_twin);
     tcase_add_test(tc, a_parameter_that_no_signal_routes_to_is_not_stepped);
+    tcase_add_test(
+        tc, a_group_that_is_frozen_keeps_its_bits_and_moments_and_leaves_the_norm);
     tcase_add_test(tc, verdicts_off_the_tape_are_those_of_the_table);
     tcase_add_test(tc,
                    a_state_without_pressure_after_frozen_still_shows_what_was_pressed);
