@@ -20,6 +20,12 @@ void il__chart_readers(const il__results *r, il_text *html);
  * reader fitted afresh, on the agent's own episodes and on the reference set. */
 void il__chart_recall(const il__results *r, il_text *html);
 
+/* Whether evidence is sought, what is believed against what is true, what could be
+ * known, and whether the detector was taught where the model goes. */
+void il__chart_paths(const il__results *r, il_text *html);
+/* The same recipe refitted, against the detector and against itself. */
+void il__chart_drift(const il__results *r, il_text *html);
+
 /* The detector's AUROC and recall against steps, a panel an arm, a line a seed. */
 void il__chart_trajectories(const il__results *r, il_text *html);
 /* Of runs with episodes: the share of steps at which the label is true, and the mean of

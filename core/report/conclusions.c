@@ -51,6 +51,7 @@ static il_status check_arm(il__field_place at, const json_t *arm, il_error *err)
         IL_TRY(il__field_string(at, arm, texts[i], false, &text, err));
     }
     IL_TRY(il__field_array(at, arm, "tax", false, &list, err));
+    IL_TRY(il__field_array(at, arm, "lost", false, &list, err));
     IL_TRY(il__field_object(at, arm, "outcome", false, &list, err));
     IL_TRY(il__field_array(at, arm, "claims", false, &claims, err));
     for (size_t i = 0; i < json_array_size(claims); i++) {
@@ -166,13 +167,14 @@ il__alive il__alive_of(const json_t *claim)
 {
     const json_t *alive = json_object_get(claim, "alive");
     double margin = il__number_of(alive, "margin");
+    double high = il__number_of(claim, "high");
 
-    if (json_object_size(alive) == 0) {
+    /* One seed has no interval, and nothing can be held against a margin. */
+    if (json_object_size(alive) == 0 || isnan(high)) {
         return IL__ALIVE_UNKNOWN;
     }
     if (json_is_true(json_object_get(alive, "holds"))) {
         return IL__ALIVE_SHOWN;
     }
-    /* A bound that was not computed is no bound: every comparison with it is false. */
-    return il__number_of(claim, "high") < -margin ? IL__ALIVE_FALLEN : IL__ALIVE_OPEN;
+    return high < -margin ? IL__ALIVE_FALLEN : IL__ALIVE_OPEN;
 }

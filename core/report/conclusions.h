@@ -7,7 +7,7 @@
 
 /* How a claim that something is still what it was came out. */
 typedef enum il__alive {
-    IL__ALIVE_UNKNOWN, /* nothing was claimed */
+    IL__ALIVE_UNKNOWN, /* nothing was claimed, or nothing can be of one seed */
     IL__ALIVE_SHOWN,   /* shown to lie within the margin */
     IL__ALIVE_FALLEN,  /* its whole interval lies below the margin */
     IL__ALIVE_OPEN     /* neither is shown */

@@ -23,6 +23,8 @@ static void add_figures(const il__results *r, il_text *html)
     il__chart_differences(r, html);
     il__chart_readers(r, html);
     il__chart_recall(r, html);
+    il__chart_drift(r, html);
+    il__chart_paths(r, html);
     il__chart_outcome(r, html);
     il__chart_ledger(r, html);
     il__chart_credit(r, html);

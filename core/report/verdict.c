@@ -119,7 +119,8 @@ static void add_count(const il__results *r, const il__focus *f, il_text *html)
     il__html_text(html, r->detector != NULL ? r->detector : "the detector");
     il_text_add(html, "</b> ");
     if (counts[IL__ALIVE_UNKNOWN] == f->subject_count) {
-        il_text_add(html, "has not been judged by a margin");
+        il_text_add(html, most == 1 ? "cannot be judged by one seed"
+                                    : "has not been judged by a margin");
     } else {
         static const char *const words[] = {
             [IL__ALIVE_UNKNOWN] = "has not been judged",

@@ -18,6 +18,8 @@ void il__verdict_halts(const il__results *r, il_text *html);
 void il__verdict_behaviour(const il__results *r, const il__focus *f, il_text *html);
 /* Recall at the first threshold, and AUROC: frozen, fresh and floor. */
 void il__verdict_health(const il__results *r, const il__focus *f, il_text *html);
+/* How much of the recall was lost, and how. */
+void il__verdict_lost(const il__results *r, const il__focus *f, il_text *html);
 /* The worst channels of each pressed arm, its certificate and the worst path. */
 void il__verdict_channels(const il__results *r, const il__focus *f, il_text *html);
 void il__verdict_outcome(const il__results *r, const il__focus *f, il_text *html);

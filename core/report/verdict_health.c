@@ -167,6 +167,8 @@ void il__verdict_health(const il__results *r, const il__focus *f, il_text *html)
               "recall per scored row (share)");
     add_panel(&figure, r, arms, count, ".document", "Recall by document",
               "recall per document (share)");
+    add_panel(&figure, r, arms, count, ".episode", "Recall by episode",
+              "recall per episode (share)");
     add_auroc(&figure, r, arms, count);
     if (figure.panels.size == 0) {
         il_text_add(html, "<p class=\"missing\">No recall was measured.</p>");
@@ -177,5 +179,6 @@ void il__verdict_health(const il__results *r, const il__focus *f, il_text *html)
                    "threshold was set before training. Fresh high and frozen low: the "
                    "thought is there, unseen.",
                    html);
+    il__verdict_lost(r, f, html);
     il_text_add(html, "</section>\n");
 }
