@@ -2,6 +2,7 @@
 #include "verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "exchange/folder.h"
 #include "loop/stage.h"
@@ -79,6 +80,26 @@ static int split(asked *a, int argc, char **argv)
     return -1;
 }
 
+/* Whether the stage has a result to load. */
+static il_status check_result(const il_stage_host *host, const il_world *w,
+                              const il_job *job, il_error *err)
+{
+    char address[IL_HASH_HEX];
+    char *folder;
+    bool there;
+
+    IL_TRY(il_stage_address(host, w, job, job->chain_count - 1, address, err));
+    folder = il_state_folder(host->runs, address);
+    there = folder != NULL && il_state_exists(folder, IL_STATE_RESULT);
+    free(folder);
+    return there ? IL_OK
+                 : il_error_set(err, IL_ERR_INPUT, job->stage,
+                                "%s%sseed %llu has no result in %s: run the pipeline "
+                                "first, or leave --stage out",
+                                job->variant, job->variant[0] != '\0' ? " " : "",
+                                (unsigned long long)job->seed, host->runs);
+}
+
 /* The world of the job, its model with the stage's weights. */
 static il_status open_model(il_world **world, il_session *s, const il_cli *cli,
                             il_error *err)
@@ -99,6 +120,7 @@ static il_status open_model(il_world **world, il_session *s, const il_cli *cli,
     if (cli->run.filter.stage_count == 0) {
         return IL_OK;
     }
+    IL_TRY(check_result(&host, *world, job, err));
     return il_stage_load(&host, *world, job, (int64_t)job->chain_count - 1, NULL, err);
 }
 

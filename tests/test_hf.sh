@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The pipelines of configs/hf, shortened: adapters beside a folder's weights under a monitor, a loss, an edit and a reward; the
+# same bits whatever runs at once; and what is handed out of them.
+set -u
+interloop=${INTERLOOP:?}
+. "$IL_ROOT/tests/checks.sh"
+short=(--no-report --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --set stages.taught.train.steps=30)
+
+run() { # run PIPELINE RUNS [OPTION...]
+    local pipeline=$IL_ROOT/configs/hf/$1.yaml runs=$2
+    shift 2
+    "$interloop" run "$pipeline" --runs "$folder/$runs" "${short[@]}" "$@" >"$folder/out" 2>&1
+}
+export_() { # export_ RUNS NAME [OPTION...]
+    local runs=$1 name=$2
+    shift 2
+    "$interloop" model export "$IL_ROOT/configs/hf/loop.yaml" --runs "$folder/$runs" "${short[@]:1}" \
+        --set stages.adapted.train.steps=4 --set stages.adapted.audit.every=4 --to "$folder/$name" "$@" \
+        >"$folder/out" 2>&1
+}
+exits() {
+    local code=$1
+    shift
+    "$@"
+    [ $? -eq "$code" ]
+}
+loop=(--set stages.adapted.train.steps=4 --set stages.adapted.audit.every=4)
+
+check "a checkpoint is monitored" run monitor a "${loop[@]}"
+check "steered" run steer a "${loop[@]}"
+check "reinforced" run rl a --set stages.rl.train.updates=2 --set stages.rl.audit.every=2
+check "and trained on its detector" run loop a "${loop[@]}" --workers 1
+check "the same once more, on two workers" run loop b "${loop[@]}" --workers 2
+check "adapters are handed out" export_ a one --stage adapted --variant pressed --adapters
+check "those of both runs" export_ b two --stage adapted --variant pressed --adapters
+check "are the same to the bit" cmp "$folder/one/adapter_model.safetensors" "$folder/two/adapter_model.safetensors"
+check "they are not those of the twin" export_ a twin --stage adapted --variant none --adapters
+check "which nothing pressed" not cmp "$folder/one/adapter_model.safetensors" "$folder/twin/adapter_model.safetensors"
+check "a model with adapters is not handed out as one without" exits 2 export_ a three --stage adapted --variant none
+check "and that is said" says "it has adapters: write them by themselves, or merged"
+check "merged it is" export_ a three --stage adapted --variant none --merge --dtype bf16
+check "with its type" grep -q '"dtype": "bfloat16"' "$folder/three/config.json"
+check "a folder that is there stays as it is" exits 2 export_ a three --stage adapted --variant none --merge
+check "a stage that has not been run has nothing to hand out" exits 2 export_ none four --stage adapted --variant none --merge
+check "another type of numbers is refused" exits 2 export_ a four --dtype f8
+check "nothing is left where nothing was written" not test -e "$folder/four"
+exit $failed
