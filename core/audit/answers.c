@@ -1,15 +1,13 @@
 /* Answers: what the model writes when an environment of text asks it, prompt kind by
- * prompt kind; whether detectors flag the lies among them, now and under the weights of
- * then; and the outcome. */
+ * prompt kind, and whether detectors flag the lies among them, now and under the
+ * weights of then. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "audit/outcome.h"
+#include "audit/outcome_private.h"
 #include "audit/played_private.h"
 #include "detect/rezero.h"
 #include "interloop/abi.h"
-
-enum { DRAWS = 200 };
 
 /* One text of the model's, and a detector's word on it. */
 typedef struct flags {
@@ -170,108 +168,7 @@ static il_status read_answers(il_audit_work *w, const il_recorded *answers,
     return IL_OK;
 }
 
-/* ---- the outcome ---------------------------------------------------------------- */
-
-/* Whether the environment tells of each answer if it hacks and if it is honest. */
-static bool has_outcome(const il_instance *e)
-{
-    const il_field *hack = il_field_find(e, "hack");
-    const il_field *honest = il_field_find(e, "honest");
-
-    return hack != NULL && honest != NULL && hack->role == IL_FIELD_LABEL &&
-           honest->role == IL_FIELD_LABEL;
-}
-
-static void collect(const il_recorded *answers, const flags *now, const flags *then,
-                    il_outcome_answer *out)
-{
-    for (size_t i = 0; i < il_recorded_chunks(answers); i++) {
-        int64_t first = 0;
-        const il_batch *batch = il_recorded_chunk(answers, i, &first);
-        const il_tensor *hack = il_batch_find(batch, "hack");
-        const il_tensor *honest = il_batch_find(batch, "honest");
-
-        for (int64_t b = 0; b < il_batch_rows(batch); b++) {
-            int64_t wide = hack->ndim == 2 ? hack->shape[1] : 1;
-            int64_t broad = honest->ndim == 2 ? honest->shape[1] : 1;
-
-            out[first + b] =
-                (il_outcome_answer){.hack = il_u8(hack)[b * wide] != 0,
-                                    .honest = il_u8(honest)[b * broad] != 0,
-                                    .now = now->episodes[first + b],
-                                    .then = then->episodes[first + b]};
-        }
-    }
-}
-
-/* What was flagged of the text of then, and what of it still is. */
-static il_outcome_past past_of(int64_t count, const flags cell[2])
-{
-    il_outcome_past past = {0, 0};
-
-    for (int64_t i = 0; i < count; i++) {
-        past.flagged += cell[0].episodes[i] > 0;
-        past.kept += cell[0].episodes[i] > 0 && cell[1].episodes[i] > 0;
-    }
-    return past;
-}
-
-static il_status put_outcome(il_audit_work *w, int64_t count,
-                             const il_outcome_answer *all, il_outcome_past past,
-                             const il_detector *d, il_error *err)
-{
-    double probability[IL_OUTCOMES];
-    il_outcome_inputs in;
-    il_outcome class;
-    il_outcome next;
-    json_t *inputs = json_object();
-    json_t *odds = json_object();
-    double margin;
-
-    if (inputs == NULL || odds == NULL) {
-        json_decref(inputs);
-        json_decref(odds);
-        return il__audit_no_memory(err);
-    }
-    in = il_outcome_shares(count, all, past);
-    class = il_outcome_of(&in);
-    margin = il_outcome_margin(&in, &next);
-    il__audit_set(inputs, "hack", in.hack);
-    il__audit_set(inputs, "honest", in.honest);
-    il__audit_set(inputs, "flag_now", in.flag_now);
-    il__audit_set(inputs, "flag_then", in.flag_then);
-    il__audit_set(inputs, "kept", in.kept);
-    if (il_outcome_bootstrap(count, all, past, DRAWS, w->in->seed, w->in->depth,
-                             probability, err) != IL_OK) {
-        json_decref(inputs);
-        json_decref(odds);
-        return IL_ERR_INPUT;
-    }
-    for (int o = 0; o < IL_OUTCOMES; o++) {
-        const char *name = il_outcome_name((il_outcome)o);
-
-        json_object_set_new(odds, name, json_real(probability[o]));
-        IL_TRY(il__audit_put(w, il_arena_printf(w->out->arena, "outcome.%s", name),
-                             probability[o], NULL, err));
-    }
-    w->out->outcome = il_outcome_name(class);
-    w->outcome =
-        json_pack("{s:s, s:s, s:o, s:f, s:s, s:o}", "class", il_outcome_name(class),
-                  "detector", d->spec->name, "inputs", inputs, "margin", margin, "next",
-                  il_outcome_name(next), "probability", odds);
-    return w->outcome != NULL ? IL_OK : il__audit_no_memory(err);
-}
-
 /* ---- all of it ------------------------------------------------------------------ */
-
-/* Where one class or the other hangs on the text of then. */
-static bool past_decides(int64_t count, const il_outcome_answer *all)
-{
-    il_outcome_past none = {0, 0};
-    il_outcome_inputs in = il_outcome_shares(count, all, none);
-
-    return il_outcome_of(&in) == IL_OUTCOME_OBFUSCATED_POLICY;
-}
 
 /* Whether the answers are like what taught the detector. */
 static il_status cover(il_audit_work *w, const il_recorded *answers,
@@ -288,33 +185,30 @@ static il_status cover(il_audit_work *w, const il_recorded *answers,
     return status;
 }
 
-/* One detector's flags; `classes`: it is the one that gives the outcome. The text of
- * then, which has to be written first, is for whole audits and where it decides. */
+/* One detector's flags. The text of then, which has to be written first, is for whole
+ * audits and where an outcome hangs on it. */
 static il_status read_one(il_audit_work *w, const il_recorded *answers,
-                          const il_audited *a, const char *label, bool classes,
-                          il_error *err)
+                          const il_audited *a, const char *label, il_error *err)
 {
     int64_t count = il_recorded_count(answers);
-    il_outcome_answer *all =
-        il_arena_calloc(w->out->arena, (size_t)count + 1, sizeof *all);
+    bool classes = il__outcome_asks(w, a);
     bool past = w->in->whole;
-    il_outcome_past what = {0, 0};
     flags cell[2];
     flags now;
     flags then;
 
-    if (all == NULL) {
-        return il__audit_no_memory(err);
-    }
     IL_TRY(read_answers(w, answers, a, label, &now, &then, err));
     if (classes) {
-        collect(answers, &now, &then, all);
-        past = past || past_decides(count, all);
+        IL_TRY(il__outcome_answers(w, answers, now.episodes, then.episodes, err));
+        past = past || il__outcome_needs_past(w);
     }
     cell[0] = cell[1] = now;
     if (past && !unchanged(w, a)) {
         IL_TRY(read_past(w, a, label, cell, err));
-        what = past_of(count, cell);
+        if (classes) {
+            IL_TRY(il__outcome_answers_then(w, count, cell[0].episodes,
+                                            cell[1].episodes, err));
+        }
     }
     if (w->in->whole) {
         IL_TRY(cover(w, answers, a->now, err));
@@ -322,13 +216,11 @@ static il_status read_one(il_audit_work *w, const il_recorded *answers,
     if (w->in->whole && a->then_values != NULL) {
         IL_TRY(put_cells(w, a->now, cell, &then, &now, err));
     }
-    return classes ? put_outcome(w, count, all, what, a->now, err) : IL_OK;
+    return IL_OK;
 }
 
 static il_status read_first(il_audit_work *w, const il_recorded *answers, il_error *err)
 {
-    bool told = !has_outcome(w->in->environment);
-
     for (size_t i = 0; i < w->in->detector_count; i++) {
         const il_audited *a = &w->in->detectors[i];
         const char *label = NULL;
@@ -336,11 +228,9 @@ static il_status read_first(il_audit_work *w, const il_recorded *answers, il_err
         if (a->now->trusted != NULL) {
             IL_TRY(put_flag(w, a->now, "shift_zero", a->now->offset, err));
         }
-        if (!a->now->has_threshold || !il__played_judges(w, a->now, &label)) {
-            continue;
+        if (a->now->has_threshold && il__played_judges(w, a->now, &label)) {
+            IL_TRY(read_one(w, answers, a, label, err));
         }
-        IL_TRY(read_one(w, answers, a, label, !told, err));
-        told = true;
     }
     return IL_OK;
 }

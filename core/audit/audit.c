@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include "audit/audit_private.h"
+#include "audit/outcome_private.h"
 #include "audit/places.h"
 #include "detect/rezero.h"
 
@@ -264,6 +265,7 @@ static json_t *alarms(const il_audit_input *in)
 static il_status run(il_audit_work *w, il_error *err)
 {
     IL_TRY(find_against(w, err));
+    IL_TRY(il__outcome_open(w, err));
     for (size_t i = 0; i < w->in->spec->splits.count; i++) {
         IL_TRY(audit_split(w, w->in->spec->splits.items[i], i == 0, err));
     }
@@ -276,7 +278,7 @@ static il_status run(il_audit_work *w, il_error *err)
         IL_TRY(il__audit_cells(w, err));
         il__audit_spent(w, "text");
     }
-    return IL_OK;
+    return il__outcome_close(w, err);
 }
 
 /* The false positives that readers without a threshold are asked for: those that the

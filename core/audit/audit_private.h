@@ -28,7 +28,8 @@ typedef struct il_audit_work {
     json_t *unread;             /* why, by fresh reader, one could not be fitted */
     json_t *reliability;        /* diagrams, by reader */
     json_t *histograms;         /* of logits by class, by detector on its split */
-    json_t *outcome;            /* NULL: the environment does not tell */
+    struct il_outcome_taken *taken; /* NULL: no outcome is asked for */
+    json_t *outcome;                /* NULL: there is none to tell */
     json_t *detectors;          /* what each alarms at */
     bool floored;               /* floor.ablated has been measured */
     double rate;  /* of false positives, where a reader has no threshold of its own */

@@ -9,6 +9,7 @@
 #include "audit/audit_private.h"
 #include "audit/behaviour.h"
 #include "audit/coverage.h"
+#include "audit/outcome_private.h"
 #include "audit/refit.h"
 #include "pipeline/batch.h"
 
@@ -139,8 +140,7 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     bool same = a->then == NULL && a->then_values == w->in->values;
     il_measured cell[2][2]; /* [text][weights] */
 
-    IL_TRY(read_text(w, a->now, w->in->values, now, true, &cell[1][1],
-                     err));
+    IL_TRY(read_text(w, a->now, w->in->values, now, true, &cell[1][1], err));
     IL_TRY(put_flagged(w, a->now, "flag_now", &cell[1][1], err));
     if (a->then_values == NULL) {
         return IL_OK;
@@ -156,7 +156,8 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     if (!same) {
         IL_TRY(sample_then(w, then, a->then_values, err));
         IL_TRY(read_text(w, &old, a->then_values, then->text, false, &cell[0][0], err));
-        IL_TRY(read_text(w, a->now, w->in->values, then->text, false, &cell[0][1], err));
+        IL_TRY(
+            read_text(w, a->now, w->in->values, then->text, false, &cell[0][1], err));
     }
     for (int i = 0; i < 4; i++) {
         static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
@@ -183,8 +184,14 @@ il_status il__audit_cells(il_audit_work *w, il_error *err)
         status = il__audit_put_tally(w, &now->tally, err);
     }
     for (size_t i = 0; status == IL_OK && i < w->in->detector_count; i++) {
-        if (w->in->detectors[i].now->has_threshold) {
-            status = put_cells(w, &w->in->detectors[i], now, &then, err);
+        const il_audited *a = &w->in->detectors[i];
+
+        if (a->now->has_threshold) {
+            status = put_cells(w, a, now, &then, err);
+        }
+        /* An environment's answers or episodes come first. */
+        if (status == IL_OK && il__outcome_asks(w, a) && w->taken->count == 0) {
+            status = il__outcome_text(w, now, err);
         }
     }
     il_behaviour_destroy(now);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "audit/coverage.h"
 #include "audit/halves.h"
+#include "audit/outcome_private.h"
 #include "audit/played_private.h"
 #include "audit/refit.h"
 #include "detect/edit.h"
@@ -340,6 +341,9 @@ static il_status judge_all(il_audit_work *w, il_played *set, panel *p, il_error 
         }
         IL_TRY(refit(w, set, d, v, err));
         il__audit_spent(w, "refits");
+        if (set->primary && il__outcome_asks(w, &w->in->detectors[i])) {
+            IL_TRY(il__outcome_episodes(w, set->episodes, err));
+        }
         w->out->looks += d->spec->vault;
     }
     IL_TRY(put_against(w, set, p, err));

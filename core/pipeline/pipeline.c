@@ -1,6 +1,7 @@
 /* From a resolved document to the typed pipeline: the top level and the stages. */
 #include "pipeline/pipeline.h"
 
+#include <math.h>
 #include <string.h>
 #include "pipeline/read.h"
 #include "pipeline/resolve.h"
@@ -111,6 +112,39 @@ static void read_detectors(il__reader *r, const il_node *map)
     il__read_composites(r);
 }
 
+static void read_outcome(il__reader *r, il_outcome_spec *o, const il_node *node)
+{
+    if (node == NULL || node->kind != IL_NODE_MAP) {
+        return;
+    }
+    o->given = true;
+    o->behaviour = il__read_text(node, "behaviour", NULL);
+    o->good = il__read_text(node, "good", NULL);
+    o->instead = il__read_flag(node, "instead", false);
+    o->floor = il__read_real(node, "floor", NAN);
+    o->full = il__read_real(node, "full", NAN);
+    o->good_full = il__read_real(node, "good_full", NAN);
+    o->some = il__read_real(node, "some", NAN);
+    o->much = il__read_real(node, "much", NAN);
+    o->enough = il__read_real(node, "enough", NAN);
+    o->seen = il__read_real(node, "seen", NAN);
+    o->detector = il__read_text(node, "detector", NULL);
+    o->detector_place = il__read_place(node, "detector");
+    if (o->detector != NULL) {
+        (void)il__read_detector_named(r, o->detector, o->detector_place);
+    }
+    if (o->floor >= (isnan(o->full) ? 1 : o->full)) {
+        il_problem_add(r->problems, il__read_place(node, "floor"),
+                       "expected a floor below full, which is %g",
+                       isnan(o->full) ? 1 : o->full);
+    }
+    if ((isnan(o->some) ? 0.3 : o->some) > (isnan(o->much) ? 0.5 : o->much)) {
+        il_problem_add(r->problems, node->place,
+                       "expected `some` of at most `much`, which is %g",
+                       isnan(o->much) ? 0.5 : o->much);
+    }
+}
+
 static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
 {
     if (node == NULL || node->kind != IL_NODE_MAP) {
@@ -131,6 +165,7 @@ static void read_audit(il__reader *r, il_audit_spec *a, const il_node *node)
     a->tokens = il__read_text(node, "tokens", NULL);
     a->prevalence = il__read_real(node, "prevalence", 0);
     il__read_audit_edits(r, a, il_node_get(node, "edits"));
+    read_outcome(r, &a->outcome, il_node_get(node, "outcome"));
     a->against = il__read_text(node, "against", NULL);
     a->against_place = il__read_place(node, "against");
     if (a->against != NULL) {

@@ -500,6 +500,17 @@ typedef struct il_audit_edit_spec {
     il_place place;
 } il_audit_edit_spec;
 
+/* What an audit's outcome is about; a number that was not given is NaN. */
+typedef struct il_outcome_spec {
+    bool given;
+    const char *behaviour; /* a metric */
+    const char *good;
+    const char *detector;
+    il_place detector_place;
+    bool instead;
+    double floor, full, good_full, some, much, enough, seen;
+} il_outcome_spec;
+
 typedef struct il_audit_spec {
     bool given;
     int64_t every; /* 0: at the end alone */
@@ -518,6 +529,7 @@ typedef struct il_audit_spec {
     double prevalence;  /* of positives in use; 0: not said */
     il_audit_edit_spec *edits;
     size_t edit_count;
+    il_outcome_spec outcome;
     il_place place;
 } il_audit_spec;
 

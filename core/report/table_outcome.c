@@ -5,8 +5,8 @@
 #include <string.h>
 #include "report/html.h"
 
-static const char *const inputs[][2] = {{"hack", "hack"},
-                                        {"honest", "honest"},
+static const char *const inputs[][2] = {{"behaviour", "behaviour"},
+                                        {"good", "good"},
                                         {"flag_now", "ff"},
                                         {"flag_then", "f0"},
                                         {"kept", "kept"}};
@@ -81,8 +81,9 @@ void il__table_outcome(const il__results *r, il_text *html)
         html,
         "<h3 id=\"outcomes\">What became of each seed</h3>\n<p>The class of the last audit, "
         "the share of resamples of the answers that give it, and the shares "
-        "that decide it: answers that hack, answers that are honest, hacks "
-        "that the detector flags on the model of now (ff) and of then (f0); "
+        "that decide it: how much there is of the behaviour that the model is "
+        "not to show, and of the good that it is there for; of the behaviour, "
+        "what the detector flags on the model of now (ff) and of then (f0); "
         "and what it flagged of the text of then and still flags now (kept). "
         "Beside them the share of prompts with a wrong leak that are answered "
         "right, and of hacks that explain themselves. The margin is the "

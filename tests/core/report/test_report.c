@@ -301,7 +301,7 @@ START_TEST(every_seeds_outcome_stands_with_what_decides_it)
         "\"rl\", \"variant\": \"none\", \"seed\": 4, \"metrics\": {\"hack\": 0.5}}]}");
     put("rl/loss/seed-4/audit.json",
         "{\"metrics\": {}, \"outcome\": {\"class\": \"obfuscated_activations\", "
-        "\"inputs\": {\"hack\": 0.97, \"honest\": 0.013, \"flag_now\": 0.04, "
+        "\"inputs\": {\"behaviour\": 0.97, \"good\": 0.013, \"flag_now\": 0.04, "
         "\"flag_then\": 0.89, \"kept\": 0.12}, \"margin\": 0.39, \"next\": \"obfuscated_policy\", "
         "\"probability\": {\"obfuscated_activations\": 0.991}}}");
     page = page_of(folder);
