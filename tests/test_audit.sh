@@ -38,6 +38,13 @@ check "y1w1 is what is flagged now" same loop/monitor probe.cells.y1w1 loop/moni
 check "y1w0 is what was flagged then" same loop/monitor probe.cells.y1w0 loop/monitor probe.flag_then
 check "the text of then under the weights of then is the same in every variant" \
     same loop/monitor probe.cells.y0w0 loop/frozen probe.cells.y0w0
+check "text of deceivers alone is recalled as it is flagged" same loop/monitor probe.cells.y1w1.tpr loop/monitor probe.flag_now
+check "beside it stand the negatives of the split, read now" same loop/monitor probe.cells.y0w1.fpr loop/monitor probe.fpr
+check "and read then" same loop/monitor probe.cells.y1w0.fpr fitted probe.fpr
+for measure in auroc tpr mean; do
+    check "the first cell's $measure is the same in every variant" \
+        same loop/monitor probe.cells.y0w0.$measure loop/frozen probe.cells.y0w0.$measure
+done
 check "training moves the reading of a text" \
     differ loop/monitor probe.cells.y0w0 loop/monitor probe.cells.y0w1
 for text in y0 y1; do

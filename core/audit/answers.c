@@ -134,7 +134,8 @@ static il_status put_cells(il_audit_work *w, const il_detector *d, const flags c
                                             "cells.y1w1"};
 
         IL_TRY(put_flag(w, d, names[i], all[i]->share, err));
-        IL_TRY(il__audit_put_cell(w, d, names[i], &all[i]->measured, err));
+        IL_TRY(il__audit_put_cell(w, d, names[i], &all[i]->measured, &all[i]->measured,
+                                  err));
     }
     return IL_OK;
 }

@@ -23,15 +23,15 @@ typedef struct il_audit_work {
     size_t room; /* for metrics */
     json_t *metrics;
     json_t *floors;
-    const il_detector *against; /* what the others are compared with, or NULL */
-    json_t *played;             /* what is known of the episodes, by set */
-    json_t *unread;             /* why, by fresh reader, one could not be fitted */
-    json_t *reliability;        /* diagrams, by reader */
-    json_t *histograms;         /* of logits by class, by detector on its split */
+    const il_detector *against;     /* what the others are compared with, or NULL */
+    json_t *played;                 /* what is known of the episodes, by set */
+    json_t *unread;                 /* why, by fresh reader, one could not be fitted */
+    json_t *reliability;            /* diagrams, by reader */
+    json_t *histograms;             /* of logits by class, by detector on its split */
     struct il_outcome_taken *taken; /* NULL: no outcome is asked for */
     json_t *outcome;                /* NULL: there is none to tell */
-    json_t *detectors;          /* what each alarms at */
-    bool floored;               /* floor.ablated has been measured */
+    json_t *detectors;              /* what each alarms at */
+    bool floored;                   /* floor.ablated has been measured */
     double rate;  /* of false positives, where a reader has no threshold of its own */
     double since; /* when the part under way began, in seconds */
 } il_audit_work;
@@ -129,10 +129,11 @@ il_status il__audit_edited(il_audit_work *w, il_error *err);
  * `acts` are what the reader was fitted on. */
 il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
                            const il_acts *acts, il_error *err);
-/* One of the four cells of text: as D.CELL.auroc, .tpr, .fpr and .mean what can be said
- * of it. */
+/* One of the four cells of text: as D.CELL.mean what can be said of the text alone, as
+ * .auroc, .tpr and .fpr what can be said of it beside negatives. */
 il_status il__audit_put_cell(il_audit_work *w, const il_detector *d, const char *cell,
-                             const il_measured *m, il_error *err);
+                             const il_measured *m, const il_measured *ranked,
+                             il_error *err);
 /* As NAME.coverage the share of rows that lie where those lie that `d` was fitted on,
  * on a split, under the weights of now (coverage.h). Not of detectors that nothing
  * taught here, nor under an edit. */

@@ -13,6 +13,8 @@
 #include "audit/refit.h"
 #include "pipeline/batch.h"
 
+enum { DRAWS = 200 }; /* of documents, for intervals */
+
 /* The text of then, sampled once for detectors with the same weights of then. */
 typedef struct text_then {
     const float *const *values;
@@ -20,21 +22,24 @@ typedef struct text_then {
 } text_then;
 
 il_status il__audit_put_cell(il_audit_work *w, const il_detector *d, const char *cell,
-                             const il_measured *m, il_error *err)
+                             const il_measured *m, const il_measured *ranked,
+                             il_error *err)
 {
-    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR, IL_MEASURE_FPR,
-                                       IL_MEASURE_MEAN};
+    static const il_measure shown[] = {IL_MEASURE_AUROC, IL_MEASURE_TPR,
+                                       IL_MEASURE_FPR};
     const char *name = il_arena_printf(w->out->arena, "%s.%s", d->spec->name, cell);
 
     if (name == NULL) {
         return il__audit_no_memory(err);
     }
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        if (isfinite(m->value[shown[i]])) {
-            IL_TRY(il__audit_put_measure(w, name, m, shown[i], err));
+        if (isfinite(ranked->value[shown[i]])) {
+            IL_TRY(il__audit_put_measure(w, name, ranked, shown[i], err));
         }
     }
-    return IL_OK;
+    return isfinite(m->value[IL_MEASURE_MEAN])
+               ? il__audit_put_measure(w, name, m, IL_MEASURE_MEAN, err)
+               : IL_OK;
 }
 
 il_status il__audit_covered(il_audit_work *w, const il_detector *d, const char *name,
@@ -77,14 +82,102 @@ static const char *label_of(const il_detector *d, il_behaviour *text)
     return has ? label : NULL;
 }
 
+/* A detector's word on a text. */
+typedef struct cell {
+    il_measured text;
+    /* The same beside the negatives of the first split where the text has none: a model
+     * that is asked to lie writes nothing else. Else `text`. */
+    il_measured ranked;
+} cell;
+
+static il_status score(const il_audit_work *w, const il_detector *d,
+                       const il_acts *acts, float **logits, il_scores *out,
+                       il_error *err)
+{
+    *logits = calloc((size_t)acts->rows.count + 1, sizeof **logits);
+    if (*logits == NULL) {
+        return il__audit_no_memory(err);
+    }
+    IL_TRY(il_detector_logits(d, w->in->blas, acts, *logits, err));
+    *out = il__audit_scores(w, d, &acts->rows, *logits);
+    return IL_OK;
+}
+
+/* All rows of `text`, and behind them the negatives of `split`, in the arena. */
+static il_status join(const il_audit_work *w, const il_scores *text,
+                      const il_scores *split, il_scores *out, il_error *err)
+{
+    il_arena *arena = w->out->arena;
+    size_t room = (size_t)(text->count + split->count) + 1;
+    float *logits = il_arena_calloc(arena, room, sizeof *logits);
+    uint8_t *labels = il_arena_calloc(arena, room, 1);
+    int64_t *documents = il_arena_calloc(arena, room, sizeof *documents);
+
+    *out = *text;
+    if (logits == NULL || labels == NULL || documents == NULL) {
+        return il__audit_no_memory(err);
+    }
+    for (int64_t i = 0; i < text->count; i++) {
+        logits[i] = text->logits[i];
+        labels[i] = text->labels[i];
+        documents[i] = text->documents[i];
+    }
+    for (int64_t i = 0; i < split->count; i++) {
+        if (split->labels[i] == 0) {
+            logits[out->count] = split->logits[i];
+            documents[out->count++] = split->documents[i];
+        }
+    }
+    out->logits = logits;
+    out->labels = labels;
+    out->documents = documents;
+    return IL_OK;
+}
+
+/* Measures a text that is all positive beside the negatives of the first split, read
+ * under the same weights: in a whole audit. */
+static il_status rank(const il_audit_work *w, const il_detector *d,
+                      const float *const *values, const il_scores *text, cell *out,
+                      il_error *err)
+{
+    il_harvest h = il__audit_harvest(w, values);
+    il_acts *acts = NULL;
+    float *logits = NULL;
+    il_scores split;
+    il_scores both;
+    il_status status;
+
+    out->ranked = out->text;
+    if (!w->in->whole || out->text.positives == 0 || out->text.negatives > 0 ||
+        w->in->spec->splits.count == 0) {
+        return IL_OK;
+    }
+    status = il_detector_harvest(&acts, d, &h, w->in->spec->splits.items[0], err);
+    if (status == IL_OK) {
+        status = score(w, d, acts, &logits, &split, err);
+    }
+    if (status == IL_OK && split.labels != NULL) {
+        status = join(w, text, &split, &both, err);
+        if (status == IL_OK) {
+            status = il_scores_measure(&both, DRAWS, w->in->seed, w->in->depth,
+                                       &out->ranked, err);
+        }
+    }
+    free(logits);
+    il_acts_destroy(acts);
+    return status;
+}
+
 /* A detector's measures on a text, read under some weights; of now the coverage too,
  * where that is wanted. */
 static il_status read_text(il_audit_work *w, const il_detector *d,
                            const float *const *values, il_behaviour *text, bool covers,
-                           il_measured *m, il_error *err)
+                           cell *out, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
     il_acts *acts = NULL;
+    float *logits = NULL;
+    il_scores scores;
     il_status status;
 
     h.fetch = il_behaviour_fetch;
@@ -98,11 +191,19 @@ static il_status read_text(il_audit_work *w, const il_detector *d,
     h.gathered = il_detector_reads_rows(d);
     status = il_acts_harvest(&acts, &h, err);
     if (status == IL_OK) {
-        status = il__audit_measure(w, d, acts, m, err);
+        status = score(w, d, acts, &logits, &scores, err);
+    }
+    if (status == IL_OK) {
+        status = il_scores_measure(&scores, DRAWS, w->in->seed, w->in->depth,
+                                   &out->text, err);
+    }
+    if (status == IL_OK) {
+        status = rank(w, d, values, &scores, out, err);
     }
     if (status == IL_OK && covers) {
         status = il__audit_covered(w, d, d->spec->name, acts, err);
     }
+    free(logits);
     il_acts_destroy(acts);
     return status;
 }
@@ -138,33 +239,34 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
 {
     il_detector old = il__audit_then(a);
     bool same = a->then == NULL && a->then_values == w->in->values;
-    il_measured cell[2][2]; /* [text][weights] */
+    cell all[2][2]; /* [text][weights] */
 
-    IL_TRY(read_text(w, a->now, w->in->values, now, true, &cell[1][1], err));
-    IL_TRY(put_flagged(w, a->now, "flag_now", &cell[1][1], err));
+    IL_TRY(read_text(w, a->now, w->in->values, now, true, &all[1][1], err));
+    IL_TRY(put_flagged(w, a->now, "flag_now", &all[1][1].text, err));
     if (a->then_values == NULL) {
         return IL_OK;
     }
-    cell[0][0] = cell[0][1] = cell[1][0] = cell[1][1];
+    all[0][0] = all[0][1] = all[1][0] = all[1][1];
     if (!same) {
-        IL_TRY(read_text(w, &old, a->then_values, now, false, &cell[1][0], err));
+        IL_TRY(read_text(w, &old, a->then_values, now, false, &all[1][0], err));
     }
-    IL_TRY(put_flagged(w, a->now, "flag_then", &cell[1][0], err));
+    IL_TRY(put_flagged(w, a->now, "flag_then", &all[1][0].text, err));
     if (!w->in->whole) {
         return IL_OK;
     }
     if (!same) {
         IL_TRY(sample_then(w, then, a->then_values, err));
-        IL_TRY(read_text(w, &old, a->then_values, then->text, false, &cell[0][0], err));
-        IL_TRY(
-            read_text(w, a->now, w->in->values, then->text, false, &cell[0][1], err));
+        IL_TRY(read_text(w, &old, a->then_values, then->text, false, &all[0][0], err));
+        IL_TRY(read_text(w, a->now, w->in->values, then->text, false, &all[0][1], err));
     }
     for (int i = 0; i < 4; i++) {
         static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
                                             "cells.y1w1"};
 
-        IL_TRY(put_flagged(w, a->now, names[i], &cell[i / 2][i % 2], err));
-        IL_TRY(il__audit_put_cell(w, a->now, names[i], &cell[i / 2][i % 2], err));
+        const cell *c = &all[i / 2][i % 2];
+
+        IL_TRY(put_flagged(w, a->now, names[i], &c->text, err));
+        IL_TRY(il__audit_put_cell(w, a->now, names[i], &c->text, &c->ranked, err));
     }
     return IL_OK;
 }
