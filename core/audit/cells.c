@@ -103,76 +103,104 @@ static il_status score(const il_audit_work *w, const il_detector *d,
     return IL_OK;
 }
 
-/* All rows of `text`, and behind them the negatives of `split`, in the arena. */
-static il_status join(const il_audit_work *w, const il_scores *text,
-                      const il_scores *split, il_scores *out, il_error *err)
-{
-    il_arena *arena = w->out->arena;
-    size_t room = (size_t)(text->count + split->count) + 1;
-    float *logits = il_arena_calloc(arena, room, sizeof *logits);
-    uint8_t *labels = il_arena_calloc(arena, room, 1);
-    int64_t *documents = il_arena_calloc(arena, room, sizeof *documents);
+/* Negatives of the first split, read by a detector under some weights; in the arena. */
+typedef struct negatives {
+    bool there;
+    int64_t count;
+    float *logits;
+    int64_t *documents;
+} negatives;
 
-    *out = *text;
-    if (logits == NULL || labels == NULL || documents == NULL) {
+static il_status keep_negatives(const il_audit_work *w, const il_scores *all,
+                                negatives *out, il_error *err)
+{
+    size_t room = (size_t)all->count + 1;
+
+    out->logits = il_arena_calloc(w->out->arena, room, sizeof *out->logits);
+    out->documents = il_arena_calloc(w->out->arena, room, sizeof *out->documents);
+    if (out->logits == NULL || out->documents == NULL) {
         return il__audit_no_memory(err);
     }
-    for (int64_t i = 0; i < text->count; i++) {
-        logits[i] = text->logits[i];
-        labels[i] = text->labels[i];
-        documents[i] = text->documents[i];
-    }
-    for (int64_t i = 0; i < split->count; i++) {
-        if (split->labels[i] == 0) {
-            logits[out->count] = split->logits[i];
-            documents[out->count++] = split->documents[i];
+    for (int64_t i = 0; all->labels != NULL && i < all->count; i++) {
+        if (all->labels[i] == 0) {
+            out->logits[out->count] = all->logits[i];
+            out->documents[out->count++] = all->documents[i];
         }
     }
-    out->logits = logits;
-    out->labels = labels;
-    out->documents = documents;
+    out->there = true;
     return IL_OK;
 }
 
-/* Measures a text that is all positive beside the negatives of the first split, read
- * under the same weights: in a whole audit. */
-static il_status rank(const il_audit_work *w, const il_detector *d,
-                      const float *const *values, const il_scores *text, cell *out,
-                      il_error *err)
+static il_status find_negatives(const il_audit_work *w, const il_detector *d,
+                                const float *const *values, negatives *out,
+                                il_error *err)
 {
     il_harvest h = il__audit_harvest(w, values);
     il_acts *acts = NULL;
     float *logits = NULL;
-    il_scores split;
-    il_scores both;
+    il_scores all;
     il_status status;
 
-    out->ranked = out->text;
-    if (!w->in->whole || out->text.positives == 0 || out->text.negatives > 0 ||
-        w->in->spec->splits.count == 0) {
+    if (out->there) {
         return IL_OK;
     }
     status = il_detector_harvest(&acts, d, &h, w->in->spec->splits.items[0], err);
     if (status == IL_OK) {
-        status = score(w, d, acts, &logits, &split, err);
+        status = score(w, d, acts, &logits, &all, err);
     }
-    if (status == IL_OK && split.labels != NULL) {
-        status = join(w, text, &split, &both, err);
-        if (status == IL_OK) {
-            status = il_scores_measure(&both, DRAWS, w->in->seed, w->in->depth,
-                                       &out->ranked, err);
-        }
+    if (status == IL_OK) {
+        status = keep_negatives(w, &all, out, err);
     }
     free(logits);
     il_acts_destroy(acts);
     return status;
 }
 
+/* Measures a text that is all positive beside the negatives of the first split, read
+ * under the same weights: in a whole audit. */
+static il_status rank(const il_audit_work *w, const il_detector *d,
+                      const float *const *values, const il_scores *text,
+                      negatives *beside, cell *out, il_error *err)
+{
+    il_arena *arena = w->out->arena;
+    il_scores both = *text;
+    size_t n = (size_t)text->count;
+    size_t room;
+    float *logits;
+    uint8_t *labels;
+    int64_t *documents;
+
+    out->ranked = out->text;
+    if (!w->in->whole || out->text.positives == 0 || out->text.negatives > 0 ||
+        w->in->spec->splits.count == 0) {
+        return IL_OK;
+    }
+    IL_TRY(find_negatives(w, d, values, beside, err));
+    room = n + (size_t)beside->count + 1;
+    logits = il_arena_calloc(arena, room, sizeof *logits);
+    labels = il_arena_calloc(arena, room, 1);
+    documents = il_arena_calloc(arena, room, sizeof *documents);
+    if (logits == NULL || labels == NULL || documents == NULL) {
+        return il__audit_no_memory(err);
+    }
+    memcpy(logits, text->logits, n * sizeof *logits);
+    memcpy(labels, text->labels, n);
+    memcpy(documents, text->documents, n * sizeof *documents);
+    memcpy(logits + n, beside->logits, (size_t)beside->count * sizeof *logits);
+    memcpy(documents + n, beside->documents, (size_t)beside->count * sizeof *documents);
+    both.count += beside->count;
+    both.logits = logits;
+    both.labels = labels;
+    both.documents = documents;
+    return il_scores_measure(&both, DRAWS, w->in->seed, w->in->depth, &out->ranked,
+                             err);
+}
+
 /* A detector's measures on a text, read under some weights; of now the coverage too,
  * where that is wanted. */
 static il_status read_text(il_audit_work *w, const il_detector *d,
                            const float *const *values, il_behaviour *text, bool covers,
-                           cell *out, il_error *err)
+                           negatives *beside, cell *out, il_error *err)
 {
     il_harvest h = il__audit_harvest(w, il_detector_weights(d, values));
     il_acts *acts = NULL;
@@ -198,7 +226,7 @@ static il_status read_text(il_audit_work *w, const il_detector *d,
                                    &out->text, err);
     }
     if (status == IL_OK) {
-        status = rank(w, d, values, &scores, out, err);
+        status = rank(w, d, values, &scores, beside, out, err);
     }
     if (status == IL_OK && covers) {
         status = il__audit_covered(w, d, d->spec->name, acts, err);
@@ -239,16 +267,18 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
 {
     il_detector old = il__audit_then(a);
     bool same = a->then == NULL && a->then_values == w->in->values;
-    cell all[2][2]; /* [text][weights] */
+    cell all[2][2];                                             /* [text][weights] */
+    negatives beside[2] = {{.there = false}, {.there = false}}; /* [weights] */
 
-    IL_TRY(read_text(w, a->now, w->in->values, now, true, &all[1][1], err));
+    IL_TRY(read_text(w, a->now, w->in->values, now, true, &beside[1], &all[1][1], err));
     IL_TRY(put_flagged(w, a->now, "flag_now", &all[1][1].text, err));
     if (a->then_values == NULL) {
         return IL_OK;
     }
     all[0][0] = all[0][1] = all[1][0] = all[1][1];
     if (!same) {
-        IL_TRY(read_text(w, &old, a->then_values, now, false, &all[1][0], err));
+        IL_TRY(read_text(w, &old, a->then_values, now, false, &beside[0], &all[1][0],
+                         err));
     }
     IL_TRY(put_flagged(w, a->now, "flag_then", &all[1][0].text, err));
     if (!w->in->whole) {
@@ -256,8 +286,10 @@ static il_status put_cells(il_audit_work *w, const il_audited *a, il_behaviour *
     }
     if (!same) {
         IL_TRY(sample_then(w, then, a->then_values, err));
-        IL_TRY(read_text(w, &old, a->then_values, then->text, false, &all[0][0], err));
-        IL_TRY(read_text(w, a->now, w->in->values, then->text, false, &all[0][1], err));
+        IL_TRY(read_text(w, &old, a->then_values, then->text, false, &beside[0],
+                         &all[0][0], err));
+        IL_TRY(read_text(w, a->now, w->in->values, then->text, false, &beside[1],
+                         &all[0][1], err));
     }
     for (int i = 0; i < 4; i++) {
         static const char *const names[] = {"cells.y0w0", "cells.y0w1", "cells.y1w0",
