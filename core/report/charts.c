@@ -124,6 +124,9 @@ void il__chart_readers(const il__results *r, il_text *html)
             continue;
         }
         (void)snprintf(site, sizeof site, "%.*s", (int)(end - at), at);
+        if (strlen(site) > 4 && strcmp(site + strlen(site) - 4, ".own") == 0) {
+            continue; /* the same numbers stand under the site's plain name */
+        }
         while (k < count && strcmp(sites[k], site) != 0) {
             k++;
         }

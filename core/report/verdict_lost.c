@@ -69,7 +69,8 @@ void il__verdict_lost(const il__results *r, const il__focus *f, il_text *html)
             continue;
         }
         if (shown++ == 0) {
-            il_text_add(html, "<h4>What was lost, and how</h4>\n");
+            il_text_add(html,
+                        "<details><summary>What recall was lost, and how</summary>\n");
             il__table_begin(html, "numbers", "What was lost");
             il_text_add(html, "<th scope=\"col\" class=\"words\">arm</th>");
             for (size_t k = 0; k < 4; k++) {
@@ -90,6 +91,6 @@ void il__verdict_lost(const il__results *r, const il__focus *f, il_text *html)
         il_text_add(html, "<p class=\"hint\"><em>Stale</em>: its twin lost it too, the "
                           "model moved on. <em>Hidden</em>: the same recipe, fitted "
                           "again, still reads it. <em>Gone</em>: nothing reads "
-                          "it.</p>\n");
+                          "it.</p></details>\n");
     }
 }
