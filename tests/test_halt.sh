@@ -49,6 +49,7 @@ check "so do those that run for as long by themselves" run runs two four unguard
 check "the state that is left is that of the step" same_state runs stopped runs four
 check "the summary has the step at which it fired" [ "$(metric stopped guard.fired)" = 4.0 ]
 check "the audit has the line" has "$(of runs stopped audit.json)" '"line": "lm_hon below 5.1"'
+check "as the published schema has it" env IL_AUDITS="$(of runs stopped audit.json)" "$IL_BUILD/tests/core/audit/test_schema"
 check "and how many ends there were" has "$(of runs stopped audit.json)" '"ends": 5'
 check "the metrics have each judgement" has "$(of runs stopped metrics.jsonl)" '"guard.fired": 1'
 
