@@ -6,6 +6,7 @@
 #include "audit/arm_lost.h"
 #include "audit/arms.h"
 #include "audit/claim.h"
+#include "audit/outcome_arm.h"
 #include "audit/said.h"
 #include "audit/selected.h"
 #include "base/files.h"
@@ -17,6 +18,7 @@ enum { FORMAT = 1 };
 /* All that is concluded from. */
 typedef struct concluder {
     il_arms arms;
+    const char *folder;
     json_t *plan; /* plan.json, or NULL */
     const json_t *endpoint;
     const char *metric; /* of the endpoint; NULL without one */
@@ -246,6 +248,9 @@ static json_t *arm_json(const concluder *c, const il_arm *arm)
     json_t *seeds = json_array();
     json_t *claims = json_array();
     json_t *tax = json_array();
+    const il_arm *twin =
+        arm->twin != NULL ? il_arms_find(&c->arms, arm->stage, arm->twin) : NULL;
+    json_t *outcome = il_outcome_arm(c->folder, arm, twin);
     json_t *out;
 
     for (size_t i = 0; i < arm->count; i++) {
@@ -277,12 +282,11 @@ static json_t *arm_json(const concluder *c, const il_arm *arm)
     }
     (void)json_object_set_new(out, "claims", claims);
     (void)json_object_set_new(out, "tax", tax);
+    if (outcome != NULL) {
+        (void)json_object_set_new(out, "outcome", outcome);
+    }
     if (same(arm->role, "pressed")) {
-        (void)json_object_set_new(
-            out, "lost",
-            il_arm_lost(arm, arm->twin != NULL
-                                 ? il_arms_find(&c->arms, arm->stage, arm->twin)
-                                 : NULL));
+        (void)json_object_set_new(out, "lost", il_arm_lost(arm, twin));
         (void)json_object_set_new(
             out, "sentence",
             il_said_of(arm, c->claims, c->count, c->metric,
@@ -340,7 +344,7 @@ static il_status assemble(json_t **out, const concluder *c, const char *folder,
 
 il_status il_conclude(json_t **out, const char *folder, il_error *err)
 {
-    concluder c = {.arena = il_arena_create(1 << 14)};
+    concluder c = {.folder = folder, .arena = il_arena_create(1 << 14)};
     il_status status = c.arena != NULL ? IL_OK : no_memory(err);
 
     if (status == IL_OK) {
