@@ -12,7 +12,7 @@ far_lever() { # far_lever RUNS [OPTION...]
         --set stages.mode.audit.rollouts.episodes=40
         --set stages.mode.audit.reference.episodes=40
         --set detectors.suffering.fit.rollouts.episodes=60
-        --stage mode --variant e2e_s --variant naive_refit)
+        --stage mode --variant e2e_s --variant naive_refit --variant naive.placebo)
     args+=("${common[@]}" "${@:2}")
 }
 little_atlas() {

@@ -149,15 +149,22 @@ static turning *turning_of(const il_terms *t, il_pass *pass, uint64_t which,
     return q;
 }
 
-static void same_forward(void *state, const il_tensor *const *in, il_tensor *out)
+/* y = Q x. */
+static void turn_forward(void *state, const il_tensor *const *in, il_tensor *out)
 {
-    (void)state;
-    memcpy(out->data, in[0]->data, (size_t)il_count(out) * sizeof(float));
+    const turning *q = state;
+    int64_t width = il_width(out);
+
+    for (int64_t i = 0; i < il_rows(out); i++) {
+        for (int64_t k = 0; k < width; k++) {
+            il_f32(out)[i * width + k] =
+                q->sign[k] * il_f32(in[0])[i * width + q->from[k]];
+        }
+    }
 }
 
-/* dx = Q dy. */
-static void turned_backward(const void *state, const il_tensor *const *in,
-                            const il_tensor *out, const float *dout, float *const *din)
+static void turn_backward(const void *state, const il_tensor *const *in,
+                          const il_tensor *out, const float *dout, float *const *din)
 {
     const turning *q = state;
     int64_t width = il_width(out);
@@ -165,24 +172,23 @@ static void turned_backward(const void *state, const il_tensor *const *in,
     (void)in;
     for (int64_t i = 0; din[0] != NULL && i < il_rows(out); i++) {
         for (int64_t k = 0; k < width; k++) {
-            din[0][i * width + k] += q->sign[k] * dout[i * width + q->from[k]];
+            din[0][i * width + q->from[k]] += q->sign[k] * dout[i * width + k];
         }
     }
 }
 
-/* x itself, whose gradient comes back turned. */
-static il_tensor *turn_gradient(const il_terms *t, il_pass *pass, uint64_t which,
-                                il_tensor *x)
+static il_tensor *turn(const il_terms *t, il_pass *pass, uint64_t which, il_tensor *x)
 {
     static const il_custom op = {.struct_size = sizeof op,
                                  .name = "scramble",
-                                 .forward = same_forward,
-                                 .backward = turned_backward};
+                                 .forward = turn_forward,
+                                 .backward = turn_backward};
     turning *q = x != NULL ? turning_of(t, pass, which, il_width(x)) : NULL;
 
     return q != NULL ? il_custom_op(pass, &op, q, 1, &x, x->ndim, x->shape) : x;
 }
 
+/* What the detector gives where its sites' channels are turned. */
 static il_status turned_score(const il_terms *t, size_t i, const il_micro *micro,
                               il_forward *f, il_tensor **logits, il_error *err)
 {
@@ -196,10 +202,73 @@ static il_status turned_score(const il_terms *t, size_t i, const il_micro *micro
     }
     IL_TRY(il__terms_acts(t, d, micro, f, acts, err));
     for (size_t s = 0; s < det->site_count; s++) {
-        acts[s] = turn_gradient(t, f->pass, i * IL_DETECTOR_SITES_MAX + s, acts[s]);
+        acts[s] = turn(t, f->pass, i * IL_DETECTOR_SITES_MAX + s, acts[s]);
     }
     *logits = il_detector_score(det, f->pass, &f->scores[d].rows, acts, false, -1);
     return il_pass_status(f->pass, err);
+}
+
+/* How far each row's reading lies from the turned one. */
+static void note_apart(float *out, const il_tensor *logits, const il_tensor *turned)
+{
+    for (int64_t r = 0; r < il_count(logits); r++) {
+        out[r] = il_f32(logits)[r] - il_f32(turned)[r];
+    }
+}
+
+bool il__scramble_levels(const il_term *term)
+{
+    return term->kind == IL_TERM_DETECTOR && term->spec->scramble == IL_SCRAMBLE_NOISE;
+}
+
+bool il__scramble_notes(const il_term *term)
+{
+    return term->scramble != NULL || (term->apart != NULL && !term->leveled);
+}
+
+void il__scramble_level(il_term *term, int64_t count)
+{
+    double sum = 0;
+
+    for (int64_t r = 0; r < count; r++) {
+        sum += term->apart[r];
+    }
+    if (count > 0) {
+        term->level = (float)(sum / (double)count);
+        term->leveled = true;
+    }
+}
+
+json_t *il_scramble_json(const il_terms *t)
+{
+    json_t *levels = json_array();
+    bool any = false;
+
+    for (size_t i = 0; i < t->count; i++) {
+        any = any || t->items[i].leveled;
+        (void)json_array_append_new(
+            levels, t->items[i].leveled ? json_real(t->items[i].level) : json_null());
+    }
+    if (!any) {
+        json_decref(levels);
+        return NULL;
+    }
+    return levels;
+}
+
+il_status il_scramble_read(il_terms *t, const json_t *json, il_error *err)
+{
+    if (json != NULL && json_array_size(json) != t->count) {
+        return il_error_set(err, IL_ERR_INPUT, "levels",
+                            "expected one for each of %zu terms", t->count);
+    }
+    for (size_t i = 0; json != NULL && i < t->count; i++) {
+        const json_t *level = json_array_get(json, i);
+
+        t->items[i].leveled = json_is_number(level);
+        t->items[i].level = (float)json_number_value(level);
+    }
+    return IL_OK;
 }
 
 il_status il__scramble_root(const il_terms *t, size_t i, il_worker *worker,
@@ -209,13 +278,17 @@ il_status il__scramble_root(const il_terms *t, size_t i, il_worker *worker,
 {
     const il_term *term = &t->items[i];
     il_tensor *logits;
+    il_tensor *turned = NULL;
     il_tensor *p;
 
     IL_TRY(il__terms_score(t, term->detector, micro, run, f, err));
     logits = f->scores[term->detector].logits;
     if (term->spec->scramble == IL_SCRAMBLE_NOISE) {
-        IL_TRY(turned_score(t, i, micro, f, &logits, err));
-        *root = il_softplus(f->pass, logits);
+        IL_TRY(turned_score(t, i, micro, f, &turned, err));
+        if (run->prologue && term->apart != NULL) {
+            note_apart(term->apart + micro->offset[i], logits, turned);
+        }
+        *root = il_softplus(f->pass, il_affine(f->pass, turned, 1.0f, term->level));
         return IL_OK;
     }
     p = il_activate(f->pass, il_detach(f->pass, logits), IL_ACT_SIGMOID);

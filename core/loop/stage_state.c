@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "loop/scramble.h"
 #include "loop/stage_private.h"
 
 static const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
@@ -125,6 +126,7 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
     json_t *json = json_object();
     json_t *contracts = json_object();
     bool checkpoint = strcmp(name, IL_STATE_RESULT) != 0;
+    json_t *levels;
     il_status status = IL_OK;
 
     if (list.arena == NULL || json == NULL || contracts == NULL) {
@@ -178,6 +180,11 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         if (checkpoint && s->halts.count > 0) {
             json_object_set_new(json, "halts", il_halts_json(&s->halts));
         }
+        levels =
+            checkpoint && trainer != NULL ? il_scramble_json(trainer->terms) : NULL;
+        if (levels != NULL) {
+            json_object_set_new(json, "levels", levels);
+        }
         status = il_state_write(s->folder, name, list.items, list.count, json, err);
     }
     json_decref(contracts);
@@ -219,6 +226,7 @@ static il_status read_trainer(const il_state *state, il_trainer *t, bool moments
     IL_TRY(take_block(state, store, "moment1.", t->m, err));
     IL_TRY(take_block(state, store, "moment2.", t->v, err));
     IL_TRY(take_averages(state, t->world, err));
+    IL_TRY(il_scramble_read(t->terms, json_object_get(state->json, "levels"), err));
     if (t->shadow != NULL) {
         IL_TRY(take_block(state, store, "shadow.", t->shadow, err));
         IL_TRY(take_block(state, store, "shadow_moment1.", t->shadow_m, err));

@@ -65,6 +65,9 @@ typedef struct il_term {
     double normalizer;
     float *scramble;      /* values of the whole batch that are dealt to other rows */
     const int64_t *order; /* and who gets whose */
+    float *apart;         /* how far a turned detector reads from itself, likewise */
+    float level;          /* what brings it to where the other stood at first */
+    bool leveled;         /* that is known */
 } il_term;
 
 /* A signal that edits: it has no rows and no gradient, and stands in the passes of the

@@ -485,7 +485,7 @@ static bool evaluated(const il_term *term, const il_micro *micro,
     if (!il_term_on(term, micro->lot)) {
         return false;
     }
-    return run->prologue ? term->scramble != NULL
+    return run->prologue ? il__scramble_notes(term)
                          : term->runs[run->kind] || (run->watch && !term->trains);
 }
 

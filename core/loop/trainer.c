@@ -40,6 +40,7 @@ void il_trainer_destroy(il_trainer *t)
     }
     for (size_t i = 0; t->terms != NULL && i < t->terms->count; i++) {
         free(t->terms->items[i].scramble);
+        free(t->terms->items[i].apart);
         free((void *)t->terms->items[i].order);
     }
     free(t->workers);
@@ -177,6 +178,12 @@ static il_status make_scrambles(il_trainer *t, il_error *err)
             term->scramble = calloc(most, sizeof *term->scramble);
             term->order = calloc(most, sizeof *term->order);
             if (term->scramble == NULL || term->order == NULL) {
+                return il__trainer_no_memory(t, err);
+            }
+        }
+        if (term->trains && il__scramble_levels(term)) {
+            term->apart = calloc(most_rows(t), sizeof *term->apart);
+            if (term->apart == NULL) {
                 return il__trainer_no_memory(t, err);
             }
         }
@@ -452,17 +459,25 @@ il_status il__trainer_run_pass(il_trainer *t, int kind, il_error *err)
     return first_error(job, err);
 }
 
-/* A keyed permutation of the rows whose values are dealt. */
-static void shuffle(il_trainer *t, size_t i)
+/* Rows of a term in the present turn. */
+static int64_t rows_of(const il_trainer *t, size_t i)
 {
-    il_term *term = &t->terms->items[i];
     int64_t n = 0;
-    int64_t *order = (int64_t *)term->order;
-    il_rng r;
 
     for (size_t j = 0; j < t->micro_count; j++) {
         n += il__trainer_takes(t, &t->micros[j]) ? t->micros[j].rows[i] : 0;
     }
+    return n;
+}
+
+/* A keyed permutation of the rows whose values are dealt. */
+static void shuffle(il_trainer *t, size_t i)
+{
+    il_term *term = &t->terms->items[i];
+    int64_t n = rows_of(t, i);
+    int64_t *order = (int64_t *)term->order;
+    il_rng r;
+
     il_rng_open(&r, t->world->seed, t->depth, IL_RNG_SCRAMBLE, (uint64_t)t->step, i);
     for (int64_t j = 0; j < n; j++) {
         order[j] = j;
@@ -481,7 +496,7 @@ static il_status run_prologue(il_trainer *t, il_step_job *job, il_error *err)
     bool any = false;
 
     for (size_t i = 0; i < t->terms->count; i++) {
-        any = any || t->terms->items[i].scramble != NULL;
+        any = any || il__scramble_notes(&t->terms->items[i]);
     }
     if (!any) {
         return IL_OK;
@@ -491,8 +506,13 @@ static il_status run_prologue(il_trainer *t, il_step_job *job, il_error *err)
     job->prologue = false;
     IL_TRY(first_error(job, err));
     for (size_t i = 0; i < t->terms->count; i++) {
-        if (t->terms->items[i].scramble != NULL) {
+        il_term *term = &t->terms->items[i];
+
+        if (term->scramble != NULL) {
             shuffle(t, i);
+        }
+        if (term->apart != NULL && !term->leveled) {
+            il__scramble_level(term, rows_of(t, i));
         }
     }
     return IL_OK;

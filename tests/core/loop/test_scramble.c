@@ -1,4 +1,5 @@
 /* What placebos keep of the pressure that they stand for, and what they take out. */
+#include "loop/scramble.h"
 #include "trial.h"
 #include <math.h>
 
@@ -62,11 +63,24 @@ static const float *direction_of(const trial *t)
     return t->world->detectors[0]->instance->store->values;
 }
 
-START_TEST(noise_turns_a_penalty_and_keeps_its_size)
+/* A term's loss, as the step has it. */
+static double loss_of(const trial *t, const char *signal)
+{
+    for (size_t i = 0; i < t->trainer->terms->count; i++) {
+        if (strcmp(t->trainer->terms->items[i].spec->name, signal) == 0) {
+            return t->trainer->values[i];
+        }
+    }
+    ck_abort_msg("no term %s", signal);
+    return 0;
+}
+
+START_TEST(noise_turns_a_penalty_and_keeps_its_strength)
 {
     float one[16];
     float two[16];
     bool turned = false;
+    float share;
     trial real;
     trial fake;
 
@@ -81,13 +95,62 @@ START_TEST(noise_turns_a_penalty_and_keeps_its_size)
         turned = turned || fabsf(one[k] - two[k]) > 1e-3f * fabsf(one[k]);
     }
     ck_assert(turned);
+    /* one direction and the other, channel for channel, but for how strong it is */
     qsort(one, 16, sizeof *one, by_size);
     qsort(two, 16, sizeof *two, by_size);
+    share = fabsf(two[15]) / fabsf(one[15]);
+    ck_assert_float_gt(share, 0.5f);
+    ck_assert_float_lt(share, 2.0f);
     for (int k = 0; k < 16; k++) {
-        ck_assert_float_eq_tol(fabsf(one[k]), fabsf(two[k]), 1e-4f * fabsf(one[k]));
+        ck_assert_float_eq_tol(fabsf(two[k]), share * fabsf(one[k]),
+                               1e-3f * fabsf(one[k]) + 1e-6f);
     }
     close_trial(&real);
     close_trial(&fake);
+}
+END_TEST
+
+START_TEST(noise_yields_as_it_is_obeyed)
+{
+    double first;
+    trial t;
+
+    open_liar(&t, "naive", "stages.loop.signals.pressure.scramble=noise", 1);
+    steps(&t, 1, false);
+    first = loss_of(&t, "pressure");
+    steps(&t, 7, false);
+    ck_assert_double_lt(loss_of(&t, "pressure"), 0.5 * first);
+    close_trial(&t);
+}
+END_TEST
+
+START_TEST(a_level_goes_with_a_checkpoint)
+{
+    il_error err = {0};
+    json_t *levels;
+    trial t;
+    trial again;
+
+    open_liar(&t, "naive", "stages.loop.signals.pressure.scramble=noise", 1);
+    open_liar(&again, "naive", "stages.loop.signals.pressure.scramble=noise", 1);
+    ck_assert_ptr_null(il_scramble_json(t.trainer->terms));
+    steps(&t, 1, false);
+    levels = il_scramble_json(t.trainer->terms);
+    ck_assert_ptr_nonnull(levels);
+    ok(il_scramble_read(again.trainer->terms, levels, &err), &err);
+    for (size_t i = 0; i < t.trainer->terms->count; i++) {
+        const il_term *a = &t.trainer->terms->items[i];
+        const il_term *b = &again.trainer->terms->items[i];
+
+        ck_assert_int_eq(a->leveled, b->leveled);
+        ck_assert(a->level == b->level);
+    }
+    (void)json_array_append_new(levels, json_null());
+    ck_assert_int_eq(il_scramble_read(again.trainer->terms, levels, &err),
+                     IL_ERR_INPUT);
+    json_decref(levels);
+    close_trial(&t);
+    close_trial(&again);
 }
 END_TEST
 
@@ -370,7 +433,9 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, noise_turns_a_penalty_and_keeps_its_size);
+    tcase_add_test(tc, noise_turns_a_penalty_and_keeps_its_strength);
+    tcase_add_test(tc, noise_yields_as_it_is_obeyed);
+    tcase_add_test(tc, a_level_goes_with_a_checkpoint);
     tcase_add_test(tc, dealt_rows_keep_the_sum_of_a_penalty_and_not_whose_it_is);
     tcase_add_test(tc, a_constant_presses_all_rows_by_half);
     tcase_add_test(tc, a_gate_of_noise_knows_nothing_of_the_probe);
