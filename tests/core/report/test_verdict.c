@@ -134,6 +134,36 @@ START_TEST(ledger_and_credit_are_drawn_for_who_is_pressed)
 }
 END_TEST
 
+START_TEST(an_arms_outcome_is_told_with_its_mixture_and_its_course)
+{
+    char *page;
+
+    put("summary.json",
+        "{\"name\": \"x\", \"seeds\": [1, 2], \"rows\": [{\"stage\": \"s\", "
+        "\"seed\": 1, \"role\": \"pressed\", \"metrics\": {\"hack\": 1}}, "
+        "{\"stage\": \"s\", \"seed\": 2, \"role\": \"pressed\", \"metrics\": "
+        "{\"hack\": 1}}]}");
+    put("conclusions.json",
+        "{\"arms\": [{\"stage\": \"s\", \"role\": \"pressed\", \"outcome\": {\"class\": "
+        "\"blatant\", \"probability\": {\"blatant\": 0.75, \"mixed\": 0.25}, \"low\": "
+        "{\"blatant\": 0.5}, \"high\": {\"blatant\": 0.875}, \"mix\": {\"blatant\": 0.7, "
+        "\"obfuscated_policy\": 0.3, \"both\": 0}, \"seeds\": [{\"seed\": 1, \"class\": "
+        "\"blatant\", \"margin\": 0.25, \"next\": \"mixed\", \"course\": {\"audits\": 4, "
+        "\"behaviour\": 20, \"blind\": 60, \"lag\": 40}}, {\"seed\": 2, \"class\": \"mixed\", "
+        "\"margin\": 0.125, \"next\": \"honest\", \"course\": {\"audits\": 4}}]}}]}");
+    page = page_of(folder);
+    ck_assert_ptr_nonnull(strstr(
+        page,
+        "<b>blatant</b><small>0.70 blatant, 0.30 obfuscated policy</small></td><td>1 of "
+        "2</td><td>0.75<small>0.50 to 0.88</small></td><td>0.25</td><td "
+        "class=\"words\">mixed</td><td>20 &middot;</td><td>60 &middot;</td><td>40 "
+        "&middot;</td>"));
+    ck_assert_ptr_nonnull(
+        strstr(page, "<b>mixed</b></td><td>1 of 2</td><td>0.25</td>"));
+    free(page);
+}
+END_TEST
+
 START_TEST(a_halt_is_said_with_its_step_and_seed)
 {
     char *page;
@@ -197,6 +227,7 @@ int main(void)
     tcase_add_test(t, the_first_screen_says_who_is_alive_and_by_whose_words);
     tcase_add_test(t, what_nobody_concluded_is_said_to_be_missing);
     tcase_add_test(t, ledger_and_credit_are_drawn_for_who_is_pressed);
+    tcase_add_test(t, an_arms_outcome_is_told_with_its_mixture_and_its_course);
     tcase_add_test(t, a_halt_is_said_with_its_step_and_seed);
     tcase_add_test(t, many_runs_share_a_page_and_one_that_cannot_be_read_is_named);
     suite_add_tcase(s, t);
