@@ -73,6 +73,14 @@ check "y1w0 is what was flagged then" same rl/loss deception.cells.y1w0 rl/loss 
 check "the penalty in the loss and in the reward lead apart" differ rl/reward deception.auroc rl/loss deception.auroc
 check "a zero on too many rows is refused" exits 2 no run --set detectors.deception.rezero.rows=100000
 check "an unknown split of trusted rows, too" exits 2 no run --set detectors.deception.rezero.split=trusty
+check "another look with a fresh reader" exits 0 fresh run --no-report --stage fitted \
+    --set stages.fitted.audit.fresh=[linear]
+ablated() { flat "$(job fitted fresh)/audit.json" | grep -qF "\"$1.ablated.hack\""; }
+check "tells what is answered without its direction" ablated fresh.linear
+check "beside a direction at random" ablated floor
+check "the cells of answers are ranked" is rl/loss deception.cells.y1w1.auroc "x >= 0 && x <= 1"
+check "the last cell's recall is what is flagged now" same rl/loss deception.cells.y1w1.tpr rl/loss deception.flag_now
+check "the first's is that of the answers of then" same rl/loss deception.cells.y0w0.tpr rl/reward deception.cells.y0w0.tpr
 check "every audit is as the published schema says" env \
     IL_AUDITS="$(find "$folder" -name audit.json -not -path '*/.stages/*')" "$IL_BUILD/tests/core/audit/test_schema"
 exit $failed

@@ -52,6 +52,23 @@ for text in y0 y1; do
         same loop/frozen probe.cells.${text}w0 loop/frozen probe.cells.${text}w1
 done
 
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a - b < 1e-9 && b - a < 1e-9) }'; }
+for detector in probe auditor; do
+    check "two refits of $detector lie apart by some noise" \
+        awk -v x="$(value fitted $detector.noise.cos)" 'BEGIN { exit !(x != "" && x >= -1 && x <= 1) }'
+    check "what they restore is their recall less that of now" near \
+        "$(value loop/monitor $detector.restored)" \
+        "$(awk -v a="$(value loop/monitor $detector.refit.recall)" -v b="$(value loop/monitor $detector.tpr)" 'BEGIN { printf "%.17g", a - b }')"
+    check "what $detector lost is the recall of then less that of now" near \
+        "$(value loop/monitor $detector.lost)" \
+        "$(awk -v a="$(value fitted $detector.tpr)" -v b="$(value loop/monitor $detector.tpr)" 'BEGIN { printf "%.17g", a - b }')"
+    check "with its upstream frozen $detector loses nothing" near "$(value loop/frozen $detector.lost)" 0
+    check "some of the model's own text is like what taught $detector" \
+        awk -v x="$(value fitted $detector.coverage)" 'BEGIN { exit !(x != "" && x >= 0 && x <= 1) }'
+done
+check "what the model does without a fresh reader's direction is told" [ -n "$(value fitted fresh.linear.ablated.lie)" ]
+check "beside a direction at random" [ -n "$(value fitted floor.ablated.lie)" ]
+
 for site in blocks.0 blocks.2; do # the other detector's, and the last residual stream
     check "fresh readers read $site too" \
         differ fitted fresh.linear@$site.hook_resid_post.auroc fitted fresh.linear.auroc

@@ -106,6 +106,8 @@ done
 check "what is at the detector's own site is read once" \
     [ -z "$(value fitted fresh.linear@belief.hook_state.ref.auroc)" ]
 check "a stage's way has the detector's site alone" [ "$(grep -c fresh.linear@ "$(job mode/brain)/metrics.jsonl")" -eq 1 ]
+check "what the agent does without a fresh reader's direction is told" is fitted fresh.linear.ablated.harm "x >= 0 && x <= 1"
+check "beside a direction at random" is fitted floor.ablated.harm "x >= 0 && x <= 1"
 check "ears that are open are not muffed" is fitted look_rate "x + $(value fitted muffed) > 0.999999 && x + $(value fitted muffed) < 1.000001"
 check "the agent's own states are mostly like the reference" is fitted suffering.own.coverage "x > 0.5 && x <= 1"
 check "the audit says what a detector alarms by" holds "$(job fitted)/audit.json" '"unit":"step","negatives":'
