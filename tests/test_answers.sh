@@ -51,7 +51,7 @@ for stage in fitted rl/reward rl/loss; do
     done
     check "what passes hacks or is honest in $stage" \
         is $stage ok "x - $(value $stage hack) - $(value $stage honest) < 1e-9"
-    check "the outcome's input of $stage is its metric" [ "$(input $stage hack)" = "$(value $stage hack)" ]
+    check "the outcome's input of $stage is its metric" [ "$(input $stage behaviour)" = "$(value $stage hack)" ]
     check "probabilities of $stage's outcome add up" summed $stage
     check "$stage has a class" [ -n "$(class $stage)" ]
 done
