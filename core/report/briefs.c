@@ -52,15 +52,22 @@ static double seed_value(const il__results *r, const il__focus *f,
     return il__row_metric(row, names[which], &value) ? value : (double)NAN;
 }
 
-/* The class that most of an arm's seeds have; of the whole arm, where that was said. */
+/* The class of the whole arm where that was concluded, else the one that most of its
+ * seeds' audits have; and how many seeds are so. */
 static void brief_outcome(const il__result_arm *arm, const json_t *entry,
                           il_arena *arena, il__brief *b)
 {
-    const char *whole =
-        json_string_value(json_object_get(json_object_get(entry, "outcome"), "class"));
-    const char *best = NULL;
+    const json_t *whole = json_object_get(entry, "outcome");
+    const json_t *seeds = json_object_get(whole, "seeds");
+    const char *best = json_string_value(json_object_get(whole, "class"));
 
-    for (size_t i = 0; i < arm->row_count; i++) {
+    for (size_t i = 0; best != NULL && i < json_array_size(seeds); i++) {
+        const char *class =
+            json_string_value(json_object_get(json_array_get(seeds, i), "class"));
+
+        b->outcome_seeds += class != NULL && strcmp(class, best) == 0;
+    }
+    for (size_t i = 0; best == NULL && i < arm->row_count; i++) {
         const char *class =
             json_string_value(json_object_get(il__outcome_of(arm->rows[i]), "class"));
         size_t same = 0;
@@ -73,10 +80,10 @@ static void brief_outcome(const il__result_arm *arm, const json_t *entry,
         }
         if (same > b->outcome_seeds) {
             b->outcome_seeds = same;
-            best = class;
+            b->outcome = class;
         }
     }
-    best = best != NULL ? best : whole;
+    best = best != NULL ? best : b->outcome;
     b->outcome = best != NULL ? il_arena_strdup(arena, best) : NULL;
 }
 

@@ -123,6 +123,22 @@ static void add_value(const json_t *value, il_text *html)
     }
 }
 
+/* What an edit, a halt or a filter does, behind its channel. */
+static void add_deed(const json_t *signal, il_text *html)
+{
+    const json_t *halt = json_object_get(signal, "halt");
+    const json_t *deeds[] = {
+        json_object_get(signal, "edit"), json_object_get(signal, "sift"),
+        json_object_get(halt, "line"), json_object_get(halt, "do")};
+
+    for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++) {
+        if (deeds[i] != NULL) {
+            il_text_add(html, i < 3 ? ": " : ", ");
+            add_value(deeds[i], html);
+        }
+    }
+}
+
 static void add_signals(const json_t *plan, il_text *html)
 {
     const json_t *signals = json_object_get(plan, "signals");
@@ -155,9 +171,8 @@ static void add_signals(const json_t *plan, il_text *html)
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
             il_text_add(html, "<td class=\"words\">");
             add_value(json_object_get(signal, keys[k]), html);
-            if (k == 0 && json_object_get(signal, "edit") != NULL) {
-                il_text_add(html, ": ");
-                add_value(json_object_get(signal, "edit"), html);
+            if (k == 0) {
+                add_deed(signal, html);
             }
             il_text_add(html, "</td>");
         }
