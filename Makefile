@@ -10,6 +10,7 @@
 #   make abi        how the plugin ABI has grown
 #   make install    with PREFIX and DESTDIR                       make clean format lint
 #   make dist       a tarball of what is committed                make deb      a Debian package
+#   make wheel      the Python package, for CPython 3.9 and later
 #
 # V=1 shows the commands, WERROR=1 makes warnings errors, SAN=asan|ubsan|tsan picks a sanitizer,
 # CC picks the compiler, PYTHON the interpreter of `make interop`. What should stay set goes into
@@ -74,13 +75,13 @@ all: $(lib) $(command) $(plugins)
 # The compiler's flags for the libraries, asked of pkg-config once the libraries are there. Make
 # reads this file anew when it has changed, so a fresh machine needs no second call.
 building := $(filter-out clean format lint abi dist,$(or $(MAKECMDGOALS),all))
-running  := $(filter demo test bands interop bench bless,$(MAKECMDGOALS))
+running  := $(filter demo test bands interop bench bless wheel,$(MAKECMDGOALS))
 ifneq ($(building),)
 include $B/deps.mk
 endif
 
 $B/deps.mk: tools/deps.sh $(if $(running),FORCE)
-	@$(if $(running),sh tools/deps.sh,pkg-config --exists $(PACKAGES) || { \
+	@$(if $(running),sh tools/deps.sh $(filter wheel,$(running)),pkg-config --exists $(PACKAGES) || { \
 	    echo "a library is missing: sh tools/deps.sh installs what Interloop needs" >&2; \
 	    exit 1; })
 	@mkdir -p $(@D)
@@ -228,6 +229,22 @@ deb: all
 	@$(MAKE) -s install DESTDIR='$(abspath $B/deb)' PREFIX=/usr
 	@sh tools/install/deb.sh '$(abspath $B/deb)' '$(VERSION)' '$(abspath $B)'
 
+# The Python package. Its extension is linked with the library itself and with CPython's limited
+# API alone; what else it needs travels in the wheel, beside it.
+PYTHON_I = $(shell python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')
+native_c := $(wildcard tools/python/native/*.c)
+$B/obj/tools/python/%.o: tools/python/%.c $B/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$Q$(compile) $(core_I) -isystem '$(PYTHON_I)' -c -o $@ $<
+$B/_native.abi3.so: $(call object,$(native_c)) $(lib)
+	$(call say,LINK,$@)
+	$Q$(CC) $(sanitize) -shared $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' \
+	    -Wl,--exclude-libs,ALL -o $@ $(filter %.o,$^) $(lib) $(libs)
+wheel: all $B/_native.abi3.so
+	@mkdir -p $B/wheel
+	@python3 tools/python/wheel.py '$(VERSION)' $B/_native.abi3.so $B/plugins $B/wheel
+
 clean:
 	rm -rf build
 
@@ -238,7 +255,7 @@ lint:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 	shellcheck -S warning $$(git ls-files '*.sh') .ci/run
 
-.PHONY: all test bless demo bands interop browser bench abi install dist deb clean format lint FORCE
+.PHONY: all test bless demo bands interop browser bench abi install dist deb wheel clean format lint FORCE
 
 -include $B/obj/templates.d $(patsubst %.o,%.d,$(call object,$(core_c) $(tools_c) $(test_c) $(bench_c) \
-    $(wildcard plugins/*/*/*.c)))
+    $(native_c) $(wildcard plugins/*/*/*.c)))

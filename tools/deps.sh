@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what Interloop needs and this machine lacks, and says nothing when nothing is missing.
-# Debian and its descendants; elsewhere it names what to install by hand.
+# Debian and its descendants; elsewhere it names what to install by hand. `wheel` asks for what the
+# Python package needs in addition.
 set -eu
 
 missing=
@@ -33,6 +34,13 @@ need libpcre2-dev has_library libpcre2-8
 need libutf8proc-dev has_library libutf8proc
 need check has_library check
 need libopenblas0-pthread has_shared 'libopenblas\.so\.0'
+if [ "${1:-}" = wheel ]; then
+    has_python_headers() {
+        test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"
+    }
+    need python3 has_command python3
+    need python3-dev has_python_headers
+fi
 need wordnet-base test -e /usr/share/wordnet/data.noun
 # What one job alone needs is asked for by it: WITH=chromium.
 if [ "${WITH:-}" = chromium ]; then

@@ -108,8 +108,8 @@ il_status il_saved_sites(const il_saved *s, il_arena *arena, il_instance *out,
     return IL_OK;
 }
 
-static il_status fill(il_alone *a, const il_registry *registry, const char *path,
-                      il_log *log, il_problems *problems, il_error *err)
+static il_status open_file(il_alone *a, const il_registry *registry, const char *path,
+                           il_log *log, il_problems *problems, il_error *err)
 {
     il_detector_input in = {.registry = registry,
                             .spec = &a->spec,
@@ -126,19 +126,97 @@ static il_status fill(il_alone *a, const il_registry *registry, const char *path
     return il_saved_load(a->detector, a->saved, problems, err);
 }
 
-il_status il_alone_open(il_alone **out, const il_registry *registry, const char *path,
-                        il_log *log, il_error *err)
+static const char *kept(il_arena *arena, const char *words)
+{
+    return words != NULL ? il_arena_strdup(arena, words) : NULL;
+}
+
+/* The words as a spec and as sites, with text of their own. */
+static il_status take_words(il_alone *a, const il_alone_words *w, il_error *err)
+{
+    const char *dot = strrchr(w->use, '.');
+    il_detector_spec *s = &a->spec;
+    size_t n = w->site_count;
+    il_declared *sites = il_arena_calloc(a->arena, n + 1, sizeof *sites);
+
+    s->name = kept(a->arena, w->name != NULL ? w->name
+                             : dot != NULL   ? dot + 1
+                                             : w->use);
+    s->component.use = kept(a->arena, w->use);
+    s->component.range = "";
+    s->component.place = s->component.use_place = (il_place){.file = s->name};
+    s->component.params = w->params != NULL ? il_node_copy(a->arena, w->params) : NULL;
+    s->tokens = kept(a->arena, w->tokens != NULL ? w->tokens : "all");
+    s->context = w->context;
+    s->pool = kept(a->arena, w->pool);
+    s->pooled = w->pool != NULL;
+    s->fit = (il_fit_spec){.given = true,
+                           .label = kept(a->arena, w->label),
+                           .method = kept(a->arena, w->method),
+                           .steps = w->steps,
+                           .batch = w->batch,
+                           .lr = w->lr,
+                           .l2 = w->l2,
+                           .weight_decay = -1,
+                           .warmup = -1,
+                           .decay = -1};
+    if (w->fpr >= 0) {
+        s->threshold = (il_threshold_spec){
+            .kind = IL_THRESHOLD_RATE, .fpr = w->fpr, .unit = w->unit};
+    }
+    s->sites.items = il_arena_calloc(a->arena, n + 1, sizeof *s->sites.items);
+    s->sites.places = il_arena_calloc(a->arena, n + 1, sizeof *s->sites.places);
+    if (sites == NULL || s->sites.items == NULL || s->sites.places == NULL ||
+        s->name == NULL || s->component.use == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, w->use, "out of memory");
+    }
+    s->sites.count = n;
+    for (size_t i = 0; i < n; i++) {
+        sites[i].name = s->sites.items[i] = kept(a->arena, w->sites[i]);
+        sites[i].width = w->widths[i];
+    }
+    a->sites = (il_instance){.label = "no model", .sites = sites, .site_count = n};
+    if (!il_pool_from_words(s->pool, &s->pooling) ||
+        (s->pooled && s->pooling.kind == IL_POOL_NONE)) {
+        return il_error_set(err, IL_ERR_INPUT, s->name,
+                            "expected a pooling, such as max or 'ema_max, decay 0.9', "
+                            "got '%s'",
+                            s->pool);
+    }
+    return IL_OK;
+}
+
+static il_status make_new(il_alone *a, const il_registry *registry,
+                          const il_alone_words *w, il_log *log, il_problems *problems,
+                          il_error *err)
+{
+    il_detector_input in = {.registry = registry,
+                            .spec = &a->spec,
+                            .model = &a->sites,
+                            .seed = w->seed,
+                            .log = log};
+
+    IL_TRY(take_words(a, w, err));
+    IL_TRY(il_detector_create(&a->detector, &in, problems, err));
+    a->detector->convention = kept(a->arena, w->convention);
+    return IL_OK;
+}
+
+/* Opens `path`, or makes what the words say. */
+static il_status bring(il_alone **out, const il_registry *registry, const char *path,
+                       const il_alone_words *words, il_log *log, il_error *err)
 {
     il_alone *a = calloc(1, sizeof *a);
     il_problems problems = {.arena = il_arena_create(4096)};
-    il_status status = IL_OK;
+    il_status status;
 
     if (a == NULL || problems.arena == NULL ||
         (a->arena = il_arena_create(4096)) == NULL) {
-        status = il_error_set(err, IL_ERR_MEMORY, path, "out of memory");
-    }
-    if (status == IL_OK) {
-        status = fill(a, registry, path, log, &problems, err);
+        status = il_error_set(err, IL_ERR_MEMORY, "detector", "out of memory");
+    } else if (path != NULL) {
+        status = open_file(a, registry, path, log, &problems, err);
+    } else {
+        status = make_new(a, registry, words, log, &problems, err);
     }
     if (problems.arena != NULL) {
         il_arena_destroy(problems.arena);
@@ -149,6 +227,18 @@ il_status il_alone_open(il_alone **out, const il_registry *registry, const char 
     }
     *out = a;
     return IL_OK;
+}
+
+il_status il_alone_open(il_alone **out, const il_registry *registry, const char *path,
+                        il_log *log, il_error *err)
+{
+    return bring(out, registry, path, NULL, log, err);
+}
+
+il_status il_alone_new(il_alone **out, const il_registry *registry,
+                       const il_alone_words *words, il_log *log, il_error *err)
+{
+    return bring(out, registry, NULL, words, log, err);
 }
 
 void il_alone_close(il_alone *a)

@@ -299,15 +299,6 @@ const float *il_answer_logits(const il_answer *w, int64_t *count)
     return il_f32(w->logits);
 }
 
-void il_answer_probabilities(const il_answer *w, float *out)
-{
-    const il_calibration *c = &w->from->d->calibration;
-
-    for (int64_t i = 0; i < w->count; i++) {
-        out[i] = (float)il_calibration_probability(c, il_f32(w->logits)[i]);
-    }
-}
-
 il_status il_answer_backward(il_answer *w, const float *seed, float *const *grads,
                              il_error *err)
 {

@@ -32,8 +32,6 @@ il_status il_ask(il_answer **out, il_asking *a, const il_question *q, il_error *
 /* A logit for each scored position, in the order of (B,T); for a detector that pools,
  * one for each sequence with any. Theirs until release. */
 const float *il_answer_logits(const il_answer *a, int64_t *count);
-/* The probability that the detector's calibration makes of each logit. */
-void il_answer_probabilities(const il_answer *a, float *out);
 /* grads[i] (B,T,W) becomes the derivative of sum_n seed_n logit_n in acts[i]; NULL:
  * nobody asks. May run several times. */
 il_status il_answer_backward(il_answer *a, const float *seed, float *const *grads,

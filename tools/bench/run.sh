@@ -101,6 +101,13 @@ if "$python" -c 'import torch, numpy' 2>/dev/null; then
              "workers to %d threads\n", best / ours, workers, threads) }' "$sae"
 fi
 
+# What a call through the Python package costs.
+if "$python" -c 'import torch' 2>/dev/null && wheel=$(make -s -C "$root" wheel 2>/dev/null); then
+    rm -rf "$build/bench/site"
+    "$python" -m zipfile -e "$(echo "$wheel" | tail -n 1)" "$build/bench/site"
+    "$python" "$root/tools/bench/bridge.py" "$build/bench/site"
+fi
+
 # How long the command takes to begin.
 INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/startup.sh"
 
