@@ -281,7 +281,9 @@ static void add_arms(const il__briefs *all, il_text *html)
     il_text_add(html, "<section aria-labelledby=\"tables\"><h2 id=\"tables\">Every "
                       "arm</h2>\n<p class=\"hint\">Means over seeds, with each seed "
                       "below.</p>\n");
-    il_text_addf(html, few ? "" : "<details><summary>%zu arms</summary>\n", all->count);
+    if (!few) {
+        il_text_addf(html, "<details><summary>%zu arms</summary>\n", all->count);
+    }
     il__table_begin(html, "channels numbers", "Every arm");
     il_text_add(html, "<th scope=\"col\">run and arm</th><th scope=\"col\" "
                       "class=\"words\">detector</th>");
