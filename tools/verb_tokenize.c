@@ -3,12 +3,14 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
 #include "formats/tokenizer.h"
+#include "pipeline/tokens.h"
 
 static const char usage[] =
     "usage: interloop tokenize --tokenizer PATH [OPTION]... [FILE]\n"
@@ -20,6 +22,9 @@ static const char usage[] =
     "  --tokens     the tokens as the file spells them, as a JSON list\n"
     "  --spans      ids with the bytes that they stand for, ID:FIRST-LAST\n"
     "  --decode     reads lines of ids, and prints their text\n"
+    "  --chat       reads lines of JSON, each a list of messages with role and content, and\n"
+    "               prints what the chat template writes, as JSON; --prompt: with the beginning\n"
+    "               of an answer\n"
     "  --whole      takes all that comes in as one text\n"
     "  --special    with the tokens that the post-processor puts around a text; with\n"
     "               --decode they are printed, where they are otherwise left out\n"
@@ -31,9 +36,10 @@ enum { TEXT_MAX = 1 << 30 };
 typedef struct request {
     const char *tokenizer;
     const char *file;
-    char form; /* of --ids, --tokens, --spans, --decode: its first letter */
+    char form; /* of --ids, --tokens, --spans, --decode, --chat: its first letter */
     bool whole;
     bool special;
+    bool prompt;
     bool quiet; /* prints nothing: to be timed */
 } request;
 
@@ -109,6 +115,73 @@ static il_status read_ids(const char *line, il_encoding *ids, const char *where,
         ids->ids[ids->count++] = (int32_t)id;
         line = end;
     }
+}
+
+enum { TURNS_MAX = 4096 };
+
+/* A line's messages through the template. */
+static il_status converse(const request *r, const il_tokens *t, const char *line,
+                          size_t size, il_error *err)
+{
+    json_error_t why;
+    json_t *list = json_loadb(line, size, 0, &why);
+    size_t count = json_array_size(list);
+    il_turn *turns = calloc(count + 1, sizeof *turns);
+    size_t room = size + 65536;
+    size_t length = 0;
+    char *out = malloc(room);
+    il_status status =
+        turns != NULL && out != NULL
+            ? IL_OK
+            : il_error_set(err, IL_ERR_MEMORY, "--chat", "out of memory");
+
+    if (status == IL_OK && (!json_is_array(list) || count > TURNS_MAX)) {
+        status = il_error_set(err, IL_ERR_INPUT, "--chat",
+                              "expected a list of messages a line");
+    }
+    for (size_t i = 0; status == IL_OK && i < count; i++) {
+        const json_t *role = json_object_get(json_array_get(list, i), "role");
+        const json_t *content = json_object_get(json_array_get(list, i), "content");
+
+        if (!json_is_string(role) || !json_is_string(content)) {
+            status = il_error_set(err, IL_ERR_INPUT, "--chat",
+                                  "message %zu: expected role and content", i);
+        } else {
+            turns[i] = (il_turn){.role = json_string_value(role),
+                                 .content = json_string_value(content),
+                                 .role_size = json_string_length(role),
+                                 .content_size = json_string_length(content)};
+        }
+    }
+    if (status == IL_OK) {
+        status = il_tokens_chat(t, turns, (int64_t)count, r->prompt, room, out, NULL,
+                                &length, err);
+    }
+    if (status == IL_OK) {
+        print_quoted(out, length < room ? length : room);
+        putchar('\n');
+    }
+    free(out);
+    free(turns);
+    json_decref(list);
+    return status;
+}
+
+static il_status all_chats(const request *r, const char *text, size_t size,
+                           il_error *err)
+{
+    il_tokens *t = NULL;
+    il_status status = il_tokens_open(&t, r->tokenizer, err);
+
+    for (size_t i = 0; status == IL_OK && i < size;) {
+        const char *end = memchr(text + i, '\n', size - i);
+        size_t length = end != NULL ? (size_t)(end - text) - i : size - i;
+
+        status = converse(r, t, text + i, length, err);
+        i += length + 1;
+    }
+    il_tokens_close(t);
+    return status;
 }
 
 static il_status one(const request *r, const il_tokenizer *t, il_tokenizer_work *w,
@@ -193,7 +266,8 @@ static int answer(const request *r)
                      : read_all(stdin, "standard input", &text, &size, &err);
     }
     if (status == IL_OK) {
-        status = all(r, t, text, size, &err);
+        status = r->form == 'c' ? all_chats(r, text, size, &err)
+                                : all(r, t, text, size, &err);
     }
     if (status == IL_OK && fflush(stdout) != 0) {
         status = il_error_set(&err, IL_ERR_IO, "standard output", "cannot be written");
@@ -217,6 +291,8 @@ int il_verb_tokenize(int argc, char **argv)
         {"decode", no_argument, NULL, 'd'},
         {"whole", no_argument, NULL, 'w'},
         {"special", no_argument, NULL, 'S'},
+        {"chat", no_argument, NULL, 'c'},
+        {"prompt", no_argument, NULL, 'p'},
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -236,6 +312,9 @@ int il_verb_tokenize(int argc, char **argv)
             break;
         case 'S':
             r.special = true;
+            break;
+        case 'p':
+            r.prompt = true;
             break;
         case 'q':
             r.quiet = true;

@@ -430,6 +430,34 @@ static void setup_note(const il_setup *s, const char *name, const char *text)
     i->note_count += at == i->note_count;
 }
 
+static il_status setup_tokenizer(const il_setup *s, const il_tokens **out,
+                                 const char *path, il_error *err)
+{
+    host *h = host_of(s);
+    il_instance *i = h->instance;
+    il_error why = {0};
+
+    if (!h->creating || !gives_rows(h)) {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "tokenizers are for datasets and environments, within `create`");
+    }
+    if (path == NULL || path[0] == '\0') {
+        return fail(h, IL_ERR_INPUT, err, "a tokenizer needs a file or a folder");
+    }
+    if (i->tokenizer_count == sizeof i->tokenizers / sizeof i->tokenizers[0]) {
+        return fail(h, IL_ERR_UNSUPPORTED, err, "opens more than %zu tokenizers",
+                    sizeof i->tokenizers / sizeof i->tokenizers[0]);
+    }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
+    }
+    if (il_tokens_open(&i->tokenizers[i->tokenizer_count], path, &why) != IL_OK) {
+        return fail(h, why.code, err, "%s: %s", why.where, why.message);
+    }
+    *out = i->tokenizers[i->tokenizer_count++];
+    return IL_OK;
+}
+
 static int32_t setup_site_count(const il_setup *s)
 {
     return host_of(s)->site_count;
@@ -482,6 +510,7 @@ static const il_setup_api setup_api = {
     .site_width = setup_site_width,
     .pattern = setup_pattern,
     .site_heads = setup_site_heads,
+    .tokenizer = setup_tokenizer,
     .log = setup_log,
     .pretrained = setup_pretrained,
     .param_from = setup_param_from,
@@ -735,6 +764,9 @@ void il_instance_destroy(il_instance *i)
         il_store_destroy(i->store);
         for (size_t k = 0; k < i->opened_count; k++) {
             il_pretrained_close(i->opened[k]);
+        }
+        for (size_t k = 0; k < i->tokenizer_count; k++) {
+            il_tokens_close(i->tokenizers[k]);
         }
         il_arena_destroy(i->host->arena);
         free(i->host);

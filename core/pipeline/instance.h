@@ -9,6 +9,7 @@
 #include "pipeline/params.h"
 #include "pipeline/pipeline.h"
 #include "formats/pretrained.h"
+#include "pipeline/tokens.h"
 #include "tensor/store.h"
 
 typedef struct il_declared { /* a site, output or loss */
@@ -46,6 +47,8 @@ typedef struct il_instance {
                              what files that params name hold */
     il_pretrained *opened[4]; /* the folders of weights that it took parameters from */
     size_t opened_count;
+    il_tokens *tokenizers[4]; /* those that it opened */
+    size_t tokenizer_count;
     const char *address; /* see il_instance_address */
     struct {
         const char *name;

@@ -21,6 +21,7 @@
 #include "interloop/setup.h"
 #include "interloop/status.h"
 #include "interloop/tensor.h"
+#include "interloop/tokens.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,9 +9,11 @@
 #define INTERLOOP_SETUP_H
 
 #include <stdbool.h>
+#include "interloop/abi.h"
 #include "interloop/pretrained.h"
 #include "interloop/status.h"
 #include "interloop/tensor.h"
+#include "interloop/tokens.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -85,6 +87,8 @@ typedef struct il_setup_api {
                             const il_pretrained *from, const char *tensor, int32_t ndim,
                             const int64_t *shape, il_error *err);
     void (*note)(const il_setup *s, const char *name, const char *text);
+    il_status (*tokenizer)(const il_setup *s, const il_tokens **out, const char *path,
+                           il_error *err);
 } il_setup_api;
 
 struct il_setup {
@@ -231,6 +235,18 @@ static inline int64_t il_setup_site_width(const il_setup *s, int32_t index)
 static inline int64_t il_setup_site_heads(const il_setup *s, int32_t index)
 {
     return s->api->site_heads(s, index);
+}
+
+/* Datasets and environments: opens a tokenizer.json, or the folder that holds one with
+ * its chat template. Valid as long as the instance. A host that has no tokenizers gives
+ * IL_ERR_UNSUPPORTED. */
+static inline il_status il_setup_tokenizer(const il_setup *s, const il_tokens **out,
+                                           const char *path, il_error *err)
+{
+    if (!IL_HAS(s->api, tokenizer)) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "", "this host has no tokenizers");
+    }
+    return s->api->tokenizer(s, out, path, err);
 }
 
 /* A line for the run's log. */

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include "interloop/plugin.h"
+#include "pipeline/tokens.h"
 #include <check.h>
 
 enum { HOST_PARAMS = 128, HOST_SITES = 128, HOST_VALUES = 16, HOST_FIELDS = 16 };
@@ -49,6 +50,7 @@ typedef struct host {
     char logged[160];       /* the last line */
     int64_t read_heads[4];  /* 0: it is no attention pattern */
     int64_t read_widths[4]; /* of the sites that a detector reads, up to the first 0 */
+    il_tokens *tokens;      /* that it opened; the test closes it */
 } host;
 
 /* ---- what a component asks of its setup ----------------------------------------- */
@@ -218,6 +220,17 @@ static int64_t host_site_heads(const il_setup *s, int32_t index)
     return host_of(s)->read_heads[index];
 }
 
+static il_status host_tokenizer(const il_setup *s, const il_tokens **out,
+                                const char *path, il_error *err)
+{
+    il_tokens *t = NULL;
+
+    IL_TRY(il_tokens_open(&t, path, err));
+    host_of(s)->tokens = t;
+    *out = t;
+    return IL_OK;
+}
+
 static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .new_instance = host_new,
                                       .get_int = host_int,
@@ -236,7 +249,8 @@ static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .site_width = host_site_width,
                                       .log = host_log,
                                       .pattern = host_pattern,
-                                      .site_heads = host_site_heads};
+                                      .site_heads = host_site_heads,
+                                      .tokenizer = host_tokenizer};
 
 /* ---- a component's life --------------------------------------------------------- */
 

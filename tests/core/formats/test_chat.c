@@ -1,0 +1,166 @@
+#include "base/files.h"
+#include "formats/chat.h"
+#include <check.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const templates[] = {"chatml", "inst", "headers", "turns"};
+
+static const char *fixture(const char *name, const char *end)
+{
+    static char path[512];
+    const char *root = getenv("IL_ROOT");
+
+    (void)snprintf(path, sizeof path, "%s/tests/fixtures/tokenizers/chat/%s%s",
+                   root != NULL ? root : ".", name, end);
+    return path;
+}
+
+static il_chat *chat_of(const char *source)
+{
+    il_chat *chat = NULL;
+    il_error err = {0};
+
+    ck_assert_msg(
+        il_chat_parse(&chat, source, strlen(source), "x", "<s>", "</s>", &err) == IL_OK,
+        "%s", err.message);
+    return chat;
+}
+
+START_TEST(conversations_are_written_as_jinja_writes_them)
+{
+    char *source = NULL;
+    size_t size = 0;
+    json_t *rows = json_load_file(fixture(templates[_i], ".expected.json"), 0, NULL);
+    il_chat *chat;
+
+    ck_assert_int_eq(
+        il_file_read(fixture(templates[_i], ".jinja"), 1 << 20, &source, &size, NULL),
+        IL_OK);
+    ck_assert_ptr_nonnull(rows);
+    chat = chat_of(source);
+    for (size_t k = 0; k < json_array_size(rows); k++) {
+        const json_t *row = json_array_get(rows, k);
+        const json_t *messages = json_object_get(row, "messages");
+        const char *want = json_string_value(json_object_get(row, "text"));
+        il_turn turns[16] = {{.role = NULL}};
+        il_chat_text text = {0};
+        il_error err = {0};
+        il_status status;
+
+        for (size_t i = 0; i < json_array_size(messages); i++) {
+            const json_t *m = json_array_get(messages, i);
+
+            turns[i].role = json_string_value(json_object_get(m, "role"));
+            turns[i].content = json_string_value(json_object_get(m, "content"));
+            turns[i].role_size = strlen(turns[i].role);
+            turns[i].content_size = strlen(turns[i].content);
+        }
+        status =
+            il_chat_render(chat, turns, json_array_size(messages),
+                           json_is_true(json_object_get(row, "prompt")), &text, &err);
+        if (want == NULL) {
+            ck_assert_int_eq(status, IL_ERR_INPUT);
+            ck_assert_ptr_nonnull(strstr(
+                err.message, json_string_value(json_object_get(row, "refuses"))));
+        } else {
+            ck_assert_msg(status == IL_OK, "%s", err.message);
+            ck_assert_msg(text.size == strlen(want) &&
+                              memcmp(text.data, want, text.size) == 0,
+                          "row %zu: got '%.*s', expected '%s'", k, (int)text.size,
+                          text.data, want);
+        }
+        il_chat_text_free(&text);
+    }
+    json_decref(rows);
+    free(source);
+    il_chat_free(chat);
+}
+END_TEST
+
+START_TEST(each_byte_knows_whose_content_it_is)
+{
+    il_chat *chat =
+        chat_of("{% for m in messages %}{{ m.role + ': ' + m.content.strip() "
+                "+ '\\n' }}{% endfor %}");
+    const il_turn turns[] = {{"user", " hi ", 4, 4}, {"assistant", "you", 9, 3}};
+    il_chat_text text = {0};
+    static const char whose[] = "......00............111.";
+
+    ck_assert_int_eq(il_chat_render(chat, turns, 2, false, &text, NULL), IL_OK);
+    ck_assert_uint_eq(text.size, strlen("user: hi\nassistant: you\n"));
+    for (size_t i = 0; i < text.size; i++) {
+        ck_assert_int_eq(text.turns[i], whose[i] == '.' ? -1 : whose[i] - '0');
+    }
+    il_chat_text_free(&text);
+    il_chat_free(chat);
+}
+END_TEST
+
+static const struct {
+    const char *source;
+    const char *says;
+} unknown[] = {
+    {"\n\n{% macro f() %}", "line 3: the block 'macro'"},
+    {"{% set ns = namespace(x=1) %}", "the function 'namespace'"},
+    {"{{ messages | tojson }}", "the filter 'tojson'"},
+    {"{{ messages[0].content.title() }}", "the method 'title'"},
+    {"{% if x is iterable %}", "the test 'iterable'"},
+    {"{% if true %}", "the template ends without 'elif'"},
+    {"{% for m in messages if m %}", "cannot be read here"},
+    {"{{ 'a", "a tag without its end"},
+    {"{{ 2 * 3 }}", "the operator '*'"},
+    {"{{ }}", "expected a value"},
+    {"{{ 'a' 'b' }}", "cannot be read here"},
+    {"{% break %}", "the block 'break'"},
+};
+
+START_TEST(what_is_not_known_is_refused_by_name)
+{
+    il_chat *chat = NULL;
+    il_error err = {0};
+
+    ck_assert_int_eq(il_chat_parse(&chat, unknown[_i].source,
+                                   strlen(unknown[_i].source), "x", NULL, NULL, &err),
+                     IL_ERR_UNSUPPORTED);
+    ck_assert_ptr_null(chat);
+    ck_assert_msg(strstr(err.message, unknown[_i].says) != NULL, "'%s' lacks '%s'",
+                  err.message, unknown[_i].says);
+}
+END_TEST
+
+START_TEST(deep_nesting_is_refused)
+{
+    char source[4096];
+    il_chat *chat = NULL;
+    il_error err = {0};
+
+    memset(source, '(', sizeof source);
+    memcpy(source, "{{", 2);
+    memcpy(source + sizeof source - 2, "}}", 2);
+    ck_assert_int_eq(il_chat_parse(&chat, source, sizeof source, "x", NULL, NULL, &err),
+                     IL_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.message, "too deep"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("chat");
+    TCase *c = tcase_create("chat");
+    SRunner *sr;
+    int failed;
+
+    tcase_add_loop_test(c, conversations_are_written_as_jinja_writes_them, 0, 4);
+    tcase_add_test(c, each_byte_knows_whose_content_it_is);
+    tcase_add_loop_test(c, what_is_not_known_is_refused_by_name, 0,
+                        (int)(sizeof unknown / sizeof unknown[0]));
+    tcase_add_test(c, deep_nesting_is_refused);
+    suite_add_tcase(s, c);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed == 0 ? 0 : 1;
+}
