@@ -477,7 +477,9 @@ static json_t *map_json(map *m)
         out, term->gate >= 0 ? "gate" : "source",
         json_string(term->gate >= 0 ? term->spec->gate.name : term->spec->source.name));
     if (term->gate >= 0) {
-        json_object_set_new(out, "scrambled", json_boolean(term->scramble != NULL));
+        json_object_set_new(
+            out, "scrambled",
+            json_boolean(term->spec->gate.scramble != IL_SCRAMBLE_NONE));
     }
     for (int64_t p = 0; p < m->length; p++) {
         if (m->positions[p].rows > 0) {
