@@ -9,7 +9,7 @@
 /* A sampled step costs about one more step for each entry, and a ledger nobody asked
  * for must not cost more than a twentieth of training. An update of reinforcement plays
  * its episodes once and keeps its tapes, so that an entry costs it less. */
-enum { STEPS_AN_ENTRY = 25, UPDATES_AN_ENTRY = 10 };
+enum { STEPS_AN_ENTRY = 30, UPDATES_AN_ENTRY = 10 };
 
 static il_status no_memory(il_error *err)
 {

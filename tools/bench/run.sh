@@ -42,8 +42,8 @@ for size in s m; do
     ratios <"$build/bench/step_$size.txt"
 done
 
-# What watching adds to Liar's steps: frozen detectors, and the ledger as it is kept by default.
-"$build/bench/bench_ledger" "$root/configs/liar/demo.yaml" $((rounds / 5 + 1)) "$build/plugins" |
+# What watching adds to steps: frozen detectors, and the ledger as it is kept by default.
+"$build/bench/bench_ledger" "$root" "$rounds" "$build/plugins" |
     tee "$build/bench/ledger.txt"
 
 # Updates of reinforcement: Far Lever's, 64 episodes at once.

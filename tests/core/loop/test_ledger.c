@@ -276,7 +276,7 @@ START_TEST(it_is_kept_by_default_where_a_detector_presses)
     open_trial(&t, "leaky", 1, -1, NULL);
     ck_assert_ptr_nonnull(t.kept.ledger);
     ck_assert(t.kept.ledger->chosen);
-    ck_assert_int_eq(t.kept.ledger->every, 50); /* two entries */
+    ck_assert_int_eq(t.kept.ledger->every, 60); /* two entries */
     close_trial(&t);
     open_trial(&t, "leaky", 1, 0, NULL);
     ck_assert_ptr_null(t.kept.ledger);
