@@ -15,6 +15,11 @@ for so in "$IL_BUILD"/plugins/*.so; do
         fi
         set -- --set root="${WORDNET:-/usr/share/wordnet}"
     fi
+    if [ "$name" = text ]; then
+        fixture=$IL_ROOT/tests/fixtures/text
+        set -- --set file="$fixture/documents.jsonl" --set tokenizer="$fixture/chat" --set context=32 \
+            --set labels=lie,odd --set roles=user,assistant --set learn=assistant
+    fi
     if [ "$name" = hf_decoder ]; then
         set -- --set folder="$IL_ROOT/tests/fixtures/hf/llama"
     fi
