@@ -63,6 +63,49 @@ START_TEST(plain_descent_moves_by_the_sum_of_the_signals)
 }
 END_TEST
 
+/* Whatever a detector is: one made of others, a gate open to the gradient, an edit. */
+START_TEST(every_way_in_is_taken_apart)
+{
+    static const struct {
+        const char *variant;
+        const char *sets[3];
+        const char *entry;
+        bool own;
+    } ways[] = {
+        {"naive",
+         {"detectors.both={use: ensemble, of: [probe, other]}",
+          "stages.loop.signals.pressure.source=both", NULL},
+         "pressure",
+         true},
+        {"leaky",
+         {"stages.loop.signals.honesty.gate={detector: probe, through: true}",
+          "stages.loop.signals.honesty.route=all", NULL},
+         "honesty",
+         true},
+        {"monitor",
+         {"stages.loop.signals.concept={source: probe, channel: edit, edit: {steer: 1.0}}",
+          "stages.loop.firewall=open", NULL},
+         "language",
+         false},
+    };
+    const char *sets[5] = {
+        "stages.loop.firewall=open",
+        "detectors.other={use: linear_probe, site: blocks.1.hook_resid_post, "
+        "tokens: claims, fit: {split: probe_train, label: deceiver}}",
+        ways[_i].sets[0], ways[_i].sets[1], NULL};
+    const il_ledger_entry *e;
+    trial t;
+
+    open_trial(&t, ways[_i].variant, 2, 1, sets);
+    step(&t);
+    check_moves(&t, 0.01);
+    e = entry_of(&t.kept, ways[_i].entry);
+    ck_assert(e->own == ways[_i].own);
+    ck_assert_double_gt(il_ledger_all(t.kept.ledger, e).norm, 0.0);
+    close_trial(&t);
+}
+END_TEST
+
 /* A clip group scales what all signals do to it by one factor, which the gradient's
  * norm tells. */
 START_TEST(clipped_descent_moves_by_the_clip_s_share_of_the_sum)
@@ -341,6 +384,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 240);
     tcase_add_loop_test(tc, plain_descent_moves_by_the_sum_of_the_signals, 0, 8);
+    tcase_add_loop_test(tc, every_way_in_is_taken_apart, 0, 3);
     tcase_add_test(tc, clipped_descent_moves_by_the_clip_s_share_of_the_sum);
     tcase_add_test(tc, work_is_what_the_loss_lost);
     tcase_add_test(tc, norm_cosine_and_work_are_what_they_say);
