@@ -51,6 +51,10 @@ refused "a loss" "$(reads 'channel: loss, weight: 1.0, route: [belief]')" "$vaul
 refused "an edit" "$(reads 'channel: edit, edit: {ablate: true}')" "$vault"
 refused "a halt" "$(reads 'channel: halt, trigger: {above: 0.5}')" "$vault"
 refused "a gate" "stages.mode.signals.prediction.gate={detector: auditor}" "$vault"
+refused "a filter of examples" "$(reads 'channel: data')" "$vault"
+member="is in the vault, so what reads it has to be"
+refused "an ensemble with it" "detectors.both={use: ensemble, of: [suffering, auditor]}" "$member"
+refused "a cascade to it" "detectors.both={use: cascade, of: [suffering, auditor], params: {ask: 0.5}}" "$member"
 refused "a refit" "detectors.auditor.refit={every: 2}" "is in the vault, so it stays frozen"
 refused "a fresh reader of the audit" \
     "stages.mode.signals.spy={source: fresh.linear, channel: reward, weight: 1.0, route: [desire]}" "fresh.linear"

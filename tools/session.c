@@ -116,6 +116,12 @@ static int take(il_cli *cli, int option, const char *usage)
     case 'q':
         cli->no_report = true;
         return -1;
+    case 'Q':
+        cli->quiet = true;
+        return -1;
+    case 'j':
+        cli->json = true;
+        return -1;
     case 'R':
         cli->recorded = true;
         return -1;
@@ -144,6 +150,8 @@ int il_cli_parse(il_cli *cli, int argc, char **argv, const char *usage)
         {"jobs", required_argument, NULL, 'J'},
         {"no-report", no_argument, NULL, 'q'},
         {"recorded", no_argument, NULL, 'R'},
+        {"quiet", no_argument, NULL, 'Q'},
+        {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

@@ -18,6 +18,8 @@ typedef struct il_cli {
     char accepts[IL_CLI_MANY][IL_CLI_ACCEPT]; /* those of `--accept`, as settings */
     size_t accept_count;
     bool no_report;
+    bool quiet; /* run: warnings and errors alone */
+    bool json;  /* run: an object a line on standard output */
     bool recorded; /* certify: on recorded data */
 } il_cli;
 

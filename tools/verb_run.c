@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "report/report.h"
 #include "session.h"
+#include "teller.h"
 
 static const char usage[] =
     "usage: interloop run PIPELINE [OPTION]...\n"
@@ -19,9 +20,11 @@ static const char usage[] =
     "  --name NAME         the run's folder (the pipeline's name)\n"
     "  --jobs N            how many stages run at once, each in a process of its own with\n"
     "                      its share of the processors (1)\n"
-    "  --no-report         no table, no report\n";
+    "  --no-report         no table, no report\n"
+    "  --quiet             warnings and errors alone\n"
+    "  --json              an object of JSON a line on standard output, and no table\n";
 
-static il_status report(const char *folder, il_error *err)
+static il_status report(const char *folder, bool table_too, il_error *err)
 {
     il_text table = {0};
     char *path = il_path_join(folder, "report.html");
@@ -29,10 +32,10 @@ static il_status report(const char *folder, il_error *err)
                            ? il_report_write(folder, path, err)
                            : il_error_set(err, IL_ERR_MEMORY, folder, "out of memory");
 
-    if (status == IL_OK) {
+    if (status == IL_OK && table_too) {
         status = il_report_table(folder, &table, err);
     }
-    if (status == IL_OK) {
+    if (status == IL_OK && table_too) {
         printf("%s\nreport: %s\n", table.data != NULL ? table.data : "", path);
     }
     il_text_free(&table);
@@ -54,6 +57,7 @@ static il_status conclude(const char *folder, il_error *err)
 int il_verb_run(int argc, char **argv)
 {
     il_cli cli;
+    il_teller teller;
     il_session session = {0};
     il_error err = {0};
     il_error later = {0};
@@ -65,7 +69,10 @@ int il_verb_run(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
-    cli.run.log = il_cli_log();
+    il_teller_open(&teller, cli.quiet, cli.json);
+    cli.run.log = il_teller_log(&teller);
+    cli.run.progress = il_teller_progress;
+    cli.run.progress_user = &teller;
     cli.run.stop = il_cli_stop();
     status = il_session_open(&session, &cli.run, &err);
     if (status == IL_OK) {
@@ -76,7 +83,7 @@ int il_verb_run(int argc, char **argv)
     }
     if (folder != NULL && !cli.no_report && status != IL_ERR_INTERRUPTED &&
         reported == IL_OK) {
-        reported = report(folder, &later);
+        reported = report(folder, !cli.quiet && !cli.json, &later);
     }
     if (status != IL_OK) {
         code = il_cli_fail(&session, status, &err);
@@ -85,6 +92,7 @@ int il_verb_run(int argc, char **argv)
     } else {
         code = 0;
     }
+    il_teller_end(&teller, code, folder);
     free(folder);
     il_session_close(&session);
     il_log_destroy(cli.run.log);

@@ -549,7 +549,9 @@ static il_status run_jobs(runner *r, il_error *err)
                           .runs = r->options->runs,
                           .run_name = il_run_name(r->run),
                           .numerics = r->session->numerics,
-                          .stop = r->options->stop};
+                          .stop = r->options->stop,
+                          .progress = r->options->progress,
+                          .progress_user = r->options->progress_user};
 
     return r->options->jobs > 1 ? run_at_once(r, &host, err)
                                 : run_in_turn(r, &host, err);

@@ -19,6 +19,8 @@ typedef struct il_run_options {
     int jobs;    /* how many run at once, in processes of their own; 0 counts as 1 */
     const volatile sig_atomic_t *stop;
     il_log *log;
+    il_progress_fn *progress; /* NULL: none; with `jobs`, called in their processes */
+    void *progress_user;
 } il_run_options;
 
 /* A pipeline that was read, with what its jobs share. */

@@ -14,6 +14,20 @@
 #include "loop/state.h"
 
 /* What all stages of a run share. */
+/* How far a stage has come: told every few steps, by the thread that trains. What it
+ * points to lives until the call returns. */
+typedef struct il_progress {
+    const char *label; /* "loop/naive seed 1" */
+    int64_t step, steps;
+    double rate; /* steps a second since the stage began, or went on */
+    double left; /* seconds */
+    const il_metric *losses;
+    size_t loss_count;
+    const il_metric *health; /* D.auroc and D.tpr as the last audit had them */
+    size_t health_count;
+} il_progress;
+typedef void il_progress_fn(void *user, const il_progress *p);
+
 typedef struct il_stage_host {
     il_host host;
     const char *runs; /* folder that holds .stages */
@@ -21,6 +35,8 @@ typedef struct il_stage_host {
     const char *numerics;              /* of addresses */
     const volatile sig_atomic_t *stop; /* set from outside: checkpoint and leave */
     int64_t checkpoint_every;          /* steps; 0: 50 */
+    il_progress_fn *progress;          /* NULL: nobody listens */
+    void *progress_user;
 } il_stage_host;
 
 typedef struct il_stage_result {

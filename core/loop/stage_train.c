@@ -157,21 +157,52 @@ static il_status checkpoint(il_stage_work *s, const il_trainer *t, il_error *err
     return il__stage_write(s, IL_STATE_CHECKPOINT, t, err);
 }
 
+/* Whether a metric says how a declared detector does on what judges it first. */
+static bool is_health(const il_stage_work *s, const char *metric)
+{
+    for (size_t d = 0; d < s->world->detector_count; d++) {
+        const char *name = s->world->detectors[d]->spec->name;
+        size_t n = strlen(name);
+
+        if (strncmp(metric, name, n) == 0 &&
+            (strcmp(metric + n, ".auroc") == 0 || strcmp(metric + n, ".tpr") == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Memory that is out costs a line of progress, no more. */
 static void progress(const il_stage_work *s, const il_trainer *t, double since,
                      int64_t from)
 {
-    double rate = (double)(t->step - from) / (now_seconds() - since + 1e-9);
-    il_text line = {0};
+    size_t losses = t->terms->count;
+    il_metric *all = calloc(losses + s->metric_count + 1, sizeof *all);
+    il_progress p = {.label = s->label,
+                     .step = t->step,
+                     .steps = il_train_length(&s->spec->train),
+                     .rate = (double)(t->step - from) / (now_seconds() - since + 1e-9),
+                     .losses = all};
 
-    for (size_t i = 0; i < t->terms->count; i++) {
-        il_text_addf(&line, "  %s %.4f", t->terms->items[i].spec->name, t->values[i]);
+    p.left = (double)(p.steps - p.step) / p.rate;
+    if (s->host->progress == NULL || all == NULL) {
+        il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label,
+                     "step %lld/%lld  %.1f/s  %.0f s left", (long long)p.step,
+                     (long long)p.steps, p.rate, p.left);
+        free(all);
+        return;
     }
-    il_log_write(s->host->host.log, IL_LOG_DEBUG, s->label,
-                 "step %lld/%lld  %.1f/s  %.0f s left%s", (long long)t->step,
-                 (long long)il_train_length(&s->spec->train), rate,
-                 (double)(il_train_length(&s->spec->train) - t->step) / rate,
-                 line.data != NULL ? line.data : "");
-    il_text_free(&line);
+    p.health = all + losses;
+    for (size_t i = 0; i < losses; i++) {
+        all[p.loss_count++] = (il_metric){t->terms->items[i].spec->name, t->values[i]};
+    }
+    for (size_t i = 0; i < s->metric_count; i++) {
+        if (is_health(s, s->metrics[i].name)) {
+            all[losses + p.health_count++] = s->metrics[i];
+        }
+    }
+    s->host->progress(s->host->progress_user, &p);
+    free(all);
 }
 
 /* Says of a reward that nothing was found of it that an action could earn. */

@@ -485,6 +485,41 @@ static void resolve_sift(il_terms *t, const il_signal_spec *spec)
     s->lots = lots_of(&t->stage->train, &spec->on);
 }
 
+/* ---- the vault ------------------------------------------------------------------- */
+
+static il_status refuse(const il_terms *t, int64_t detector, const il_signal_spec *spec,
+                        il_error *err)
+{
+    const il_detector *d = detector >= 0 ? t->world->detectors[detector] : NULL;
+
+    return d != NULL && d->spec->vault
+               ? il_error_set(err, IL_ERR_INPUT, spec->name,
+                              "detector '%s' is in the vault: nothing may train on it",
+                              d->spec->name)
+               : IL_OK;
+}
+
+/* Whatever made the signals, none that has a part in training reads what the vault
+ * holds. A reader of members in the vault is in it itself. */
+static il_status check_vault(const il_terms *t, il_error *err)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const il_term *term = &t->items[i];
+
+        if (term->trains) {
+            IL_TRY(refuse(t, term->detector, term->spec, err));
+            IL_TRY(refuse(t, term->gate, term->spec, err));
+        }
+    }
+    for (size_t i = 0; i < t->edit_count; i++) {
+        IL_TRY(refuse(t, t->edits[i].detector, t->edits[i].spec, err));
+    }
+    for (size_t i = 0; i < t->sift_count; i++) {
+        IL_TRY(refuse(t, t->sifts[i].detector, t->sifts[i].spec, err));
+    }
+    return IL_OK;
+}
+
 /* ---- making them ---------------------------------------------------------------- */
 
 il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *stage,
@@ -542,6 +577,9 @@ il_status il_terms_create(il_terms **out, il_world *world, const il_stage_spec *
     }
     if (status == IL_OK) {
         status = il_problems_status(problems, err);
+    }
+    if (status == IL_OK) {
+        status = check_vault(t, err);
     }
     if (status != IL_OK) {
         il_terms_destroy(t);
