@@ -30,6 +30,8 @@ static const verb verbs[] = {
     {"report", il_verb_report, "prints the table of a run and writes its page"},
     {"serve", il_verb_serve, "shows a folder of runs to a browser on this machine"},
     {"watch", il_verb_watch, "shows what the jobs of a run are at, as it goes on"},
+    {"activations", il_verb_activations,
+     "writes what a model holds at its sites, in shards"},
     {"tokenize", il_verb_tokenize, "turns text to tokens and back, and shows both"},
     {"version", il_verb_version, "prints what this program is"},
 };

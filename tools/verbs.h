@@ -19,6 +19,7 @@ int il_verb_detector(int argc, char **argv);
 int il_verb_model(int argc, char **argv);
 int il_verb_serve(int argc, char **argv);
 int il_verb_watch(int argc, char **argv);
+int il_verb_activations(int argc, char **argv);
 int il_verb_tokenize(int argc, char **argv);
 int il_verb_version(int argc, char **argv);
 

@@ -97,9 +97,9 @@ static const char *masked(const host_batch *b, const char *mask, int64_t context
 
 START_TEST(rows_hold_documents_one_behind_the_other)
 {
-    static const char *const set[] = {"val",     "0",     "context", "8",
-                                      "format",  "lines", "end",     "<|endoftext|>",
-                                      "special", "false", NULL};
+    static const char *const set[] = {
+        "val",   "0",   "test",          "0",       "context", "8", "format",
+        "lines", "end", "<|endoftext|>", "special", "false",   NULL};
     host_batch b;
     int32_t count;
     int64_t rows;
@@ -135,8 +135,8 @@ END_TEST
 
 START_TEST(unpacked_documents_begin_their_own_rows)
 {
-    static const char *const set[] = {"val",    "0",     "context", "64",
-                                      "packed", "false", NULL};
+    static const char *const set[] = {"val", "0",      "test",  "0", "context",
+                                      "64",  "packed", "false", NULL};
     host_batch b;
     int32_t count;
 
@@ -152,8 +152,8 @@ END_TEST
 
 START_TEST(labels_hold_on_the_tokens_of_their_spans)
 {
-    static const char *const set[] = {"val",    "0",        "context", "64",
-                                      "labels", "lie, odd", NULL};
+    static const char *const set[] = {"val", "0",      "test",     "0", "context",
+                                      "64",  "labels", "lie, odd", NULL};
     host_batch b;
 
     /* Characters, not bytes: before the span stand two of several bytes each. */
@@ -173,9 +173,9 @@ END_TEST
 
 START_TEST(only_the_turns_of_learned_roles_are_learned)
 {
-    static const char *const set[] = {"val",    "0",         "context", "64",
-                                      "learn",  "assistant", "roles",   "user",
-                                      "labels", "lie",       NULL};
+    static const char *const set[] = {
+        "val",       "0",     "test", "0",      "context", "64", "learn",
+        "assistant", "roles", "user", "labels", "lie",     NULL};
     host_batch b;
     const int32_t *next;
     const float *weights;
@@ -209,7 +209,8 @@ END_TEST
 
 START_TEST(a_document_stays_in_its_split)
 {
-    static const char *const set[] = {"val", "0.5", "packed", "false", NULL};
+    static const char *const set[] = {"val",    "0.5",   "test", "0",
+                                      "packed", "false", NULL};
     char lines[4096] = "";
     int64_t ids[2][32];
     int64_t rows[2];
@@ -256,7 +257,7 @@ static const struct {
 
 START_TEST(a_bad_document_is_refused_with_its_place)
 {
-    static const char *const set[] = {"val", "0", NULL};
+    static const char *const set[] = {"val", "0", "test", "0", NULL};
 
     ck_assert_int_eq(make(bad[_i].lines, set), IL_ERR_INPUT);
     ck_assert_msg(strstr(data.err.message, bad[_i].says) != NULL, "'%s'",

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include "corpus.h"
 
-enum { SPLIT_TRAIN, SPLIT_VAL, SPLITS };
+enum { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLITS };
 enum { OWN_FIELDS = 7 };
 
 /* Where a row begins. */
@@ -53,6 +53,9 @@ static const il_param_spec params[] = {
     IL_PARAM_TEXT("labels", "", 0, "labels, with commas: each becomes a label field"),
     IL_PARAM_REAL("val", "0.1", 0, 1, "",
                   "the share of documents in val, chosen by a hash of their ids"),
+    IL_PARAM_REAL(
+        "test", "0.1", 0, 1, "",
+        "the share in test, chosen likewise: what judges, where val calibrates"),
     IL_PARAM_INT("split_seed", "0", 0, 2147483647, "",
                  "draws which documents those are")};
 
@@ -91,11 +94,13 @@ static il_status text_fields(text *t, il_error *err)
 }
 
 /* Deals the documents out and finds where rows begin. */
-static il_status text_rows(text *t, double val, uint64_t seed, il_error *err)
+static il_status text_rows(text *t, double val, double test, uint64_t seed,
+                           il_error *err)
 {
-    static const char *const names[SPLITS] = {"train", "val"};
+    static const char *const names[SPLITS] = {"train", "val", "test"};
     static const char *const help[SPLITS] = {"documents to learn from",
-                                             "documents kept apart"};
+                                             "documents kept apart",
+                                             "documents kept apart from both"};
     const corpus *c = &t->corpus;
 
     for (int s = 0; s < SPLITS; s++) {
@@ -110,7 +115,9 @@ static il_status text_rows(text *t, double val, uint64_t seed, il_error *err)
         for (int64_t i = 0; i < c->count; i++) {
             double u = (double)(il_rng_mix_(seed, c->places[i].id) >> 11) * 0x1p-53;
 
-            if (c->places[i].tokens > 0 && (u < val) == (s == SPLIT_VAL)) {
+            int split = u < val ? SPLIT_VAL : u < val + test ? SPLIT_TEST : SPLIT_TRAIN;
+
+            if (c->places[i].tokens > 0 && split == s) {
                 t->documents[s][n++] = i;
                 total += c->places[i].tokens;
                 rows += (c->places[i].tokens + t->context - 1) / t->context;
@@ -146,7 +153,7 @@ static void text_mark(text *t, const il_setup *s)
                                t->pad,
                                c->format,
                                il_setup_int(s, "split_seed")};
-    const double val = il_setup_real(s, "val");
+    const double shares[2] = {il_setup_real(s, "val"), il_setup_real(s, "test")};
 
     for (uint64_t lane = 0; lane < 4; lane++) {
         uint64_t h = corpus_hash(lane + 11, c->data, c->size);
@@ -154,7 +161,7 @@ static void text_mark(text *t, const il_setup *s)
         h = corpus_hash(h, il_tokens_hash(c->tokens),
                         strlen(il_tokens_hash(c->tokens)));
         h = corpus_hash(h, numbers, sizeof numbers);
-        h = corpus_hash(h, &val, sizeof val);
+        h = corpus_hash(h, shares, sizeof shares);
         for (int i = 0; i < c->name_count; i++) {
             const name *n = &c->names[i];
             const uint8_t flags[2] = {n->role, n->learned};
@@ -194,7 +201,7 @@ static il_status text_fill(text *t, const il_setup *s, il_error *err)
     }
     t->pad = c->end >= 0 ? c->end : 0;
     IL_TRY(corpus_open(c, il_setup_text(s, "file"), err));
-    IL_TRY(text_rows(t, il_setup_real(s, "val"),
+    IL_TRY(text_rows(t, il_setup_real(s, "val"), il_setup_real(s, "test"),
                      (uint64_t)il_setup_int(s, "split_seed"), err));
     text_mark(t, s);
     il_setup_publish(s, "vocabulary", il_tokens_size(c->tokens));
