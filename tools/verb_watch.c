@@ -41,6 +41,9 @@ typedef struct job {
     bool done;
     bool shown_done;
     json_t *latest; /* name: value */
+    int64_t steps;  /* that it is to make; 0: not known */
+    int64_t first;  /* the step that it was seen at first, going on; -1: none */
+    double since;   /* when that was, in seconds */
 } job;
 
 typedef struct watched {
@@ -73,7 +76,7 @@ static void job_add(watched *w, const char *name, const char *folder)
 {
     size_t i = w->count;
     job *grown;
-    job made = {.step = -1, .shown = -1};
+    job made = {.step = -1, .shown = -1, .first = -1};
 
     for (size_t k = 0; k < w->count; k++) {
         if (strcmp(w->jobs[k].name, name) == 0) {
@@ -229,11 +232,61 @@ out:
     return status;
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* How many steps each job is to make, as plan.json has them; not there: unknown. */
+static void take_steps(watched *w)
+{
+    char *path = il_path_join(w->folder, "plan.json");
+    json_t *plan = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *arms = json_object_get(plan, "arms");
+    size_t k;
+    json_t *arm;
+
+    json_array_foreach(arms, k, arm)
+    {
+        const char *stage = json_string_value(json_object_get(arm, "stage"));
+        const char *variant = json_string_value(json_object_get(arm, "variant"));
+        char start[512];
+        int n =
+            snprintf(start, sizeof start, "%s%s%s/seed-", stage != NULL ? stage : "",
+                     variant != NULL && *variant != '\0' ? "/" : "",
+                     variant != NULL ? variant : "");
+
+        for (size_t i = 0; n > 0 && (size_t)n < sizeof start && i < w->count; i++) {
+            if (strncmp(w->jobs[i].name, start, (size_t)n) == 0) {
+                w->jobs[i].steps = json_integer_value(json_object_get(arm, "steps"));
+            }
+        }
+    }
+    json_decref(plan);
+    free(path);
+}
+
 static il_status look(watched *w, il_error *err)
 {
+    size_t before = w->count;
+
     jobs_find(w, w->folder, "", 1);
+    if (w->count > before) {
+        take_steps(w);
+    }
     for (size_t i = 0; i < w->count; i++) {
-        IL_TRY(job_read(&w->jobs[i], err));
+        job *j = &w->jobs[i];
+
+        IL_TRY(job_read(j, err));
+        if (j->done || j->step < 0) {
+            j->first = -1;
+        } else if (j->first < 0 || j->step < j->first) {
+            j->first = j->step;
+            j->since = seconds();
+        }
     }
     return IL_OK;
 }
@@ -272,6 +325,23 @@ static size_t auroc_of(const char *name)
                : 0;
 }
 
+/* Of a job that goes on: how far it is to go, and how long at the pace it was seen at.
+ */
+static void add_left(const job *j, il_text *t)
+{
+    double pace;
+
+    if (j->done || j->steps < 1) {
+        return;
+    }
+    il_text_addf(t, "/%lld", (long long)j->steps);
+    if (j->first < 0 || j->step <= j->first || j->step > j->steps) {
+        return;
+    }
+    pace = (double)(j->step - j->first) / (seconds() - j->since + 1e-9);
+    il_text_addf(t, "  %.0f s left", (double)(j->steps - j->step) / pace);
+}
+
 static void job_line(const job *j, il_text *t)
 {
     static const char loss[] = "loss.";
@@ -285,6 +355,7 @@ static void job_line(const job *j, il_text *t)
         return;
     }
     il_text_addf(t, "  %s %lld", j->done ? "done, step" : "step", (long long)j->step);
+    add_left(j, t);
     json_object_foreach(j->latest, name, value)
     {
         if (strncmp(name, loss, sizeof loss - 1) == 0) {
@@ -306,34 +377,74 @@ static void job_line(const job *j, il_text *t)
     }
 }
 
-/* A screen anew from its upper left corner, each job cut to a line. */
+/* The last whole line of the run's log, for a screen; false when there is none. */
+static bool last_line(const char *folder, il_text *t)
+{
+    char *path = il_path_join(folder, "log.txt");
+    FILE *f = path != NULL ? fopen(path, "r") : NULL;
+    char tail[4096];
+    size_t size = 0;
+    size_t start;
+
+    free(path);
+    if (f == NULL) {
+        return false;
+    }
+    /* A shorter file is read whole. */
+    if (fseek(f, -(long)sizeof tail, SEEK_END) != 0) {
+        rewind(f);
+    }
+    size = fread(tail, 1, sizeof tail, f);
+    (void)fclose(f); /* only read */
+    while (size > 0 && tail[size - 1] != '\n') {
+        size--;
+    }
+    while (size > 0 && tail[size - 1] == '\n') {
+        size--;
+    }
+    start = size;
+    while (start > 0 && tail[start - 1] != '\n') {
+        start--;
+    }
+    add_name(t, tail + start, size - start);
+    return size > start;
+}
+
+/* A line of a screen, cut to it. */
+static void put_cut(const il_text *t, size_t columns)
+{
+    size_t cut = t->size < columns ? t->size : columns - 1;
+
+    while (cut < t->size && cut > 0 && ((unsigned char)t->data[cut] & 0xc0) == 0x80) {
+        cut--; /* not in the midst of a character */
+    }
+    printf("%.*s\033[K\n", (int)cut, t->data);
+}
+
+/* A screen anew from its upper left corner, each job cut to a line, and below them what
+ * the log said last. */
 static void show_screen(const watched *w)
 {
     struct winsize size = {0};
     size_t rows = 24;
     size_t columns = 80;
     size_t shown;
+    il_text log = {0};
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 &&
         size.ws_col > 0) {
         rows = size.ws_row;
         columns = size.ws_col;
     }
-    shown = w->count + 1 < rows ? w->count : rows - 2;
-    shown = rows < 3 ? 0 : shown;
+    shown = w->count + 2 < rows ? w->count : rows - 3;
+    shown = rows < 4 ? 0 : shown;
     fputs("\033[H", stdout);
     for (size_t i = 0; i < shown; i++) {
         il_text t = {0};
 
         job_line(&w->jobs[i], &t);
         if (t.data != NULL) {
-            size_t cut = t.size < columns ? t.size : columns - 1;
-
-            while (cut < t.size && cut > 0 &&
-                   ((unsigned char)t.data[cut] & 0xc0) == 0x80) {
-                cut--; /* not in the midst of a character */
-            }
-            printf("%.*s\033[K\n", (int)cut, t.data);
+            put_cut(&t, columns);
         }
         il_text_free(&t);
     }
@@ -342,6 +453,10 @@ static void show_screen(const watched *w)
     } else if (w->count == 0) {
         printf("no jobs yet\033[K\n");
     }
+    if (rows >= 4 && last_line(w->folder, &log)) {
+        put_cut(&log, columns);
+    }
+    il_text_free(&log);
     fputs("\033[J", stdout);
     (void)fflush(stdout); /* what cannot be shown now is shown anew in a second */
 }

@@ -109,6 +109,11 @@ static json_t *arm_json(const il_job *job)
     if (ends_of(job) > 1) {
         (void)json_object_set_new(arm, "ends", json_integer(ends_of(job)));
     }
+    if (job->chain[job->chain_count - 1].spec->train.given) {
+        (void)json_object_set_new(arm, "steps",
+                                  json_integer(il_train_length(
+                                      &job->chain[job->chain_count - 1].spec->train)));
+    }
     return arm;
 }
 

@@ -45,4 +45,16 @@ check "a job whose events are newer is not done" comes "loop/seed-1  no metrics 
 kill "$pid"
 wait "$pid" 2>"$folder/said"
 check "without an error" not [ -s "$folder/errors" ]
+
+if command -v script >/dev/null; then
+    printf '{"arms": [{"stage": "loop", "variant": "", "steps": 40}]}\n' >"$folder/runs/mine/plan.json"
+    printf 'info loop: begun\ninfo loop seed 1: a long way to go, and more than this screen is wide\ninfo torn' \
+        >"$folder/runs/mine/log.txt"
+    rm "$job/events.out.tfevents.interloop"
+    timeout 20 script -qc "stty cols 40 rows 10; timeout 2 $interloop watch $folder/runs/mine" /dev/null \
+        </dev/null 2>&1 | tr '\r' '\n' >"$folder/out"
+    check "a screen ends with the last whole line of the log" says "info loop seed 1: a long way"
+    check "cut to its width" not says "more than this screen"
+    check "and without colour" not grep -q "$(printf '\033')\[[0-9;]*m" "$folder/out"
+fi
 exit $failed
