@@ -245,25 +245,17 @@ static void take_steps(watched *w)
 {
     char *path = il_path_join(w->folder, "plan.json");
     json_t *plan = path != NULL ? json_load_file(path, 0, NULL) : NULL;
-    const json_t *arms = json_object_get(plan, "arms");
-    size_t k;
-    json_t *arm;
+    const json_t *steps = json_object_get(plan, "steps");
 
-    json_array_foreach(arms, k, arm)
-    {
-        const char *stage = json_string_value(json_object_get(arm, "stage"));
-        const char *variant = json_string_value(json_object_get(arm, "variant"));
-        char start[512];
-        int n =
-            snprintf(start, sizeof start, "%s%s%s/seed-", stage != NULL ? stage : "",
-                     variant != NULL && *variant != '\0' ? "/" : "",
-                     variant != NULL ? variant : "");
+    for (size_t i = 0; i < w->count; i++) {
+        job *j = &w->jobs[i];
+        const char *seed = strrchr(j->name, '/');
+        char *stage = seed != NULL ? strndup(j->name, (size_t)(seed - j->name)) : NULL;
 
-        for (size_t i = 0; n > 0 && (size_t)n < sizeof start && i < w->count; i++) {
-            if (strncmp(w->jobs[i].name, start, (size_t)n) == 0) {
-                w->jobs[i].steps = json_integer_value(json_object_get(arm, "steps"));
-            }
+        if (stage != NULL) {
+            j->steps = json_integer_value(json_object_get(steps, stage));
         }
+        free(stage);
     }
     json_decref(plan);
     free(path);

@@ -1,6 +1,7 @@
 /* What a run asks: see asked.h. */
 #include "loop/asked.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
@@ -108,11 +109,6 @@ static json_t *arm_json(const il_job *job)
     }
     if (ends_of(job) > 1) {
         (void)json_object_set_new(arm, "ends", json_integer(ends_of(job)));
-    }
-    if (job->chain[job->chain_count - 1].spec->train.given) {
-        (void)json_object_set_new(arm, "steps",
-                                  json_integer(il_train_length(
-                                      &job->chain[job->chain_count - 1].spec->train)));
     }
     return arm;
 }
@@ -258,6 +254,27 @@ static void settle_endpoint(json_t *plan, const json_t *before, json_t *now,
 
 /* ---- plan.json ------------------------------------------------------------------ */
 
+/* How many steps each training stage makes, by STAGE or STAGE/VARIANT, beside those of
+ * before. */
+static json_t *steps_of(const json_t *before, const il_jobs *jobs)
+{
+    json_t *all = before != NULL ? json_copy((json_t *)before) : json_object();
+
+    for (size_t i = 0; i < jobs->count; i++) {
+        const il_job *job = &jobs->items[i];
+        const il_stage_spec *stage = job->chain[job->chain_count - 1].spec;
+        char name[512];
+        int n = snprintf(name, sizeof name, "%s%s%s", job->stage,
+                         job->variant[0] != '\0' ? "/" : "", job->variant);
+
+        if (stage->train.given && n > 0 && (size_t)n < sizeof name) {
+            (void)json_object_set_new(all, name,
+                                      json_integer(il_train_length(&stage->train)));
+        }
+    }
+    return all;
+}
+
 il_status il_asked_open(il_asked *a, il_run *run, const il_jobs *jobs, il_arena *arena,
                         il_log *log, il_error *err)
 {
@@ -283,6 +300,8 @@ il_status il_asked_open(il_asked *a, il_run *run, const il_jobs *jobs, il_arena 
         status = a->plan != NULL ? IL_OK : no_memory(err);
     }
     if (status == IL_OK) {
+        (void)json_object_set_new(a->plan, "steps",
+                                  steps_of(json_object_get(before, "steps"), jobs));
         settle_endpoint(a->plan, before, endpoint, il_run_name(run), log);
         status = il_run_json(run, "plan.json", a->plan, err);
     }

@@ -47,7 +47,7 @@ wait "$pid" 2>"$folder/said"
 check "without an error" not [ -s "$folder/errors" ]
 
 if command -v script >/dev/null; then
-    printf '{"arms": [{"stage": "loop", "variant": "", "steps": 40}]}\n' >"$folder/runs/mine/plan.json"
+    printf '{"steps": {"loop": 40}}\n' >"$folder/runs/mine/plan.json"
     printf 'info loop: begun\ninfo loop seed 1: a long way to go, and more than this screen is wide\ninfo torn' \
         >"$folder/runs/mine/log.txt"
     rm "$job/events.out.tfevents.interloop"
