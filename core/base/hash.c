@@ -88,3 +88,15 @@ il_status il_hash_file(const char *path, char hex[IL_HASH_HEX], il_error *err)
     (void)fclose(f);
     return status;
 }
+
+void il_hash_bulk(const void *data, size_t size, char hex[IL_HASH_HEX])
+{
+    unsigned char digest[32];
+
+    if (sodium_init() < 0) {
+        /* which picks the widest implementation; without, the plain one is there */
+    }
+    (void)crypto_generichash(digest, sizeof digest, size > 0 ? data : digest, size,
+                             NULL, 0);
+    hash_hex(digest, hex);
+}

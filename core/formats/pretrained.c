@@ -541,8 +541,10 @@ il_status il_pretrained_hash(const il_pretrained *p, char hex[IL_HASH_HEX],
     il_hash_text(hash, f->config_hash);
     for (size_t i = 0; i < f->shard_count; i++) {
         const il_mapped *map = il_safetensors_map(f->shards[i].file);
+        char bulk[IL_HASH_HEX];
 
-        il_hash_part(hash, map->data, map->size);
+        il_hash_bulk(map->data, map->size, bulk);
+        il_hash_text(hash, bulk);
     }
     il_hash_done(hash, hex);
     return IL_OK;

@@ -39,7 +39,7 @@ const char *il_pretrained_path(const il_pretrained *p, size_t file);
  * be worked on where it is mapped. */
 bool il_pretrained_plain(const il_pretrained *p, size_t file);
 
-/* SHA-256 over the configuration and every byte of every file: what the weights are. */
+/* A hash over the configuration and every byte of every file: what the weights are. */
 il_status il_pretrained_hash(const il_pretrained *p, char hex[IL_HASH_HEX],
                              il_error *err);
 

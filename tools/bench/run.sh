@@ -113,3 +113,6 @@ INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/ben
 
 # A page over many runs.
 INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/report.sh"
+
+# Folders of weights: loading, prompts and steps beside transformers.
+IL_BUILD="$build" IL_ROOT="$root" ROUNDS="$rounds" PYTHON="$python" bash "$root/tools/bench/hf.sh"

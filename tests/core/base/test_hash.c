@@ -6,6 +6,19 @@
 #include "base/hash.h"
 
 /* FIPS 180-2's own examples. */
+START_TEST(bulk_is_blake2b)
+{
+    char hex[IL_HASH_HEX];
+
+    il_hash_bulk(NULL, 0, hex);
+    ck_assert_str_eq(
+        hex, "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+    il_hash_bulk("abc", 3, hex);
+    ck_assert_str_eq(
+        hex, "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+}
+END_TEST
+
 START_TEST(bytes_hash_as_the_standard_says)
 {
     static const char *const cases[][2] = {
@@ -102,6 +115,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tests);
+    tcase_add_test(tests, bulk_is_blake2b);
     tcase_add_test(tests, bytes_hash_as_the_standard_says);
     tcase_add_test(tests, a_file_hashes_as_its_bytes);
     tcase_add_test(tests, no_two_lists_of_parts_run_together);

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Times folders of weights beside transformers, turn by turn, since the machine's mood changes: loading 500 MB, prompts and
+# training steps of a Llama of 30 million weights. Part of `make bench`; the folders are made anew under build/.
+set -euo pipefail
+
+build=${IL_BUILD:?IL_BUILD must name the build folder}
+root=${IL_ROOT:-$(pwd)}
+rounds=${ROUNDS:-20}
+python=${PYTHON:-python3}
+said=$build/bench/hf.txt
+
+if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
+    echo "folders of weights: $python has no transformers to make them and compare with"
+    exit 0
+fi
+theirs() { "$python" "$root/tools/bench/hf_torch.py" "$@"; }
+folders=$(mktemp -d "$build/bench/hf.XXXXXX")
+trap 'rm -rf "$folders"' EXIT
+few=$((rounds / 5 + 2))
+
+echo "folders of weights" | tee "$said"
+for size in small large; do
+    theirs make "$folders/$size" $size | tee -a "$said"
+done
+for turn in 1 2 3; do
+    "$build/bench/bench_hf" "$folders/large" $few 0 "$build/plugins"
+    theirs load "$folders/large" $few
+    "$build/bench/bench_hf" "$folders/small" $few 512 "$build/plugins"
+    for threads in 1 2; do
+        theirs pass "$folders/small" $few $threads 512
+    done
+    FOLDER=$folders/small "$build/bench/bench_step" "$root/tools/bench/step_hf.yaml" $few "$build/plugins" \
+        "$build/bench/plugins" | grep "step, "
+    for threads in 1 2; do
+        theirs step "$folders/small" $few $threads
+    done
+done | tee -a "$said"
+awk 'function least(name, value) { if (!(name in best) || value < best[name]) best[name] = value }
+     /^  loaded/ { least("load", $2); least("pages", $7) }
+     /transformers loaded/ { least("their load", $3); least("their pages", $8) }
+     /two prompts.*workers/ { least("pass", $(NF - 1)) }
+     /PyTorch.*prompts/ { least("their pass", $(NF - 1)) }
+     /^  step, / { least("step", $4) }
+     /PyTorch.*step/ { least("their step", $(NF - 1)) }
+     END { printf("  against transformers %8.1f times the speed until it is a model, %.2f until every page was read\n",
+                  best["their load"] / best["load"], best["their pages"] / best["pages"])
+           printf("  against PyTorch      %8.2f times the speed on prompts, %.2f on steps\n",
+                  best["their pass"] / best["pass"], best["their step"] / best["step"]) }' "$said"
