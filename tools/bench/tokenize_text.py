@@ -1,6 +1,6 @@
 """Times encoding by interloop and by the `tokenizers` library, one thread each, on the same text.
 
-Usage: tokenize.py FAMILY MEGABYTES [ROUNDS]   with INTERLOOP and IL_ROOT set. Both read a tokenizer of
+Usage: tokenize_text.py FAMILY MEGABYTES [ROUNDS]   with INTERLOOP and IL_ROOT set. Both read a tokenizer of
 tests/fixtures/tokenizers; the command's time has the start and the file's reading in it, and is taken
 off by a run on nothing."""
 
