@@ -108,7 +108,9 @@ static value fresh(run *r, const il_chat_node *n, size_t size, char **text,
 
 static void fill(char *text, int32_t *turns, const value *from)
 {
-    memcpy(text, from->text, from->size);
+    if (from->size > 0) { /* an empty one may have no text */
+        memcpy(text, from->text, from->size);
+    }
     for (size_t i = 0; i < from->size; i++) {
         turns[i] = from->turns != NULL ? from->turns[i] : -1;
     }

@@ -183,8 +183,8 @@ void il__put_same(il_draft *d, uint32_t first, uint32_t last)
 {
     il_letters *l = letters(d, last - first);
 
-    if (l == NULL) {
-        return;
+    if (l == NULL || first == last) {
+        return; /* of nothing there may be no text to copy from */
     }
     memcpy(l->text + l->size, d->text + first, last - first);
     if (d->spans != NULL) {
