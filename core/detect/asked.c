@@ -165,12 +165,6 @@ static il_status check(const il_detector *d, const il_question *q, il_error *err
     return IL_OK;
 }
 
-static bool is_scored(const il_question *q, int64_t b, int64_t t)
-{
-    return (q->mask == NULL || q->mask[b * q->length + t] != 0) &&
-           (q->lengths == NULL || t < q->lengths[b]);
-}
-
 /* The scored positions, in the pass's memory. */
 static il_status find_rows(il_scored *out, il_pass *pass, const il_question *q,
                            il_error *err)
@@ -187,7 +181,7 @@ static il_status find_rows(il_scored *out, il_pass *pass, const il_question *q,
     }
     for (int64_t b = 0; b < q->batch; b++) {
         for (int64_t t = 0; t < q->length; t++) {
-            if (is_scored(q, b, t)) {
+            if (il_question_scores(q, b, t)) {
                 out->rows[out->count++] = (int32_t)(b * q->length + t);
             }
         }

@@ -21,6 +21,13 @@ typedef struct il_question {
     const int32_t *tokens;    /* (B,T): what the model read; NULL: not known */
 } il_question;
 
+/* Whether a position is scored: the mask has it, and it is no padding. */
+static inline bool il_question_scores(const il_question *q, int64_t b, int64_t t)
+{
+    return (q->mask == NULL || q->mask[b * q->length + t] != 0) &&
+           (q->lengths == NULL || t < q->lengths[b]);
+}
+
 /* Borrows the detector, which is ready and frozen while it is asked. */
 il_status il_asking_create(il_asking **out, const il_detector *d, const il_blas *blas,
                            il_error *err);

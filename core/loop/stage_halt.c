@@ -114,15 +114,15 @@ static il_status judge(il_stage_work *s, il_halt *h, il_trainer *t, int64_t step
 {
     const il_halt_spec *spec = &h->spec->halt;
     double reading = NAN;
-    unsigned todo;
+    unsigned due;
     char name[32];
 
     IL_TRY(il__stage_reading(s, h, step, &reading, err));
-    todo = il_halt_judge(h, reading, step);
-    if (todo & IL_HALT_KEEP) {
+    due = il_halt_judge(h, reading, step);
+    if (due & IL_HALT_KEEP) {
         IL_TRY(il__stage_write(s, kept_name(s, h, name), t, err));
     }
-    if (!(todo & IL_HALT_FIRES)) {
+    if (!(due & IL_HALT_FIRES)) {
         return IL_OK;
     }
     say(s, h, step);

@@ -264,13 +264,7 @@ static void answer_forget(PyObject *capsule)
 
 static il_status ask(answered *w, il_error *err)
 {
-    const il_py_reading *r = &w->reading;
-    il_question q = {.batch = r->batch,
-                     .length = r->length,
-                     .acts = r->data,
-                     .mask = r->mask.data,
-                     .lengths = r->lengths.data,
-                     .tokens = r->tokens.data};
+    il_question q = il_py_question(&w->reading);
     il_status status;
 
     Py_BEGIN_ALLOW_THREADS status = il_ask(&w->answer, w->d->asking, &q, err);

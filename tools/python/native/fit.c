@@ -34,15 +34,6 @@ static uint8_t label_at(const rows *r, int64_t b, int64_t t)
     return labels[r->labels.ndim == 2 ? b * r->reading.length + t : b];
 }
 
-static bool scored_at(const il_py_reading *r, int64_t b, int64_t t)
-{
-    const uint8_t *mask = r->mask.data;
-    const int32_t *lengths = r->lengths.data;
-
-    return (mask == NULL || mask[b * r->length + t] != 0) &&
-           (lengths == NULL || t < lengths[b]);
-}
-
 static int check_beside(const rows *r)
 {
     const il_py_reading *g = &r->reading;
@@ -76,15 +67,13 @@ static int check_beside(const rows *r)
 /* Every scored position with its label and its document. */
 static il_status fill(rows *r, bool pooled, il_error *err)
 {
-    const il_py_reading *g = &r->reading;
+    const il_question g = il_py_question(&r->reading);
     const int64_t *ids = r->documents.data;
-    size_t most = (size_t)(g->batch * g->length) + 1;
+    size_t most = (size_t)(g.batch * g.length) + 1;
     il_scored *s = &r->acts.rows;
 
-    *s = (il_scored){.batch = g->batch,
-                     .length = g->length,
-                     .lengths = g->lengths.data,
-                     .inputs = g->tokens.data};
+    *s = (il_scored){
+        .batch = g.batch, .length = g.length, .lengths = g.lengths, .inputs = g.tokens};
     s->rows = il_arena_alloc(r->arena, most * sizeof *s->rows);
     s->documents = il_arena_alloc(r->arena, most * sizeof *s->documents);
     s->labels = r->labels.managed != NULL ? il_arena_alloc(r->arena, most) : NULL;
@@ -92,12 +81,12 @@ static il_status fill(rows *r, bool pooled, il_error *err)
         (r->labels.managed != NULL && s->labels == NULL)) {
         return il_error_set(err, IL_ERR_MEMORY, "rows", "out of memory");
     }
-    for (int64_t b = 0; b < g->batch; b++) {
-        for (int64_t t = 0; t < g->length; t++) {
-            if (!scored_at(g, b, t)) {
+    for (int64_t b = 0; b < g.batch; b++) {
+        for (int64_t t = 0; t < g.length; t++) {
+            if (!il_question_scores(&g, b, t)) {
                 continue;
             }
-            s->rows[s->count] = (int32_t)(b * g->length + t);
+            s->rows[s->count] = (int32_t)(b * g.length + t);
             s->documents[s->count] = ids != NULL ? ids[b] : b;
             if (s->labels != NULL) {
                 s->labels[s->count] = label_at(r, b, t);
@@ -105,7 +94,7 @@ static il_status fill(rows *r, bool pooled, il_error *err)
             s->count++;
         }
     }
-    r->acts.gathered = g->length == 1 && s->count == g->batch && !pooled;
+    r->acts.gathered = g.length == 1 && s->count == g.batch && !pooled;
     return pooled ? il_scored_gather(s, r->arena, err) : IL_OK;
 }
 

@@ -101,6 +101,8 @@ typedef struct il_py_reading {
 int il_py_reading_take(il_py_reading *r, const il_detector *d, PyObject *acts,
                        PyObject *mask, PyObject *lengths, PyObject *tokens);
 void il_py_reading_drop(il_py_reading *r);
+/* The same as the core asks it; borrows the reading. */
+il_question il_py_question(const il_py_reading *r);
 
 /* ---- what the module offers ----------------------------------------------------- */
 

@@ -93,3 +93,13 @@ void il_py_reading_drop(il_py_reading *r)
     il_taken_drop(&r->lengths);
     il_taken_drop(&r->tokens);
 }
+
+il_question il_py_question(const il_py_reading *r)
+{
+    return (il_question){.batch = r->batch,
+                         .length = r->length,
+                         .acts = r->data,
+                         .mask = r->mask.data,
+                         .lengths = r->lengths.data,
+                         .tokens = r->tokens.data};
+}
