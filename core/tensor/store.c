@@ -143,11 +143,23 @@ static bool is_float(il_dtype t)
            (t.code == IL_CODE_BFLOAT && t.bits == 16);
 }
 
+/* Whether a tensor of a file is some parameter's place already. */
+static bool is_taken(const il_store *s, const void *data)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->items[i].source.data == data && s->items[i].source.map != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 il_status il_store_add_from(il_store *s, const char *name, const char *group,
                             int32_t ndim, const int64_t *shape,
                             const il_store_source *source, il_error *err)
 {
     const int64_t total = s->total;
+    const bool taken = is_taken(s, source->data);
     const il_store_file *file;
     il_stored *item;
 
@@ -159,6 +171,11 @@ il_status il_store_add_from(il_store *s, const char *name, const char *group,
     item = &s->items[s->count - 1];
     item->source = *source;
     if (source->map == NULL || source->dtype.bits != 32) {
+        return IL_OK;
+    }
+    /* A tensor under two names is two parameters: the second has a copy. */
+    if (taken) {
+        item->source.map = NULL;
         return IL_OK;
     }
     s->total = total; /* it lies with its file */

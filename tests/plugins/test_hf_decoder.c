@@ -1,18 +1,15 @@
 /* Folders of every architecture against what `transformers` computed from them
- * (tests/fixtures/hf), in a whole pass and step by step, and folders that are refused.
+ * (tests/fixtures/hf), in a whole pass and step by step.
  * IL_HF_FIXTURES names another folder of cases. */
 #include "exchange/folder.h"
 #include "pipeline/batch.h"
-#include "pipeline/composer.h"
-#include "pipeline/instance.h"
+#include "plugins/hf.h"
 #include "tensor/pass.h"
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include "base/files.h"
 
 static const char *const cases[] = {
     "gpt2",         "gpt2_untied",   "neox",   "neox_serial", "llama",   "llama_tied",
@@ -20,42 +17,14 @@ static const char *const cases[] = {
 
 enum { BATCH = 2, T = 12, DRAWN = 8, VOCABULARY = 41 };
 
-static il_registry *registry;
-static il_arena *arena;
-static il_problems problems;
-static il_error err;
-static il_instance *model;
 static il_pass *pass;
 static float **values;
 static float **grads;
 static il_word *route;
 
-static const char *fixtures(void)
-{
-    static char path[512];
-    const char *given = getenv("IL_HF_FIXTURES");
-
-    if (given != NULL) {
-        return given;
-    }
-    ck_assert_ptr_nonnull(getenv("IL_ROOT"));
-    (void)snprintf(path, sizeof path, "%s/tests/fixtures/hf", getenv("IL_ROOT"));
-    return path;
-}
-
 static void setup(void)
 {
-    char folder[512];
-
-    ck_assert_ptr_nonnull(getenv("IL_BUILD"));
-    (void)snprintf(folder, sizeof folder, "%s/plugins", getenv("IL_BUILD"));
-    err = (il_error){0};
-    ck_assert_int_eq(il_registry_create(&registry, NULL, &err), IL_OK);
-    ck_assert_msg(il_registry_add_folder(registry, folder, true, &err) == IL_OK, "%s",
-                  err.message);
-    arena = il_arena_create(1 << 14);
-    problems = (il_problems){.arena = arena};
-    model = NULL;
+    hf_open();
 }
 
 static void teardown(void)
@@ -71,22 +40,7 @@ static void teardown(void)
     route = NULL;
     il_pass_destroy(pass);
     pass = NULL;
-    il_instance_destroy(model);
-    il_arena_destroy(arena);
-    il_registry_destroy(registry);
-}
-
-static il_status make(const char *folder, const char *more)
-{
-    char yaml[1024];
-    il_component_spec spec = {.use = "hf_decoder", .range = ""};
-    il_instance_input in = {.label = "model", .seed = 3};
-
-    (void)snprintf(yaml, sizeof yaml, "{folder: \"%s\"%s}", folder, more);
-    spec.params = il_compose(arena, "p.yaml", il_arena_strdup(arena, yaml),
-                             strlen(yaml), &problems);
-    return il_instance_create(&model, registry, IL_KIND_MODEL, &spec, &in, &problems,
-                              &err);
+    hf_close();
 }
 
 static void open_model(const char *name, const char *more)
@@ -266,273 +220,6 @@ START_TEST(what_it_draws_greedily_is_what_the_library_draws)
     }
     free(carry);
     il_safetensors_close(file);
-}
-END_TEST
-
-/* ---- folders that are refused --------------------------------------------------- */
-
-static char copy[64];
-
-static il_status copy_one(void *user, const char *name, il_error *e)
-{
-    char *from = il_path_join(user, name);
-    char *to = il_path_join(copy, name);
-    char *data;
-    size_t size;
-
-    ck_assert_int_eq(il_file_read(from, 1 << 20, &data, &size, e), IL_OK);
-    ck_assert_int_eq(il_file_write(to, data, size, e), IL_OK);
-    free(data);
-    free(from);
-    free(to);
-    return IL_OK;
-}
-
-static void copy_case(const char *name)
-{
-    char folder[600];
-
-    strcpy(copy, "/tmp/interloop-hf-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(copy));
-    (void)snprintf(folder, sizeof folder, "%s/%s", fixtures(), name);
-    ck_assert_int_eq(il_folder_list(folder, copy_one, folder, &err), IL_OK);
-}
-
-/* Puts `with` in the place of the first `what` of a file, zeros and all. */
-static void change(const char *file, const char *what, const char *with)
-{
-    char *path = il_path_join(copy, file);
-    const size_t n = strlen(what);
-    char *data;
-    size_t size;
-    size_t at = 0;
-    il_file_part parts[3];
-
-    ck_assert_int_eq(il_file_read(path, 1 << 20, &data, &size, &err), IL_OK);
-    while (at + n <= size && memcmp(data + at, what, n) != 0) {
-        at++;
-    }
-    ck_assert_msg(at + n <= size, "%s has no %s", file, what);
-    parts[0] = (il_file_part){data, at};
-    parts[1] = (il_file_part){with, strlen(with)};
-    parts[2] = (il_file_part){data + at + n, size - at - n};
-    ck_assert_int_eq(il_file_write_parts(path, parts, 3, &err), IL_OK);
-    free(data);
-    free(path);
-}
-
-/* Leaves the first so many bytes of a file; more than it has are a hole. */
-static void cut(const char *file, off_t size)
-{
-    char *path = il_path_join(copy, file);
-
-    ck_assert_int_eq(truncate(path, size), 0);
-    free(path);
-}
-
-static const char INDEX[] = "model.safetensors.index.json";
-static const char SECOND[] = "model-00002-of-00002.safetensors";
-
-static const struct refusal {
-    const char *name;
-    const char *from; /* the case that is spoilt */
-    const char *file;
-    const char *what; /* replaced by `with`; NULL: the file is cut */
-    const char *with;
-    off_t size; /* -1: it is removed */
-    const char *says;
-    const char *params;
-} refusals[] = {
-    {.name = "a shard that is missing",
-     .from = "llama",
-     .file = SECOND,
-     .size = -1,
-     .says = "model-00002-of-00002.safetensors', which cannot be read"},
-    {.name = "a shard that was cut",
-     .from = "llama",
-     .file = SECOND,
-     .size = 9000,
-     .says = "bytes"},
-    {.name = "an index that leads out of its folder",
-     .from = "llama",
-     .file = INDEX,
-     .what = "\"model-00001-of-00002.safetensors",
-     .with = "\"../model-00001-of-00002.safetensors",
-     .says = "expected the name of a .safetensors file in this folder"},
-    {.name = "an index of absolute paths",
-     .from = "llama",
-     .file = INDEX,
-     .what = "\"model-00001-of-00002.safetensors",
-     .with = "\"/etc/model.safetensors",
-     .says = "expected the name of a .safetensors file in this folder"},
-    {.name = "an index that is wrong about a tensor",
-     .from = "llama",
-     .file = INDEX,
-     .what = "\"model-00001-of-00002.safetensors",
-     .with = "\"model-00002-of-00002.safetensors",
-     .says = "where the index has it"},
-    {.name = "an index with a tensor that is nowhere",
-     .from = "llama",
-     .file = INDEX,
-     .what = "\"lm_head.weight\"",
-     .with = "\"lm_hand.weight\"",
-     .says = "'lm_hand.weight' is not in"},
-    {.name = "a huge index",
-     .from = "llama",
-     .file = INDEX,
-     .size = (off_t)1 << 40,
-     .says = "model.safetensors.index.json"},
-    {.name = "a huge configuration",
-     .from = "llama",
-     .file = "config.json",
-     .size = (off_t)1 << 40,
-     .says = "config.json"},
-    {.name = "an index without a map",
-     .from = "llama",
-     .file = INDEX,
-     .what = "\"weight_map\"",
-     .with = "\"weight_mop\"",
-     .says = "weight_map: expected an object"},
-    {.name = "no weights",
-     .from = "gpt2",
-     .file = "model.safetensors",
-     .size = -1,
-     .says = "expected 'model.safetensors' or 'model.safetensors.index.json'"},
-    {.name = "no configuration",
-     .from = "gpt2",
-     .file = "config.json",
-     .size = -1,
-     .says = "config.json"},
-    {.name = "a configuration that is no JSON",
-     .from = "gpt2",
-     .file = "config.json",
-     .size = 40,
-     .says = "config.json: line"},
-    {.name = "a key twice",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_head\": 2",
-     .with = "\"n_head\": 2, \"n_head\": 4",
-     .says = "duplicate"},
-    {.name = "another architecture's configuration",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"gpt2\"",
-     .with = "\"bert\"",
-     .says = "expected gpt2, gpt_neox, llama, mistral or qwen2, got 'bert'"},
-    {.name = "one of ours that is another's",
-     .from = "llama",
-     .file = "config.json",
-     .what = "\"model_type\": \"llama\"",
-     .with = "\"model_type\": \"gpt2\"",
-     .says = "n_layer: expected a whole number"},
-    {.name = "fewer blocks than the folder has",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_layer\": 2",
-     .with = "\"n_layer\": 1",
-     .says = "tensors have no place in a gpt2 of 1 blocks"},
-    {.name = "more blocks than the folder has",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_layer\": 2",
-     .with = "\"n_layer\": 3",
-     .says = "has no tensor 'transformer.h.2.ln_1.weight'"},
-    {.name = "more blocks than there can be",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_layer\": 2",
-     .with = "\"n_layer\": 99999999",
-     .says = "n_layer: expected a whole number from 1 to 512"},
-    {.name = "a shape that the configuration does not have",
-     .from = "llama3",
-     .file = "config.json",
-     .what = "\"intermediate_size\": 24",
-     .with = "\"intermediate_size\": 25",
-     .says = "expected the shape (25, 16), got (24, 16)"},
-    {.name = "heads that do not divide",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_head\": 2",
-     .with = "\"n_head\": 3",
-     .says = "n_embd: expected a multiple of the 3 heads"},
-    {.name = "groups that do not divide",
-     .from = "llama3",
-     .file = "config.json",
-     .what = "\"num_key_value_heads\": 2",
-     .with = "\"num_key_value_heads\": 3",
-     .says = "num_key_value_heads: expected a divisor"},
-    {.name = "a size that is text",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "\"n_embd\": 16",
-     .with = "\"n_embd\": \"16\"",
-     .says = "n_embd: expected a whole number"},
-    {.name = "integers for weights",
-     .from = "gpt2",
-     .file = "model.safetensors",
-     .what = "\"F32\"",
-     .with = "\"I32\"",
-     .says = "expected values of f32, f16 or bf16; got int32"},
-    {.name = "weights that were cut",
-     .from = "gpt2",
-     .file = "model.safetensors",
-     .size = 20000,
-     .says = "bytes"},
-    {.name = "rotary positions of another kind",
-     .from = "llama3",
-     .file = "config.json",
-     .what = "\"rope_type\": \"llama3\"",
-     .with = "\"rope_type\": \"longrope\"",
-     .says = "of the kind 'longrope' are not known here"},
-    {.name = "a factor of nothing",
-     .from = "llama3",
-     .file = "config.json",
-     .what = "\"factor\": 8.0",
-     .with = "\"factor\": 0.0",
-     .says = "rope_parameters.factor: expected a number above 0"},
-    {.name = "an activation that is not known",
-     .from = "llama3",
-     .file = "config.json",
-     .what = "\"silu\"",
-     .with = "\"mish\"",
-     .says = "hidden_act: expected gelu"},
-    {.name = "longer sequences than the folder has positions",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "{",
-     .with = "{ ",
-     .params = ", context: 33",
-     .says = "sequences of 33 tokens, but the folder's model has 32 positions"},
-    {.name = "adapters of matrices that there are none of",
-     .from = "gpt2",
-     .file = "config.json",
-     .what = "{",
-     .with = "{ ",
-     .params = ", lora_rank: 2, lora_targets: q_proj",
-     .says = "lora_targets: no matrix of a gpt2 is called one of 'q_proj'"},
-};
-
-START_TEST(a_folder_that_cannot_be_right_is_refused_with_the_reason)
-{
-    const struct refusal *r = &refusals[_i];
-
-    copy_case(r->from);
-    if (r->what != NULL) {
-        change(r->file, r->what, r->with);
-    } else if (r->size >= 0) {
-        cut(r->file, r->size);
-    } else {
-        char *path = il_path_join(copy, r->file);
-
-        ck_assert_int_eq(unlink(path), 0);
-        free(path);
-    }
-    ck_assert_msg(make(copy, r->params != NULL ? r->params : "") != IL_OK,
-                  "%s is taken", r->name);
-    ck_assert_msg(strstr(err.message, r->says) != NULL, "%s: %s", r->name, err.message);
-    ck_assert_ptr_null(model);
-    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
 }
 END_TEST
 
@@ -857,8 +544,6 @@ static Suite *suite(void)
                         sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, what_it_draws_greedily_is_what_the_library_draws, 0,
                         sizeof cases / sizeof cases[0]);
-    tcase_add_loop_test(t, a_folder_that_cannot_be_right_is_refused_with_the_reason, 0,
-                        sizeof refusals / sizeof refusals[0]);
     tcase_add_test(t, floats_are_read_where_they_are_mapped_and_the_file_never_changes);
     tcase_add_test(t, between_the_tensors_of_a_mapped_file_there_are_zeros);
     tcase_add_test(t, an_address_follows_every_byte_of_the_folder);

@@ -7,7 +7,7 @@
 #ifndef DECODER_H
 #define DECODER_H
 
-#include <interloop/plugin.h>
+#include "values.h"
 
 enum { LAYERS_MAX = 512, PAIRS_MAX = 1024, NAME_MAX_BYTES = 192 };
 
@@ -111,8 +111,8 @@ typedef struct decoder {
 /* config.c: what the folder's configuration says, checked. */
 il_status decoder_configure(decoder *d, const il_pretrained *from, il_error *err);
 /* rotary.c: pairs, rates and scale of the positions, by the way to their settings. */
-il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
-                        double theta, il_error *err);
+il_status decoder_turns(decoder *d, const values *v, double fraction, double theta,
+                        il_error *err);
 
 /* weights.c: every parameter. */
 typedef struct lora {

@@ -3,6 +3,7 @@
  */
 #include "decoder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,50 +33,60 @@ static il_status adapter_read(const il_setup *s, lora *l, char targets[512],
                               const char *folder, il_error *err)
 {
     static const char where[] = "adapter_config.json";
-    static const char *const unknown[] = {"use_dora", "lora_bias"};
+    /* Switches and settings by which PEFT makes other adapters than y += s B A x. */
+    static const char *const unknown[] = {"use_dora",
+                                          "lora_bias",
+                                          "use_rslora",
+                                          "rank_pattern",
+                                          "alpha_pattern",
+                                          "modules_to_save",
+                                          "layer_replication",
+                                          "use_qalora",
+                                          "target_parameters",
+                                          "alora_invocation_tokens",
+                                          "trainable_token_indices"};
+    static const char *const taken[] = {"pissa", "olora", "corda", "loftq"};
+    values v = {.file = where};
     const char *type;
-    const char *bias;
+    char got[64];
     int64_t count;
     size_t used = 0;
 
     IL_TRY(il_setup_pretrained(s, &l->from, folder, where, "adapter_model", err));
+    v.from = l->from;
     type = il_pretrained_text(l->from, "peft_type");
-    bias = il_pretrained_text(l->from, "bias");
     if (type == NULL || strcmp(type, "LORA") != 0) {
         return il_error_set(err, IL_ERR_UNSUPPORTED, where,
-                            "peft_type: expected LORA, got '%.40s'",
-                            type != NULL ? type : "no text");
+                            "peft_type: expected LORA, got %s",
+                            value_shown(&v, "peft_type", got));
     }
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
-        bool value = false;
-
-        if (il_pretrained_flag(l->from, unknown[i], &value) && value) {
+        IL_TRY(value_empty(&v, unknown[i], err));
+    }
+    /* These begin by taking what they hold out of the folder's own matrices. */
+    type = il_pretrained_text(l->from, "init_lora_weights");
+    for (size_t i = 0; type != NULL && i < sizeof taken / sizeof taken[0]; i++) {
+        if (strncmp(type, taken[i], strlen(taken[i])) == 0) {
             return il_error_set(err, IL_ERR_UNSUPPORTED, where,
-                                "%s: expected false, true is not known here",
-                                unknown[i]);
+                                "init_lora_weights: '%.40s' changes the weights beside "
+                                "the adapters, which is not known here; PEFT can save "
+                                "them as plain ones",
+                                type);
         }
     }
-    if ((bias != NULL && strcmp(bias, "none") != 0) ||
-        il_pretrained_count(l->from, "rank_pattern") > 0 ||
-        il_pretrained_count(l->from, "alpha_pattern") > 0 ||
-        il_pretrained_count(l->from, "modules_to_save") > 0) {
+    type = il_pretrained_text(l->from, "bias");
+    if (il_pretrained_has(l->from, "bias") &&
+        (type == NULL || strcmp(type, "none") != 0)) {
         return il_error_set(err, IL_ERR_UNSUPPORTED, where,
-                            "expected one rank and alpha for all adapters, no biases "
-                            "and no other modules");
+                            "bias: expected none, got %s",
+                            value_shown(&v, "bias", got));
     }
-    if (!il_pretrained_int(l->from, "r", &l->rank) || l->rank < 1 || l->rank > 65536 ||
-        !il_pretrained_real(l->from, "lora_alpha", &l->alpha)) {
+    IL_TRY(value_size(&v, "r", 0, 65536, &l->rank, err));
+    if (!il_pretrained_real(l->from, "lora_alpha", &l->alpha) ||
+        !(fabs(l->alpha) <= 1e6)) {
         return il_error_set(err, IL_ERR_INPUT, where,
-                            "expected r, a whole number of at least 1, and lora_alpha");
-    }
-    {
-        bool root = false;
-
-        /* Scaled by the root of the rank (Kalajdzievski 2023). */
-        if (il_pretrained_flag(l->from, "use_rslora", &root) && root) {
-            return il_error_set(err, IL_ERR_UNSUPPORTED, where,
-                                "use_rslora: expected false, true is not known here");
-        }
+                            "lora_alpha: expected a number within 1e6 of 0, got %s",
+                            value_shown(&v, "lora_alpha", got));
     }
     count = il_pretrained_count(l->from, "target_modules");
     for (int64_t i = 0; i < count; i++) {

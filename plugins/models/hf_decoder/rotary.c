@@ -11,7 +11,7 @@
 /* Settings lie under "rope_parameters" in newer folders, in older ones under
  * "rope_scaling", beside the base. */
 typedef struct settings {
-    const il_pretrained *from;
+    const values *v;
     const char *under;
 } settings;
 
@@ -21,28 +21,25 @@ static const char *way(const settings *s, const char *name, char out[96])
     return out;
 }
 
-/* An optional number; false with the reason where it is none. */
+/* An optional number. */
 static il_status real_of(const settings *s, const char *name, double *value,
                          il_error *err)
 {
     char path[96];
 
-    if (il_pretrained_has(s->from, way(s, name, path)) &&
-        !il_pretrained_real(s->from, path, value)) {
-        return il_error_set(err, IL_ERR_INPUT, "config.json", "%s: expected a number",
-                            path);
-    }
-    return IL_OK;
+    return value_real(s->v, way(s, name, path), *value, value, err);
 }
 
 static il_status need_real(const settings *s, const char *name, double *value,
                            il_error *err)
 {
     char path[96];
+    char got[64];
 
-    if (!il_pretrained_real(s->from, way(s, name, path), value) || !(*value > 0.0)) {
-        return il_error_set(err, IL_ERR_INPUT, "config.json",
-                            "%s: expected a number above 0", path);
+    if (!il_pretrained_real(s->v->from, way(s, name, path), value) || !(*value > 0.0)) {
+        return il_error_set(err, IL_ERR_INPUT, s->v->file,
+                            "%s: expected a number above 0, got %s", path,
+                            value_shown(s->v, path, got));
     }
     return IL_OK;
 }
@@ -60,7 +57,7 @@ static il_status turns_llama3(decoder *d, const settings *s, double factor,
     IL_TRY(need_real(s, "high_freq_factor", &high, err));
     IL_TRY(need_real(s, "original_max_position_embeddings", &old, err));
     if (!(high > low)) {
-        return il_error_set(err, IL_ERR_INPUT, "config.json",
+        return il_error_set(err, IL_ERR_INPUT, s->v->file,
                             "%s.high_freq_factor: expected more than low_freq_factor",
                             s->under);
     }
@@ -104,9 +101,9 @@ static il_status turns_yarn(decoder *d, const settings *s, double factor, double
     IL_TRY(real_of(s, "attention_factor", &grow, err));
     IL_TRY(real_of(s, "mscale", &m, err));
     IL_TRY(real_of(s, "mscale_all_dim", &m_all, err));
-    (void)il_pretrained_flag(s->from, way(s, "truncate", path), &whole);
+    IL_TRY(value_flag(s->v, way(s, "truncate", path), true, &whole, err));
     if (!(fast > 0.0) || !(slow > 0.0) || !(old > 0.0)) {
-        return il_error_set(err, IL_ERR_INPUT, "config.json",
+        return il_error_set(err, IL_ERR_INPUT, s->v->file,
                             "%s: expected betas and a context above 0", s->under);
     }
     if (grow == 0.0) {
@@ -129,10 +126,59 @@ static il_status turns_yarn(decoder *d, const settings *s, double factor, double
     return IL_OK;
 }
 
-il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
-                        double theta, il_error *err)
+/* The settings' kind, NULL where they name none; refused where it is no text, or where
+ * they are no object of settings for all layers alike. */
+static il_status turns_kind(const settings *s, const char **kind, il_error *err)
 {
-    settings s = {.from = from,
+    static const char *const apart[] = {"0", "full_attention", "sliding_attention"};
+    const il_pretrained *from = s->v->from;
+    char path[96];
+    char got[64];
+
+    for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
+        if (il_pretrained_has(from, way(s, apart[i], path))) {
+            return il_error_set(err, IL_ERR_UNSUPPORTED, s->v->file,
+                                "%s: expected one object for all layers, got '%s' in "
+                                "it",
+                                s->under, apart[i]);
+        }
+    }
+    if (il_pretrained_has(from, s->under) && il_pretrained_count(from, s->under) < 0) {
+        return il_error_set(err, IL_ERR_INPUT, s->v->file,
+                            "%s: expected an object, got %s", s->under,
+                            value_shown(s->v, s->under, got));
+    }
+    if (!il_pretrained_has(from, way(s, "rope_type", path))) {
+        (void)way(s, "type", path);
+    }
+    *kind = il_pretrained_text(from, path);
+    if (*kind == NULL && il_pretrained_has(from, path)) {
+        return il_error_set(err, IL_ERR_INPUT, s->v->file,
+                            "%s: expected the name of a kind, got %s", path,
+                            value_shown(s->v, path, got));
+    }
+    return IL_OK;
+}
+
+static il_status turns_check(const decoder *d, const settings *s, il_error *err)
+{
+    bool fine = isfinite(d->turn_scale) && d->turn_scale > 0.0f;
+
+    for (int64_t k = 0; k < d->pairs; k++) {
+        fine = fine && isfinite(d->rates[k]);
+    }
+    return fine ? IL_OK
+                : il_error_set(err, IL_ERR_INPUT, s->v->file,
+                               "%s: expected finite rates and a finite scale above 0, "
+                               "its numbers give others",
+                               s->under);
+}
+
+il_status decoder_turns(decoder *d, const values *v, double fraction, double theta,
+                        il_error *err)
+{
+    const il_pretrained *from = v->from;
+    settings s = {.v = v,
                   .under = il_pretrained_has(from, "rope_parameters")
                                ? "rope_parameters"
                                : "rope_scaling"};
@@ -140,6 +186,7 @@ il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
     double factor = 1.0;
     char path[96];
 
+    IL_TRY(turns_kind(&s, &type, err));
     IL_TRY(real_of(&s, "rope_theta", &theta, err));
     IL_TRY(real_of(&s, "partial_rotary_factor", &fraction, err));
     d->pairs = (int64_t)((double)d->head * fraction) / 2;
@@ -147,7 +194,7 @@ il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
     if (!(theta > 1.0) || !(fraction > 0.0) || !(fraction <= 1.0) || d->pairs < 1 ||
         d->pairs > PAIRS_MAX || (int64_t)((double)d->head * fraction) % 2 != 0) {
         return il_error_set(
-            err, IL_ERR_INPUT, "config.json",
+            err, IL_ERR_INPUT, v->file,
             "rotary positions: expected a base above 1 and an even part "
             "of each head's %lld channels, got base %g and part %g",
             (long long)d->head, theta, fraction);
@@ -155,11 +202,9 @@ il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
     for (int64_t k = 0; k < d->pairs; k++) {
         d->rates[k] = (float)(1.0 / pow(theta, (double)k / (double)d->pairs));
     }
-    type = il_pretrained_text(from, way(&s, "rope_type", path));
-    type = type == NULL ? il_pretrained_text(from, way(&s, "type", path)) : type;
     if (type == NULL || strcmp(type, "default") == 0) {
         if (type == NULL && il_pretrained_has(from, way(&s, "factor", path))) {
-            return il_error_set(err, IL_ERR_INPUT, "config.json",
+            return il_error_set(err, IL_ERR_INPUT, v->file,
                                 "%s: expected a rope_type beside the factor", s.under);
         }
         return IL_OK;
@@ -171,20 +216,20 @@ il_status decoder_turns(decoder *d, const il_pretrained *from, double fraction,
     }
     if (strcmp(type, "linear") != 0 && strcmp(type, "llama3") != 0 &&
         strcmp(type, "yarn") != 0) {
-        return il_error_set(err, IL_ERR_UNSUPPORTED, "config.json",
+        return il_error_set(err, IL_ERR_UNSUPPORTED, v->file,
                             "%s: rotary positions of the kind '%.40s' are not known "
                             "here; expected default, linear, dynamic, llama3 or yarn",
                             s.under, type);
     }
     IL_TRY(need_real(&s, "factor", &factor, err));
     if (strcmp(type, "llama3") == 0) {
-        return turns_llama3(d, &s, factor, err);
+        IL_TRY(turns_llama3(d, &s, factor, err));
+    } else if (strcmp(type, "yarn") == 0) {
+        IL_TRY(turns_yarn(d, &s, factor, theta, err));
+    } else {
+        for (int64_t k = 0; k < d->pairs; k++) {
+            d->rates[k] = (float)((double)d->rates[k] / factor);
+        }
     }
-    if (strcmp(type, "yarn") == 0) {
-        return turns_yarn(d, &s, factor, theta, err);
-    }
-    for (int64_t k = 0; k < d->pairs; k++) {
-        d->rates[k] = (float)((double)d->rates[k] / factor);
-    }
-    return IL_OK;
+    return turns_check(d, &s, err);
 }

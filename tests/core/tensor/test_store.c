@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void add(il_store *s, const char *name, int32_t ndim, const int64_t *shape,
                 il_init init)
@@ -125,6 +126,45 @@ START_TEST(what_a_store_cannot_hold_is_refused_by_name)
 }
 END_TEST
 
+/* Parameters that start from a file may be changed each by itself, whatever the file.
+ */
+START_TEST(one_tensor_under_two_names_is_two_parameters)
+{
+    char path[] = "/tmp/interloop-store-XXXXXX";
+    const float values[] = {7.0f, 1.0f, 2.0f, 3.0f, 8.0f, 4.0f};
+    int fd = mkstemp(path);
+    il_mapped map;
+    il_store_source source = {.dtype = {IL_CODE_FLOAT, 32, 1}, .path = path};
+    il_store *s = NULL;
+    il_error err = {0};
+    const float *a;
+    float *b;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, values, sizeof values), sizeof values);
+    (void)close(fd);
+    ck_assert_int_eq(il_mapped_open(&map, path, &err), IL_OK);
+    source.map = &map;
+    source.data = (const float *)map.data + 1;
+    ck_assert_int_eq(il_store_create(&s, &err), IL_OK);
+    ck_assert_int_eq(il_store_add_from(s, "a", "g", IL_SHAPE(3), &source, &err), IL_OK);
+    ck_assert_int_eq(il_store_add_from(s, "b", "g", IL_SHAPE(3), &source, &err), IL_OK);
+    source.data = (const float *)map.data + 5;
+    ck_assert_int_eq(il_store_add_from(s, "c", "g", IL_SHAPE(1), &source, &err), IL_OK);
+    ck_assert_msg(il_store_fill(s, 1, &err) == IL_OK, "%s", err.message);
+    a = s->values + s->items[0].offset;
+    b = s->values + s->items[1].offset;
+    ck_assert_mem_eq(a, values + 1, 3 * sizeof *values);
+    ck_assert_mem_eq(b, values + 1, 3 * sizeof *values);
+    ck_assert_float_eq(s->values[s->items[2].offset], 4.0f);
+    b[0] = 9.0f;
+    ck_assert_float_eq(a[0], 1.0f);
+    il_store_destroy(s);
+    il_mapped_close(&map);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 START_TEST(a_block_is_zeroed_and_as_large_as_the_values)
 {
     il_store *s = NULL;
@@ -156,6 +196,7 @@ int main(void)
     tcase_add_test(tests,
                    normal_starts_have_the_deviation_asked_for_and_differ_by_seed);
     tcase_add_test(tests, what_a_store_cannot_hold_is_refused_by_name);
+    tcase_add_test(tests, one_tensor_under_two_names_is_two_parameters);
     tcase_add_test(tests, a_block_is_zeroed_and_as_large_as_the_values);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
