@@ -180,9 +180,13 @@ static il_status append_symbols(il_tokenizer_work *w, const il_piece *p,
     uint32_t at = p->first;
 
     for (size_t i = 0; i < count; i++) {
-        IL_TRY(il__token_append(w->out, s[i].id, il__span_of(d, at, at + s[i].size),
-                                false, err));
-        at += s[i].size;
+        /* Bytes that a prefix or a suffix put there are the word's last character's. */
+        const uint32_t first = at < p->last ? at : p->last - 1;
+        const uint32_t left = p->last - first;
+
+        at = first + (s[i].size < left ? s[i].size : left);
+        IL_TRY(
+            il__token_append(w->out, s[i].id, il__span_of(d, first, at), false, err));
     }
     return IL_OK;
 }

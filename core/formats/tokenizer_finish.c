@@ -92,9 +92,11 @@ static il_status surround(const il_finisher *f, il_encoding *out, il_error *err)
     for (size_t i = 0; i < f->before_count + f->after_count; i++) {
         IL_TRY(il__token_append(out, 0, none, true, err));
     }
-    memmove(out->ids + f->before_count, out->ids, n * sizeof *out->ids);
-    memmove(out->spans + f->before_count, out->spans, n * sizeof *out->spans);
-    memmove(out->special + f->before_count, out->special, n);
+    if (n > 0) {
+        memmove(out->ids + f->before_count, out->ids, n * sizeof *out->ids);
+        memmove(out->spans + f->before_count, out->spans, n * sizeof *out->spans);
+        memmove(out->special + f->before_count, out->special, n);
+    }
     for (size_t i = 0; i < f->before_count; i++) {
         out->ids[i] = f->before[i];
         out->spans[i] = none;

@@ -162,8 +162,8 @@ void il__put(il_draft *d, const char *bytes, size_t size, il_span span)
 {
     il_letters *l = letters(d, size);
 
-    if (l == NULL) {
-        return;
+    if (l == NULL || size == 0) {
+        return; /* nothing may have no place in memory */
     }
     memcpy(l->text + l->size, bytes, size);
     for (size_t i = 0; i < size; i++) {

@@ -280,6 +280,69 @@ START_TEST(deep_nesting_is_refused)
 }
 END_TEST
 
+/* A suffix as long as that falls back to a token a byte: more bytes than the text has.
+ */
+START_TEST(bytes_of_a_suffix_stay_within_the_text)
+{
+    enum { SUFFIX = 5000 };
+    il_text json = {0};
+    il_tokenizer *t = NULL;
+    il_tokenizer_work *w = NULL;
+    il_encoding e = {0};
+    il_error err = {0};
+
+    il_text_add(&json, "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
+                       "\"vocab\":{\"<0x61>\":0,\"<0x62>\":1},\"merges\":[],"
+                       "\"end_of_word_suffix\":\"");
+    for (int i = 0; i < SUFFIX; i++) {
+        il_text_add(&json, "b");
+    }
+    il_text_add(&json, "\"}}");
+    ck_assert_msg(il_tokenizer_parse(&t, json.data, json.size, "x.json", &err) == IL_OK,
+                  "%s", err.message);
+    ck_assert_int_eq(il_tokenizer_work_create(&w, t, &err), IL_OK);
+    ck_assert_int_eq(il_tokenizer_encode(t, w, "aa", 2, false, &e, &err), IL_OK);
+    ck_assert_uint_eq(e.count, 2 + SUFFIX);
+    for (size_t i = 0; i < e.count; i++) {
+        ck_assert_int_eq(e.ids[i], i >= 2);
+        ck_assert_uint_eq(e.spans[i].first, i > 0);
+        ck_assert_uint_eq(e.spans[i].last, i > 0 ? 2 : 1);
+    }
+    il_encoding_free(&e);
+    il_tokenizer_work_destroy(w);
+    il_tokenizer_close(t);
+    il_text_free(&json);
+}
+END_TEST
+
+/* What has no bytes goes through every part without a place in memory. */
+START_TEST(an_empty_text_is_what_is_put_around_it)
+{
+    static const char json[] =
+        "{" GOOD ",\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\"},"
+        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{"
+        "\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{\"id\":\"A\"}}],"
+        "\"special_tokens\":{\"a\":{\"id\":\"a\",\"ids\":[0],\"tokens\":[\"a\"]}}}}";
+    il_tokenizer *t = NULL;
+    il_tokenizer_work *w = NULL;
+    il_encoding e = {0};
+    il_error err = {0};
+
+    ck_assert_msg(il_tokenizer_parse(&t, json, sizeof json - 1, "x.json", &err) ==
+                      IL_OK,
+                  "%s", err.message);
+    ck_assert_int_eq(il_tokenizer_work_create(&w, t, &err), IL_OK);
+    ck_assert_int_eq(il_tokenizer_encode(t, w, NULL, 0, true, &e, &err), IL_OK);
+    ck_assert_uint_eq(e.count, 1);
+    ck_assert_int_eq(e.ids[0], 0);
+    ck_assert_int_eq(il_tokenizer_encode(t, w, "a", 1, true, &e, &err), IL_OK);
+    ck_assert_uint_eq(e.count, 2);
+    il_encoding_free(&e);
+    il_tokenizer_work_destroy(w);
+    il_tokenizer_close(t);
+}
+END_TEST
+
 START_TEST(a_catastrophic_pattern_is_an_error_and_no_hang)
 {
     static const char json[] =
@@ -337,6 +400,8 @@ int main(void)
                         (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(c, a_truncated_file_is_refused_wherever_it_ends);
     tcase_add_test(c, deep_nesting_is_refused);
+    tcase_add_test(c, bytes_of_a_suffix_stay_within_the_text);
+    tcase_add_test(c, an_empty_text_is_what_is_put_around_it);
     tcase_add_test(c, a_catastrophic_pattern_is_an_error_and_no_hang);
     tcase_add_test(c, what_ruby_and_pcre_read_differently_is_refused);
     suite_add_tcase(s, c);
