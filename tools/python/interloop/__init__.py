@@ -22,7 +22,9 @@ __all__ = [
     "audit",
     "certify",
     "fit",
+    "harvest",
     "load",
+    "measure",
     "reads",
     "runs",
     "to_torch",
@@ -38,7 +40,9 @@ _HOMES = {
     "audit": "auditing",
     "certify": "certificate",
     "fit": "fitting",
+    "harvest": "sites",
     "load": "detector",
+    "measure": "auditing",
     "reads": "certificate",
     "to_torch": "shelf",
     "use_plugins": "host",
@@ -51,10 +55,12 @@ def __getattr__(name):
         from . import _native
 
         return _native.VERSION
-    if name not in _HOMES:
-        raise AttributeError(f"module 'interloop' has no attribute '{name}'")
     from importlib import import_module
 
+    if name in _HOMES.values():
+        return import_module("." + name, __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module 'interloop' has no attribute '{name}'")
     return getattr(import_module("." + _HOMES[name], __name__), name)
 
 

@@ -1,65 +1,148 @@
 """Sites of a PyTorch model: activations read by TransformerLens name or by module path."""
 
+import contextlib
 import re
 
 import torch
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
-# Where the parts of a block lie, by the name of the list of blocks in the model.
-_PARTS = {
-    "transformer.h": ("attn", "mlp", "transformer.wte", "transformer.ln_f"),
-    "gpt_neox.layers": ("attention", "mlp", "gpt_neox.embed_in", "gpt_neox.final_layer_norm"),
-    "model.layers": ("self_attn", "mlp", "model.embed_tokens", "model.norm"),
+# The families that are held equal to the model plugin `hf_decoder`, site by site: where their
+# blocks lie in the body of the model, and what is read for which name, in the body or in a block.
+# Norms are read after their gain, as there; PATH.in is a module's input.
+_LLAMA = {
+    "blocks": "layers",
+    "hook_embed": "embed_tokens",
+    "ln_final.hook_normalized": "norm",
+    "ln1.hook_normalized": "input_layernorm",
+    "ln2.hook_normalized": "post_attention_layernorm",
+    "hook_attn_out": "self_attn",
+    "hook_resid_mid": "post_attention_layernorm.in",
+    "hook_mlp_out": "mlp",
+    "attn.hook_q": "self_attn.q_proj",
+    "attn.hook_k": "self_attn.k_proj",
+    "attn.hook_v": "self_attn.v_proj",
+    "attn.hook_z": "self_attn.o_proj.in",
+    "mlp.hook_pre": "mlp.gate_proj",
+    "mlp.hook_pre_linear": "mlp.up_proj",
+    "mlp.hook_post": "mlp.down_proj.in",
 }
+_FAMILIES = {
+    "gpt2": {
+        "blocks": "h",
+        "hook_embed": "wte",
+        "ln_final.hook_normalized": "ln_f",
+        "ln1.hook_normalized": "ln_1",
+        "ln2.hook_normalized": "ln_2",
+        "hook_attn_out": "attn",
+        "hook_resid_mid": "ln_2.in",
+        "hook_mlp_out": "mlp",
+        "attn.hook_z": "attn.c_proj.in",
+        "mlp.hook_pre": "mlp.c_fc",
+        "mlp.hook_post": "mlp.c_proj.in",
+    },
+    "gpt_neox": {
+        "blocks": "layers",
+        "hook_embed": "embed_in",
+        "ln_final.hook_normalized": "final_layer_norm",
+        "ln1.hook_normalized": "input_layernorm",
+        "ln2.hook_normalized": "post_attention_layernorm",
+        "hook_attn_out": "attention",
+        "hook_resid_mid": "post_attention_layernorm.in",
+        "hook_mlp_out": "mlp",
+        "attn.hook_z": "attention.dense.in",
+        "mlp.hook_pre": "mlp.dense_h_to_4h",
+        "mlp.hook_post": "mlp.dense_4h_to_h.in",
+    },
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+}
+_ELSEWHERE = ("h", "layers", "model.layers", "transformer.h", "gpt_neox.layers")
+
+
+def bare(model):
+    """The model inside what wraps it: parallel training, compilation, adapters, a value head."""
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        elif hasattr(model, "pretrained_model"):
+            model = model.pretrained_model
+        elif type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
+            model = model.module
+        else:
+            return model
+
+
+@contextlib.contextmanager
+def judging(model):
+    """Inside, every module of the model is in evaluation mode; then each in the one it was in."""
+    was = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, training in was.items():
+            module.training = training
 
 
 def _first(value):
-    return value[0] if isinstance(value, tuple) else value
+    if isinstance(value, dict):  # an output of named fields
+        value = tuple(value.values())
+    return value[0] if isinstance(value, (tuple, list)) else value
 
 
-def _blocks(model):
-    for path in _PARTS:
-        try:
-            return path, model.get_submodule(path)
-        except AttributeError:
-            continue
-    return None, None
+def _side(path):
+    return (path[:-3], "in") if path.endswith(".in") else (path, "out")
+
+
+def _named(model, name):
+    """(path in the body of the model, body) of a TransformerLens name; None: not of this model."""
+    body = getattr(model, "base_model", model)
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    family = _FAMILIES.get(kind, {})
+    places = [family["blocks"]] if family else _ELSEWHERE
+    blocks = next((p for p in places if _module(body, p) is not None), None)
+    match = _BLOCK.fullmatch(name)
+    if match is None:
+        return (family[name], body) if name in family and name != "blocks" else None
+    if blocks is None or int(match[1]) >= len(_module(body, blocks)):
+        return None
+    block, what = f"{blocks}.{match[1]}", match[2]
+    if what in ("hook_resid_pre", "hook_resid_post"):
+        return block + (".in" if what == "hook_resid_pre" else ""), body
+    if what == "hook_resid_mid" and getattr(model.config, "use_parallel_residual", False):
+        return None  # attention and MLP read the same stream
+    return (f"{block}.{family[what]}", body) if what in family else None
+
+
+def _module(model, path):
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        return None
 
 
 def locate(model, name):
     """(module, "in" or "out"): what to hook for a site. A module's path is its output (the first,
     where it gives several); PATH.in its first input."""
-    inner = getattr(model, "hook_dict", None)  # TransformerLens has modules for its names
-    if inner is not None and name in inner:
-        return inner[name], "out"
-    path, blocks = _blocks(model)
-    match = _BLOCK.fullmatch(name)
-    if path is not None:
-        attention, mlp, embedding, last = _PARTS[path]
-        if match is not None and int(match[1]) < len(blocks):
-            block = f"{path}.{match[1]}"
-            places = {
-                "hook_resid_pre": (block, "in"),
-                "hook_resid_post": (block, "out"),
-                "hook_attn_out": (f"{block}.{attention}", "out"),
-                "hook_mlp_out": (f"{block}.{mlp}", "out"),
-            }
-            if match[2] in places:
-                where, side = places[match[2]]
-                return model.get_submodule(where), side
-        if name == "hook_embed":
-            return model.get_submodule(embedding), "out"
-        if name == "ln_final.hook_normalized":
-            return model.get_submodule(last), "out"
-    where, side = (name[:-3], "in") if name.endswith(".in") else (name, "out")
-    try:
-        return model.get_submodule(where), side
-    except AttributeError:
-        known = "the path of a module"
-        if path is not None:
-            known += f", blocks.0..{len(blocks) - 1}.hook_resid_post and its kin"
-        raise ValueError(f"the model has no site '{name}': expected {known}") from None
+    inside = bare(model)
+    known = getattr(inside, "hook_dict", None)  # TransformerLens has modules for its names
+    if known is not None and name in known:
+        return known[name], "out"
+    found = _named(inside, name)
+    for path, body in ([found] if found is not None else []) + [(name, model), (name, inside)]:
+        where, side = _side(path)
+        module = _module(body, where) if where else None
+        if module is not None:
+            return module, side
+    raise ValueError(
+        f"the model ({type(inside).__name__}) has no site '{name}': expected the path of a module, "
+        "blocks.N.hook_resid_pre or blocks.N.hook_resid_post of its blocks, or another "
+        f"TransformerLens name in models of {', '.join(_FAMILIES)}"
+    )
 
 
 class Sites:
@@ -74,8 +157,8 @@ class Sites:
     """
 
     def __init__(self, model, *names, detach=False):
-        if not names:
-            raise ValueError("expected the name of a site")
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("expected the names of sites")
         self.model = model
         self.names = names
         self.detach = detach
@@ -84,13 +167,17 @@ class Sites:
         self._hooks = []
 
     def _keep(self, name):
-        def after(module, inputs, output):
-            value = _first(output)
+        def keep(value):
+            value = _first(value)
+            if not isinstance(value, torch.Tensor):
+                raise TypeError(f"site '{name}': expected a tensor, got {type(value).__name__}")
             self._found[name] = value.detach() if self.detach else value
 
+        def after(module, inputs, output):
+            keep(output)
+
         def before(module, inputs, named):
-            value = inputs[0] if inputs else next(iter(named.values()))
-            self._found[name] = value.detach() if self.detach else value
+            keep(inputs if inputs else next(iter(named.values()), None))
 
         return after, before
 
@@ -125,16 +212,11 @@ class Sites:
 def harvest(model, names, batches, forward=None):
     """Activations of a model over batches, without a graph: a list of tuples, one a batch."""
     kept = []
-    was = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), Sites(model, *names, detach=True) as sites:
-            for batch in batches:
-                sites.clear()
-                (forward or call)(model, batch)
-                kept.append(tuple(v.float().cpu() for v in sites.values()))
-    finally:
-        model.train(was)
+    with judging(model), torch.no_grad(), Sites(model, *names, detach=True) as sites:
+        for batch in batches:
+            sites.clear()
+            (forward or call)(model, batch)
+            kept.append(tuple(v.float().cpu() for v in sites.values()))
     return kept
 
 
