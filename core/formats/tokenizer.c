@@ -163,8 +163,10 @@ static void keep_word(il_tokenizer_work *w, const char *word, uint32_t size,
         w->keys.failed = false;
         return;
     }
-    memcpy(w->tokens + w->token_count, w->symbols,
-           w->symbol_count * sizeof *w->symbols);
+    if (w->symbol_count > 0) { /* a word may become nothing */
+        memcpy(w->tokens + w->token_count, w->symbols,
+               w->symbol_count * sizeof *w->symbols);
+    }
     slot->tokens = (uint32_t)w->token_count;
     slot->count = (uint32_t)w->symbol_count;
     slot->size = size;

@@ -273,7 +273,9 @@ static il_status normal_content(il_token_reader *r, il_tokenizer_work *w, il_add
     if (w->draft.failed || copy == NULL) {
         return il__token_memory(r);
     }
-    memcpy(copy, w->draft.text, w->draft.size);
+    if (w->draft.size > 0) {
+        memcpy(copy, w->draft.text, w->draft.size);
+    }
     a->normal = (il_words){copy, w->draft.now.count == 0 ? 0 : w->draft.size};
     return IL_OK;
 }
