@@ -1,9 +1,10 @@
-/* POSIX has no advice on the size of pages; the C library shows Linux's when asked. */
+/* POSIX has no such advice on pages; the C library shows Linux's when asked. */
 #define _DEFAULT_SOURCE
 
 #include "base/pages.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { LINE = 64, HUGE_PAGE = 2 << 20 };
@@ -26,5 +27,24 @@ void *il_pages_alloc(size_t bytes)
         (void)madvise(block, huge * HUGE_PAGE, MADV_HUGEPAGE);
     }
 #endif
+    return block;
+}
+
+void *il_pages_zeroed(size_t bytes)
+{
+    char *block = il_pages_alloc(bytes);
+    size_t cleared = 0;
+
+#ifdef __linux__
+    /* There, and only there, private pages that were given back read as zeros. */
+    if (block != NULL && bytes >= HUGE_PAGE) {
+        const size_t whole = bytes / HUGE_PAGE * HUGE_PAGE;
+
+        cleared = madvise(block, whole, MADV_DONTNEED) == 0 ? whole : 0;
+    }
+#endif
+    if (block != NULL) {
+        memset(block + cleared, 0, bytes - cleared);
+    }
     return block;
 }

@@ -6,17 +6,36 @@
 #include "base/compiler.h"
 #include "base/pages.h"
 
-il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
-                        il_error *err)
+il_status il_lanes_open_parts(il_lanes *l, int count, int64_t floats, int64_t doubles,
+                              const il_lane_part *parts, size_t part_count,
+                              il_error *err)
 {
     memset(l, 0, sizeof *l);
+    l->parts = calloc(part_count + 1, sizeof *l->parts);
+    if (l->parts == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "lanes", "out of memory");
+    }
+    if (pthread_mutex_init(&l->lock, NULL) != 0) {
+        free(l->parts);
+        l->parts = NULL;
+        return il_error_set(err, IL_ERR_MEMORY, "lanes", "no mutex could be made");
+    }
+    if (part_count > 0) {
+        memcpy(l->parts, parts, part_count * sizeof *parts);
+    }
+    l->part_count = part_count;
     l->count = count;
     l->floats = floats;
     l->doubles = doubles;
-    if (pthread_mutex_init(&l->lock, NULL) != 0) {
-        return il_error_set(err, IL_ERR_MEMORY, "lanes", "no mutex could be made");
-    }
     return IL_OK;
+}
+
+il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
+                        il_error *err)
+{
+    const il_lane_part whole = {0, floats};
+
+    return il_lanes_open_parts(l, count, floats, doubles, &whole, 1, err);
 }
 
 static void sum_free(il_lane_sum *s)
@@ -35,6 +54,8 @@ void il_lanes_close(il_lanes *l)
         l->spare = s->next;
         sum_free(s);
     }
+    free(l->parts);
+    l->parts = NULL;
     (void)pthread_mutex_destroy(&l->lock); /* nobody holds it here */
 }
 
@@ -54,14 +75,19 @@ il_lane_sum *il_lanes_take(il_lanes *l)
         if (s == NULL) {
             return NULL;
         }
-        s->grads = il_pages_alloc(bytes);
+        s->grads = il_pages_zeroed(bytes);
         s->sums = calloc((size_t)l->doubles + 1, sizeof *s->sums);
         if (s->grads == NULL || s->sums == NULL) {
             sum_free(s);
             return NULL;
         }
     }
-    memset(s->grads, 0, (size_t)l->floats * sizeof *s->grads);
+    for (size_t i = 0; i < l->part_count; i++) {
+        const il_lane_part *part = &l->parts[i];
+
+        memset(s->grads + part->first, 0,
+               (size_t)(part->last - part->first) * sizeof *s->grads);
+    }
     memset(s->sums, 0, (size_t)l->doubles * sizeof *s->sums);
     return s;
 }
@@ -108,7 +134,12 @@ void il_lanes_give(il_lanes *l, int lane, il_lane_sum *sum)
                 l->rest = other;
             } else {
                 pthread_mutex_unlock(&l->lock);
-                add_into(sum->grads, other->grads, l->floats);
+                for (size_t i = 0; i < l->part_count; i++) {
+                    const il_lane_part *part = &l->parts[i];
+
+                    add_into(sum->grads + part->first, other->grads + part->first,
+                             part->last - part->first);
+                }
                 pthread_mutex_lock(&l->lock);
                 put_back(l, other);
             }

@@ -21,9 +21,17 @@ typedef struct il_lane_sum {
     struct il_lane_sum *next; /* in the list of free ones */
 } il_lane_sum;
 
+/* Floats [first,last) of a block. */
+typedef struct il_lane_part {
+    int64_t first;
+    int64_t last;
+} il_lane_part;
+
 typedef struct il_lanes {
     pthread_mutex_t lock;
     int64_t floats;
+    il_lane_part *parts; /* what lanes write of a block; the rest is never touched */
+    size_t part_count;
     int64_t doubles;
     int count;
     il_lane_sum *spare;
@@ -34,6 +42,11 @@ typedef struct il_lanes {
 
 il_status il_lanes_open(il_lanes *l, int count, int64_t floats, int64_t doubles,
                         il_error *err);
+/* The same, where lanes write only `parts` of a block, which are copied: what lies
+ * between takes neither time nor memory. */
+il_status il_lanes_open_parts(il_lanes *l, int count, int64_t floats, int64_t doubles,
+                              const il_lane_part *parts, size_t part_count,
+                              il_error *err);
 void il_lanes_close(il_lanes *l);
 /* A buffer of zeros for a lane; NULL when memory is out. [any] */
 il_lane_sum *il_lanes_take(il_lanes *l);

@@ -104,6 +104,32 @@ static il_status make_workers(il_trainer *t, il_error *err)
     return IL_OK;
 }
 
+/* The lanes of one kind of pass: gradients of the parameters that it steps. */
+static il_status open_lanes(il_trainer *t, int kind, il_error *err)
+{
+    const il_store *store = t->world->model->store;
+    il_lane_part *parts = calloc(store->count + 1, sizeof *parts);
+    size_t n = 0;
+    il_status status;
+
+    if (parts == NULL) {
+        return il__trainer_no_memory(t, err);
+    }
+    for (size_t p = 0; p < store->count; p++) {
+        const il_stored *item = &store->items[p];
+
+        if (t->stepped[kind][p]) {
+            parts[n++] = (il_lane_part){item->offset, item->offset + item->count};
+        }
+    }
+    /* Losses, and what they would change by with their detectors' zeros and fits. */
+    status = il_lanes_open_parts(&t->lanes[kind], t->lane_count, store->total,
+                                 2 * (int64_t)t->terms->count + t->fit_doubles, parts,
+                                 n, err);
+    free(parts);
+    return status;
+}
+
 static il_status make_blocks(il_trainer *t, il_error *err)
 {
     const il_store *store = t->world->model->store;
@@ -135,10 +161,6 @@ static il_status make_blocks(il_trainer *t, il_error *err)
         if (t->stepped[k] == NULL || t->bound[k] == NULL) {
             return il__trainer_no_memory(t, err);
         }
-        /* Losses, and what they would change by with their detectors' zeros and
-         * fits. */
-        IL_TRY(il_lanes_open(&t->lanes[k], t->lane_count, store->total,
-                             2 * (int64_t)t->terms->count + t->fit_doubles, err));
         for (size_t p = 0; p < store->count; p++) {
             bool shaded =
                 k == IL_PASS_FIRST && shadow && il_bits_has(t->terms->below, p);
@@ -153,6 +175,7 @@ static il_status make_blocks(il_trainer *t, il_error *err)
                 }
             }
         }
+        IL_TRY(open_lanes(t, k, err));
     }
     return IL_OK;
 }

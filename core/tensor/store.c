@@ -228,12 +228,8 @@ il_status il_store_add(il_store *s, const char *name, const char *group, int32_t
 float *il_store_block(const il_store *s)
 {
     size_t bytes = s->total > 0 ? (size_t)s->total * sizeof(float) : 64;
-    float *block = il_pages_alloc(bytes);
 
-    if (block != NULL) {
-        memset(block, 0, bytes);
-    }
-    return block;
+    return il_pages_zeroed(bytes);
 }
 
 /* FNV-1a (Fowler, Noll, Vo), 64 bits. */

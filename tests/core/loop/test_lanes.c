@@ -131,6 +131,42 @@ START_TEST(a_step_that_failed_leaves_nothing_behind)
 }
 END_TEST
 
+/* What lanes never write, a frozen checkpoint say, costs them nothing: it is neither
+ * cleared nor added, so what somebody else left there stays. */
+START_TEST(only_what_lanes_write_is_cleared_and_added)
+{
+    const il_lane_part parts[] = {{3, 9}, {20, 21}, {30, FLOATS}};
+    il_lanes l;
+    il_error err = {0};
+
+    ck_assert_int_eq(il_lanes_open_parts(&l, 5, FLOATS, 0, parts, 3, &err), IL_OK);
+    for (int step = 0; step < 3; step++) {
+        for (int lane = 0; lane < 5; lane++) {
+            il_lane_sum *s = il_lanes_take(&l);
+
+            ck_assert_ptr_nonnull(s);
+            for (size_t k = 0; k < 3; k++) {
+                for (int64_t i = parts[k].first; i < parts[k].last; i++) {
+                    ck_assert_float_eq(s->grads[i], 0.0f);
+                    s->grads[i] = grad_of(lane, (int)i);
+                }
+            }
+            s->grads[10] = 7.0f;
+            il_lanes_give(&l, lane, s);
+        }
+        for (size_t k = 0; k < 3; k++) {
+            il_lanes_finish(&l, parts[k].first, parts[k].last - parts[k].first);
+            for (int64_t i = parts[k].first; i < parts[k].last; i++) {
+                ck_assert_float_eq(l.total->grads[i], tree(5, (int)i));
+            }
+        }
+        ck_assert_float_eq(l.total->grads[10], 7.0f);
+        il_lanes_reset(&l);
+    }
+    il_lanes_close(&l);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lanes");
@@ -139,6 +175,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tests);
+    tcase_add_test(tests, only_what_lanes_write_is_cleared_and_added);
     tcase_add_test(tests, lanes_are_summed_in_one_tree_in_whatever_order_they_come);
     tcase_add_test(tests, sums_are_whole_with_the_last_lane);
     tcase_add_test(tests, a_step_that_failed_leaves_nothing_behind);
