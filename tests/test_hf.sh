@@ -44,4 +44,25 @@ check "a folder that is there stays as it is" exits 2 export_ a three --stage ad
 check "a stage that has not been run has nothing to hand out" exits 2 export_ none four --stage adapted --variant none --merge
 check "another type of numbers is refused" exits 2 export_ a four --dtype f8
 check "nothing is left where nothing was written" not test -e "$folder/four"
+# Stopped while adapters alone are trained: of what nothing steps there are no moments to keep, and it goes on to the same bits.
+lora() { # lora RUNS
+    exec "$interloop" run "$IL_ROOT/configs/hf/monitor.yaml" --runs "$folder/$1" "${short[@]}" --stage taught \
+        --set stages.taught.train.steps=400 --set 'stages.taught.signals.language.route=[lora]' \
+        --set 'stages.taught.train.clip=[{groups: [lora], norm: 1.0}]' >"$folder/out" 2>&1
+}
+state() { find "$folder/$1/.stages" -name state.safetensors; }
+check "adapters alone are trained" eval '(lora whole)'
+check "their moments are kept" grep -q 'moment1.model.layers.0.self_attn.q_proj.lora_B' "$(state whole)"
+check "those of frozen weights are not" not grep -q 'moment1.model.layers.0.self_attn.q_proj.weight' "$(state whole)"
+lora stopped &
+pid=$!
+for _ in $(seq 100); do
+    [ -n "$(find "$folder/stopped" -name metrics.jsonl -size +0 2>/dev/null)" ] && break
+    sleep 0.05
+done
+kill -TERM $pid
+wait $pid
+check "stopped half way" [ -n "$(find "$folder/stopped" -name checkpoint.safetensors)" ]
+check "it goes on" eval '(lora stopped)'
+check "to the same state" cmp "$(state whole)" "$(state stopped)"
 exit $failed

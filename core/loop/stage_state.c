@@ -37,6 +37,64 @@ static il_status take_block(const il_state *state, const il_store *store,
     return IL_OK;
 }
 
+/* Whether every bit of a tensor is zero: what no step has moved. */
+static bool is_still(const float *values, int64_t count)
+{
+    uint32_t any = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &values[i], sizeof bits);
+        any |= bits;
+    }
+    return any == 0;
+}
+
+/* Moments; of those that are still, the names alone, in `still`: beside a checkpoint
+ * whose adapters alone are trained they would be most of the file. */
+static il_status add_moments(il_state_list *list, json_t *still, const il_store *store,
+                             const char *prefix, const float *block, il_error *err)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+        const char *name = il_arena_printf(list->arena, "%s%s", prefix, item->name);
+
+        if (name == NULL) {
+            return il_error_set(err, IL_ERR_MEMORY, prefix, "out of memory");
+        }
+        if (!is_still(block + item->offset, item->count)) {
+            IL_TRY(il_state_add(list, name, f32, item->ndim, item->shape,
+                                block + item->offset, err));
+        } else if (json_object_set_new(still, name, json_true()) != 0) {
+            return il_error_set(err, IL_ERR_MEMORY, prefix, "out of memory");
+        }
+    }
+    return IL_OK;
+}
+
+/* The same back into a block that may hold others. */
+static il_status take_moments(const il_state *state, const il_store *store,
+                              const char *prefix, float *block, il_error *err)
+{
+    const json_t *still = json_object_get(state->json, "still");
+
+    for (size_t i = 0; i < store->count; i++) {
+        const il_stored *item = &store->items[i];
+        float *values = block + item->offset;
+        char name[512];
+
+        (void)snprintf(name, sizeof name, "%s%s", prefix, item->name);
+        if (json_object_get(still, name) == NULL) {
+            IL_TRY(
+                il_state_take(state, name, f32, item->ndim, item->shape, values, err));
+        } else if (!is_still(values, item->count)) {
+            memset(values, 0, (size_t)item->count * sizeof *values);
+        }
+    }
+    return IL_OK;
+}
+
 static il_status add_averages(il_state_list *list, const il_world *w, il_error *err)
 {
     for (size_t i = 0; i < w->reference_count; i++) {
@@ -70,16 +128,17 @@ static il_status take_averages(const il_state *state, il_world *w, il_error *err
     return IL_OK;
 }
 
-static il_status add_trainer(il_state_list *list, const il_trainer *t, il_error *err)
+static il_status add_trainer(il_state_list *list, json_t *still, const il_trainer *t,
+                             il_error *err)
 {
     const il_store *store = t->world->model->store;
 
-    IL_TRY(add_block(list, store, "moment1.", t->m, err));
-    IL_TRY(add_block(list, store, "moment2.", t->v, err));
+    IL_TRY(add_moments(list, still, store, "moment1.", t->m, err));
+    IL_TRY(add_moments(list, still, store, "moment2.", t->v, err));
     if (t->shadow != NULL) {
         IL_TRY(add_block(list, store, "shadow.", t->shadow, err));
-        IL_TRY(add_block(list, store, "shadow_moment1.", t->shadow_m, err));
-        IL_TRY(add_block(list, store, "shadow_moment2.", t->shadow_v, err));
+        IL_TRY(add_moments(list, still, store, "shadow_moment1.", t->shadow_m, err));
+        IL_TRY(add_moments(list, still, store, "shadow_moment2.", t->shadow_v, err));
     }
     return IL_OK;
 }
@@ -125,11 +184,12 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
     il_state_list list = {.arena = il_arena_create(1 << 16)};
     json_t *json = json_object();
     json_t *contracts = json_object();
+    json_t *still = json_object();
     bool checkpoint = strcmp(name, IL_STATE_RESULT) != 0;
     json_t *levels;
     il_status status = IL_OK;
 
-    if (list.arena == NULL || json == NULL || contracts == NULL) {
+    if (list.arena == NULL || json == NULL || contracts == NULL || still == NULL) {
         status = il_error_set(err, IL_ERR_MEMORY, name, "out of memory");
     }
     if (status == IL_OK) {
@@ -158,14 +218,19 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         /* The shadow is dropped with its stage; moments stay, for a stage that
          * continues them. */
         status = checkpoint || trainer->shadow == NULL
-                     ? add_trainer(&list, trainer, err)
-                     : add_block(&list, w->model->store, "moment1.", trainer->m, err);
+                     ? add_trainer(&list, still, trainer, err)
+                     : add_moments(&list, still, w->model->store, "moment1.",
+                                   trainer->m, err);
         if (status == IL_OK && !checkpoint && trainer->shadow != NULL) {
-            status = add_block(&list, w->model->store, "moment2.", trainer->v, err);
+            status =
+                add_moments(&list, still, w->model->store, "moment2.", trainer->v, err);
         }
     }
     if (status == IL_OK) {
         json_object_set(json, "contracts", contracts);
+        if (json_object_size(still) > 0) {
+            json_object_set(json, "still", still);
+        }
         json_object_set_new(json, "pressed", il_pressed_json(&s->pressed, w));
         json_object_set_new(json, "taught", il_pressed_taught_json(&s->pressed, w));
         json_object_set(json, "fitted", s->fitted);
@@ -188,6 +253,7 @@ il_status il__stage_write(il_stage_work *s, const char *name, const il_trainer *
         status = il_state_write(s->folder, name, list.items, list.count, json, err);
     }
     json_decref(contracts);
+    json_decref(still);
     json_decref(json);
     il_arena_destroy(list.arena);
     return status;
@@ -217,20 +283,20 @@ static il_status read_trainer(const il_state *state, il_trainer *t, bool moments
 
     if (moments) {
         IL_TRY(il_state_int(state, "optimizer_steps", &t->before, err));
-        IL_TRY(take_block(state, store, "moment1.", t->m, err));
-        return take_block(state, store, "moment2.", t->v, err);
+        IL_TRY(take_moments(state, store, "moment1.", t->m, err));
+        return take_moments(state, store, "moment2.", t->v, err);
     }
     IL_TRY(il_state_int(state, "step", &t->step, err));
     IL_TRY(il_state_int(state, "optimizer_steps", &t->before, err));
     t->before -= il_trainer_taken(t);
-    IL_TRY(take_block(state, store, "moment1.", t->m, err));
-    IL_TRY(take_block(state, store, "moment2.", t->v, err));
+    IL_TRY(take_moments(state, store, "moment1.", t->m, err));
+    IL_TRY(take_moments(state, store, "moment2.", t->v, err));
     IL_TRY(take_averages(state, t->world, err));
     IL_TRY(il_scramble_read(t->terms, json_object_get(state->json, "levels"), err));
     if (t->shadow != NULL) {
         IL_TRY(take_block(state, store, "shadow.", t->shadow, err));
-        IL_TRY(take_block(state, store, "shadow_moment1.", t->shadow_m, err));
-        IL_TRY(take_block(state, store, "shadow_moment2.", t->shadow_v, err));
+        IL_TRY(take_moments(state, store, "shadow_moment1.", t->shadow_m, err));
+        IL_TRY(take_moments(state, store, "shadow_moment2.", t->shadow_v, err));
     }
     return IL_OK;
 }
