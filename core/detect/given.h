@@ -5,9 +5,10 @@
 
 #include <jansson.h>
 #include "detect/harvest.h"
+#include "formats/shards.h"
 
-#define IL_GIVEN_KEY  "interloop.activations" /* metadata: what they are, as JSON */
-#define IL_GIVEN_ACTS "acts."                 /* before a site's name, of its tensor */
+#define IL_GIVEN_KEY  IL_SHARDS_KEY  /* metadata: what they are, as JSON */
+#define IL_GIVEN_ACTS IL_SHARDS_ACTS /* before a site's name, of its tensor */
 
 /* Where the arrays lie. A path names an .npy file, a safetensors file, or one tensor of
  * it as FILE#TENSOR. NULL: the tensor of that name in the first file of activations

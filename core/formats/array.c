@@ -164,34 +164,116 @@ static il_status no_memory(const char *where, il_error *err)
     return il_error_set(err, IL_ERR_MEMORY, where, "out of memory");
 }
 
-il_status il_array_floats(float **out, const il_array *a, const char *where,
-                          il_error *err)
+/* Half-width floats, all of which float32 holds: the exponent moves up by 112; what has
+ * none is a whole number of 2^-24. */
+static void widen(float *out, const il_array *a)
 {
-    static const il_dtype same = {IL_CODE_FLOAT, 32, 1};
+    int64_t n = il_array_count(a);
+    const char *from = a->data;
+
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        uint32_t bits;
+        uint32_t rest;
+
+        memcpy(&h, from + 2 * i, sizeof h);
+        rest = (uint32_t)(h & 0x7fff) << 13;
+        if (a->dtype.code == IL_CODE_BFLOAT) {
+            bits = (uint32_t)h << 16;
+        } else if ((h & 0x7c00) == 0) {
+            float small = (float)(h & 0x7fff) * 0x1p-24f;
+
+            memcpy(&bits, &small, sizeof bits);
+            bits |= (uint32_t)(h & 0x8000) << 16;
+        } else {
+            bits = (uint32_t)(h & 0x8000) << 16 |
+                   ((h & 0x7c00) == 0x7c00 ? rest | 0x7f800000u : rest + (112u << 23));
+        }
+        memcpy(&out[i], &bits, sizeof bits);
+    }
+}
+
+il_status il_array_floats_to(float *out, const il_array *a, const char *where,
+                             il_error *err)
+{
     int64_t n = il_array_count(a);
     size_t step = a->dtype.bits / 8;
-    float *values = malloc((size_t)n * sizeof *values + 1);
 
-    if (values == NULL) {
-        return no_memory(where, err);
-    }
-    if (a->dtype.code == same.code && a->dtype.bits == same.bits) {
+    if (fractional(a) && a->dtype.bits == 32) {
         if (a->bytes > 0) {
-            memcpy(values, a->data, a->bytes);
+            memcpy(out, a->data, a->bytes);
         }
-        *out = values;
+        return IL_OK;
+    }
+    if (fractional(a) && a->dtype.bits == 16) {
+        widen(out, a);
         return IL_OK;
     }
     for (int64_t i = 0; i < n; i++) {
-        if (!float_at(a, (const char *)a->data + (size_t)i * step, &values[i])) {
+        if (!float_at(a, (const char *)a->data + (size_t)i * step, &out[i])) {
             char type[16];
 
-            free(values);
             return il_error_set(err, IL_ERR_INPUT, where,
                                 "element %" PRId64
                                 ": its %s is a number that float32 does not hold",
                                 i, il_dtype_text(a->dtype, type));
         }
+    }
+    return IL_OK;
+}
+
+il_status il_array_wholes_to(int64_t *out, const il_array *a, const char *where,
+                             il_error *err)
+{
+    int64_t n = il_array_count(a);
+    size_t step = a->dtype.bits / 8;
+
+    for (int64_t i = 0; i < n; i++) {
+        if (!integer_at(a, (const char *)a->data + (size_t)i * step, &out[i])) {
+            return il_error_set(err, IL_ERR_INPUT, where,
+                                "element %" PRId64 ": expected a whole number", i);
+        }
+    }
+    return IL_OK;
+}
+
+il_status il_array_flags_to(uint8_t *out, const il_array *a, const char *where,
+                            il_error *err)
+{
+    int64_t n = il_array_count(a);
+    size_t step = a->dtype.bits / 8;
+
+    for (int64_t i = 0; i < n; i++) {
+        int64_t value = -1;
+
+        if (!integer_at(a, (const char *)a->data + (size_t)i * step, &value) ||
+            value < 0 || value > 1) {
+            return il_error_set(err, IL_ERR_INPUT, where,
+                                "element %" PRId64 ": expected 0 or 1", i);
+        }
+        out[i] = (uint8_t)value;
+    }
+    return IL_OK;
+}
+
+/* Memory for `n` values, with room for none. */
+static void *values_alloc(int64_t n, size_t size)
+{
+    size_t bytes;
+
+    return il_mul_size((size_t)n, size, &bytes) ? malloc(bytes + 1) : NULL;
+}
+
+il_status il_array_floats(float **out, const il_array *a, const char *where,
+                          il_error *err)
+{
+    float *values = values_alloc(il_array_count(a), sizeof *values);
+    il_status status = values != NULL ? il_array_floats_to(values, a, where, err)
+                                      : no_memory(where, err);
+
+    if (status != IL_OK) {
+        free(values);
+        return status;
     }
     *out = values;
     return IL_OK;
@@ -200,19 +282,13 @@ il_status il_array_floats(float **out, const il_array *a, const char *where,
 il_status il_array_wholes(int64_t **out, const il_array *a, const char *where,
                           il_error *err)
 {
-    int64_t n = il_array_count(a);
-    size_t step = a->dtype.bits / 8;
-    int64_t *values = malloc((size_t)n * sizeof *values + 1);
+    int64_t *values = values_alloc(il_array_count(a), sizeof *values);
+    il_status status = values != NULL ? il_array_wholes_to(values, a, where, err)
+                                      : no_memory(where, err);
 
-    if (values == NULL) {
-        return no_memory(where, err);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (!integer_at(a, (const char *)a->data + (size_t)i * step, &values[i])) {
-            free(values);
-            return il_error_set(err, IL_ERR_INPUT, where,
-                                "element %" PRId64 ": expected a whole number", i);
-        }
+    if (status != IL_OK) {
+        free(values);
+        return status;
     }
     *out = values;
     return IL_OK;
@@ -221,23 +297,13 @@ il_status il_array_wholes(int64_t **out, const il_array *a, const char *where,
 il_status il_array_flags(uint8_t **out, const il_array *a, const char *where,
                          il_error *err)
 {
-    int64_t n = il_array_count(a);
-    size_t step = a->dtype.bits / 8;
-    uint8_t *values = malloc((size_t)n + 1);
+    uint8_t *values = values_alloc(il_array_count(a), 1);
+    il_status status = values != NULL ? il_array_flags_to(values, a, where, err)
+                                      : no_memory(where, err);
 
-    if (values == NULL) {
-        return no_memory(where, err);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        int64_t value = -1;
-
-        if (!integer_at(a, (const char *)a->data + (size_t)i * step, &value) ||
-            value < 0 || value > 1) {
-            free(values);
-            return il_error_set(err, IL_ERR_INPUT, where,
-                                "element %" PRId64 ": expected 0 or 1", i);
-        }
-        values[i] = (uint8_t)value;
+    if (status != IL_OK) {
+        free(values);
+        return status;
     }
     *out = values;
     return IL_OK;

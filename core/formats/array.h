@@ -41,5 +41,12 @@ il_status il_array_wholes(int64_t **out, const il_array *a, const char *where,
 /* Each 0 or 1, whatever type they come in; anything else is IL_ERR_INPUT. */
 il_status il_array_flags(uint8_t **out, const il_array *a, const char *where,
                          il_error *err);
+/* The same into memory of the caller's, with room for all of them. */
+il_status il_array_floats_to(float *out, const il_array *a, const char *where,
+                             il_error *err);
+il_status il_array_wholes_to(int64_t *out, const il_array *a, const char *where,
+                             il_error *err);
+il_status il_array_flags_to(uint8_t *out, const il_array *a, const char *where,
+                            il_error *err);
 
 #endif

@@ -296,13 +296,14 @@ static il_status find_header(const unsigned char *bytes, size_t size, size_t *be
                             size < 10 ? "fewer than 10 bytes" : "others");
     }
     major = bytes[6];
-    if ((major != 1 && major != 2) || bytes[7] != 0) {
+    if (major < 1 || major > 3 || bytes[7] != 0) {
         return il_error_set(err, IL_ERR_INPUT, where,
-                            "version: expected 1.0 or 2.0, got %d.%d", major, bytes[7]);
+                            "version: expected 1.0, 2.0 or 3.0, got %d.%d", major,
+                            bytes[7]);
     }
     *begin = major == 1 ? 10 : 12;
     *length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
-    if (major == 2 && size >= 12) {
+    if (major > 1 && size >= 12) {
         *length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
     }
     if (size < *begin || *length > size - *begin || *length > HEADER_MAX) {
@@ -316,14 +317,16 @@ static il_status find_header(const unsigned char *bytes, size_t size, size_t *be
     return IL_OK;
 }
 
-il_status il_npy_parse(il_npy *out, const void *bytes, size_t size, const char *where,
-                       il_error *err)
+/* `copies`: whether what is in Fortran order may be turned. */
+static il_status parse(il_npy *out, const void *bytes, size_t size, bool copies,
+                       const char *where, il_error *err)
 {
     header h = {.fortran = false};
     parser p = {.where = where, .err = err};
     char shape[96];
     size_t begin = 0;
     size_t want = 0;
+    bool turns;
 
     IL_TRY(find_header(bytes, size, &begin, &p.size, where, err));
     p.text = (const char *)bytes + begin;
@@ -341,18 +344,41 @@ il_status il_npy_parse(il_npy *out, const void *bytes, size_t size, const char *
                             size - begin,
                             size - begin < want ? ": the file is cut short" : "");
     }
+    turns = h.fortran && h.array.ndim > 1 && want > 0;
+    if (turns && !copies) {
+        return il_error_set(err, IL_ERR_INPUT, where,
+                            "fortran_order: expected False, got True: save it again "
+                            "after numpy.ascontiguousarray(x)");
+    }
     h.array.data = (const char *)bytes + begin;
     h.array.bytes = want;
     out->array = h.array;
-    return h.fortran && h.array.ndim > 1 && want > 0 ? turn(out, where, err) : IL_OK;
+    return turns ? turn(out, where, err) : IL_OK;
+}
+
+il_status il_npy_parse(il_npy *out, const void *bytes, size_t size, const char *where,
+                       il_error *err)
+{
+    return parse(out, bytes, size, true, where, err);
+}
+
+static il_status map_and_parse(il_npy *out, const char *path, bool copies,
+                               il_error *err)
+{
+    memset(out, 0, sizeof *out);
+    IL_TRY(il_mapped_open(&out->map, path, err));
+    return parse(out, out->map.data != NULL ? out->map.data : "", out->map.size, copies,
+                 path, err);
 }
 
 il_status il_npy_open(il_npy *out, const char *path, il_error *err)
 {
-    memset(out, 0, sizeof *out);
-    IL_TRY(il_mapped_open(&out->map, path, err));
-    return il_npy_parse(out, out->map.data != NULL ? out->map.data : "", out->map.size,
-                        path, err);
+    return map_and_parse(out, path, true, err);
+}
+
+il_status il_npy_map(il_npy *out, const char *path, il_error *err)
+{
+    return map_and_parse(out, path, false, err);
 }
 
 void il_npy_close(il_npy *npy)

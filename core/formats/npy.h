@@ -1,5 +1,5 @@
 /* NumPy's .npy files: a magic, a version, a header that is a Python dictionary, one
- * array. Versions 1.0 and 2.0, as numpy/lib/format.py describes them.
+ * array. Versions 1.0 to 3.0, as numpy/lib/format.py describes them.
  *
  * The reader treats every file as hostile: the header may be this dictionary and
  * nothing else, and the data has to be exactly what it says. Element types are numbers
@@ -22,7 +22,10 @@ typedef struct il_npy {
  * with the contents is IL_ERR_INPUT with the path, the place, what was expected and
  * what was found. */
 il_status il_npy_open(il_npy *out, const char *path, il_error *err);
-/* The same for bytes that lie in memory, as a member of an .npz does, and stay the
+/* The same for what is never to be copied: an array in Fortran order is IL_ERR_INPUT.
+ */
+il_status il_npy_map(il_npy *out, const char *path, il_error *err);
+/* The same as il_npy_open for bytes that lie in memory, as a member of an .npz does, and stay the
  * caller's until the array is closed; `where` goes into the error. */
 il_status il_npy_parse(il_npy *out, const void *bytes, size_t size, const char *where,
                        il_error *err);

@@ -458,6 +458,37 @@ static il_status setup_tokenizer(const il_setup *s, const il_tokens **out,
     return IL_OK;
 }
 
+static il_status setup_tensors(const il_setup *s, const il_tensors **out,
+                               const char *path, const char *naming, il_error *err)
+{
+    host *h = host_of(s);
+    il_instance *i = h->instance;
+    il_error why = {0};
+
+    if (!h->creating || kind_of(h) == IL_KIND_DETECTOR) {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "shards of tensors are for datasets, environments and models, "
+                    "within `create`");
+    }
+    if (path == NULL || path[0] == '\0') {
+        return fail(h, IL_ERR_INPUT, err, "shards of tensors need a file or a folder");
+    }
+    if (i->tensors_count == sizeof i->tensors / sizeof i->tensors[0]) {
+        return fail(h, IL_ERR_UNSUPPORTED, err,
+                    "opens more than %zu folders of tensors",
+                    sizeof i->tensors / sizeof i->tensors[0]);
+    }
+    if (starved(h)) {
+        return fail(h, IL_ERR_MEMORY, err, "out of memory");
+    }
+    if (il_tensors_open(&i->tensors[i->tensors_count], path, naming, gives_rows(h),
+                        &why) != IL_OK) {
+        return fail(h, why.code, err, "%s: %s", why.where, why.message);
+    }
+    *out = i->tensors[i->tensors_count++];
+    return IL_OK;
+}
+
 static int32_t setup_site_count(const il_setup *s)
 {
     return host_of(s)->site_count;
@@ -511,6 +542,7 @@ static const il_setup_api setup_api = {
     .pattern = setup_pattern,
     .site_heads = setup_site_heads,
     .tokenizer = setup_tokenizer,
+    .tensors = setup_tensors,
     .log = setup_log,
     .pretrained = setup_pretrained,
     .param_from = setup_param_from,
@@ -768,6 +800,9 @@ void il_instance_destroy(il_instance *i)
         for (size_t k = 0; k < i->tokenizer_count; k++) {
             il_tokens_close(i->tokenizers[k]);
         }
+        for (size_t k = 0; k < i->tensors_count; k++) {
+            il_tensors_close(i->tensors[k]);
+        }
         il_arena_destroy(i->host->arena);
         free(i->host);
         free(i);
@@ -776,7 +811,10 @@ void il_instance_destroy(il_instance *i)
 
 il_status il_instance_address(il_instance *i, const char **out, il_error *err)
 {
-    if (i->opened_count > 0 && i->address == NULL) {
+    /* A dataset's fingerprint speaks of its own. */
+    size_t tensors = i->offer->component->kind == IL_KIND_MODEL ? i->tensors_count : 0;
+
+    if (i->opened_count + tensors > 0 && i->address == NULL) {
         il_text text = {0};
         il_status status = IL_OK;
 
@@ -787,6 +825,9 @@ il_status il_instance_address(il_instance *i, const char **out, il_error *err)
             status = il_pretrained_hash(i->opened[k], hex, err);
             il_text_addf(&text, " %s", hex);
         }
+        for (size_t k = 0; k < tensors; k++) {
+            il_text_addf(&text, " %s", il_tensors_hash(i->tensors[k]));
+        }
         if (status == IL_OK && !text.failed) {
             i->address = il_arena_strdup(i->host->arena, text.data);
         }
@@ -795,7 +836,7 @@ il_status il_instance_address(il_instance *i, const char **out, il_error *err)
             return il_error_set(err, IL_ERR_MEMORY, i->label, "out of memory");
         }
     }
-    *out = i->opened_count > 0 ? i->address : i->identity;
+    *out = i->address != NULL ? i->address : i->identity;
     return IL_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "pipeline/params.h"
 #include "pipeline/pipeline.h"
 #include "formats/pretrained.h"
+#include "pipeline/tensors.h"
 #include "pipeline/tokens.h"
 #include "tensor/store.h"
 
@@ -49,6 +50,8 @@ typedef struct il_instance {
     size_t opened_count;
     il_tokens *tokenizers[4]; /* those that it opened */
     size_t tokenizer_count;
+    il_tensors *tensors[4]; /* the shards of tensors that it opened */
+    size_t tensors_count;
     const char *address; /* see il_instance_address */
     struct {
         const char *name;
@@ -99,8 +102,9 @@ il_status il_instance_make(il_instance **out, const il_offer *offer,
                            il_problems *problems, il_error *err);
 void il_instance_destroy(il_instance *i); /* takes NULL */
 /* What a result depends on of an instance: its identity, and for each folder of weights
- * a hash of all that it holds. Text that the instance keeps. Not at once with another
- * call for the instance: the first reads the folders through. */
+ * a hash of all that it holds, for each of shards what they are. Text that the instance
+ * keeps. Not at once with another call for the instance: the first reads the folders of
+ * weights through. */
 il_status il_instance_address(il_instance *i, const char **out, il_error *err);
 /* A text that it left for who writes it to other people's files, or NULL. */
 const char *il_instance_note(const il_instance *i, const char *name);

@@ -13,6 +13,7 @@
 #include "interloop/pretrained.h"
 #include "interloop/status.h"
 #include "interloop/tensor.h"
+#include "interloop/tensors.h"
 #include "interloop/tokens.h"
 
 #ifdef __cplusplus
@@ -89,6 +90,8 @@ typedef struct il_setup_api {
     void (*note)(const il_setup *s, const char *name, const char *text);
     il_status (*tokenizer)(const il_setup *s, const il_tokens **out, const char *path,
                            il_error *err);
+    il_status (*tensors)(const il_setup *s, const il_tensors **out, const char *path,
+                         const char *naming, il_error *err);
 } il_setup_api;
 
 struct il_setup {
@@ -178,8 +181,9 @@ static inline il_status il_setup_param_from(const il_setup *s, il_param *out,
 }
 
 /* Models: leaves a text with the instance for who writes it to other people's files:
- * "adapter_config" is the JSON that goes beside its adapters. A name said twice is the
- * later text. */
+ * "adapter_config" is the JSON that goes beside its adapters; "model", of a model
+ * without parameters, the hash of the weights that it stands for. A name said twice is
+ * the later text. */
 static inline void il_setup_note(const il_setup *s, const char *name, const char *text)
 {
     s->api->note(s, name, text);
@@ -247,6 +251,22 @@ static inline il_status il_setup_tokenizer(const il_setup *s, const il_tokens **
         return il_error_set(err, IL_ERR_UNSUPPORTED, "", "this host has no tokenizers");
     }
     return s->api->tokenizer(s, out, path, err);
+}
+
+/* Datasets, environments and models: opens a folder of tensors in .safetensors or .npy
+ * files, or one such file. `naming` says which files are shards, "{shard}.safetensors",
+ * "{shard}.{name}.npy"; NULL or "" is the usual (docs/activations.md). Valid as long as
+ * the instance; what a model opens is part of what a result's address is made of. A
+ * host that reads no files gives IL_ERR_UNSUPPORTED. */
+static inline il_status il_setup_tensors(const il_setup *s, const il_tensors **out,
+                                         const char *path, const char *naming,
+                                         il_error *err)
+{
+    if (!IL_HAS(s->api, tensors)) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "",
+                            "this host reads no files of tensors");
+    }
+    return s->api->tensors(s, out, path, naming, err);
 }
 
 /* A line for the run's log. */

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include "interloop/plugin.h"
+#include "pipeline/tensors.h"
 #include "pipeline/tokens.h"
 #include <check.h>
 
@@ -51,6 +52,8 @@ typedef struct host {
     int64_t read_heads[4];  /* 0: it is no attention pattern */
     int64_t read_widths[4]; /* of the sites that a detector reads, up to the first 0 */
     il_tokens *tokens;      /* that it opened; the test closes it */
+    il_tensors *tensors[4]; /* likewise; host_tensors_close */
+    int32_t tensors_count;
 } host;
 
 /* ---- what a component asks of its setup ----------------------------------------- */
@@ -231,6 +234,25 @@ static il_status host_tokenizer(const il_setup *s, const il_tokens **out,
     return IL_OK;
 }
 
+static il_status host_tensors(const il_setup *s, const il_tensors **out,
+                              const char *path, const char *naming, il_error *err)
+{
+    host *h = host_of(s);
+    bool rows = h->component->kind != IL_KIND_MODEL;
+
+    ck_assert_int_lt(h->tensors_count, 4);
+    IL_TRY(il_tensors_open(&h->tensors[h->tensors_count], path, naming, rows, err));
+    *out = h->tensors[h->tensors_count++];
+    return IL_OK;
+}
+
+IL_UNUSED static void host_tensors_close(host *h)
+{
+    while (h->tensors_count > 0) {
+        il_tensors_close(h->tensors[--h->tensors_count]);
+    }
+}
+
 static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .new_instance = host_new,
                                       .get_int = host_int,
@@ -250,7 +272,8 @@ static const il_setup_api host_api = {.struct_size = sizeof(il_setup_api),
                                       .log = host_log,
                                       .pattern = host_pattern,
                                       .site_heads = host_site_heads,
-                                      .tokenizer = host_tokenizer};
+                                      .tokenizer = host_tokenizer,
+                                      .tensors = host_tensors};
 
 /* ---- a component's life --------------------------------------------------------- */
 

@@ -20,6 +20,13 @@ for so in "$IL_BUILD"/plugins/*.so; do
         set -- --set file="$fixture/documents.jsonl" --set tokenizer="$fixture/chat" --set context=32 \
             --set labels=lie,odd --set roles=user,assistant --set learn=assistant
     fi
+    if [ "$name" = activations ]; then
+        "$INTERLOOP" activations "$IL_ROOT/tests/fixtures/pipelines/small_text.yaml" --stage pretrain \
+            --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --runs "$folder/runs" --out "$folder/acts" \
+            --site blocks.0.hook_resid_post --site hook_embed --tokens text --batch 64 >"$folder/out" 2>&1 ||
+            cat "$folder/out"
+        set -- --set folder="$folder/acts" --set tokenizer="$IL_ROOT/tests/fixtures/text/chat"
+    fi
     if [ "$name" = hf_decoder ]; then
         set -- --set folder="$IL_ROOT/tests/fixtures/hf/llama"
     fi

@@ -308,9 +308,9 @@ START_TEST(what_is_no_npy_file_is_refused)
     ck_assert_ptr_nonnull(strstr(err.message, "expected an .npy file"));
     memset(&err, 0, sizeof err);
     ck_assert_int_eq(
-        il_npy_parse(&npy, "\x93NUMPY\x03\x00\x00\x00\x00\x00", 12, "x", &err),
+        il_npy_parse(&npy, "\x93NUMPY\x04\x00\x00\x00\x00\x00", 12, "x", &err),
         IL_ERR_INPUT);
-    ck_assert_ptr_nonnull(strstr(err.message, "expected 1.0 or 2.0, got 3.0"));
+    ck_assert_ptr_nonnull(strstr(err.message, "expected 1.0, 2.0 or 3.0, got 4.0"));
     memset(&err, 0, sizeof err);
     ck_assert_int_eq(il_npy_open(&npy, in_folder("nothing"), &err), IL_ERR_IO);
     memset(&err, 0, sizeof err);
