@@ -3,7 +3,6 @@
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +21,10 @@ static const char usage[] =
     "  --tokens     the tokens as the file spells them, as a JSON list\n"
     "  --spans      ids with the bytes that they stand for, ID:FIRST-LAST\n"
     "  --decode     reads lines of ids, and prints their text\n"
-    "  --chat       reads lines of JSON, each a list of messages with role and content, and\n"
-    "               prints what the chat template writes, as JSON; --prompt: with the beginning\n"
-    "               of an answer\n"
+    "  --chat       reads lines of JSON, each a list of messages with role and content, or an\n"
+    "               object with `messages`, `tools`, `date` (2024-07-26) and whatever else the\n"
+    "               template asks for, and prints what it writes, as JSON; --prompt: with the\n"
+    "               beginning of an answer\n"
     "  --whole      takes all that comes in as one text\n"
     "  --special    with the tokens that the post-processor puts around a text; with\n"
     "               --decode they are printed, where they are otherwise left out\n"
@@ -117,53 +117,33 @@ static il_status read_ids(const char *line, il_encoding *ids, const char *where,
     }
 }
 
-enum { TURNS_MAX = 4096 };
-
 /* A line's messages through the template. */
 static il_status converse(const request *r, const il_tokens *t, const char *line,
                           size_t size, il_error *err)
 {
-    json_error_t why;
-    json_t *list = json_loadb(line, size, 0, &why);
-    size_t count = json_array_size(list);
-    il_turn *turns = calloc(count + 1, sizeof *turns);
     size_t room = size + 65536;
     size_t length = 0;
     char *out = malloc(room);
     il_status status =
-        turns != NULL && out != NULL
-            ? IL_OK
-            : il_error_set(err, IL_ERR_MEMORY, "--chat", "out of memory");
+        out != NULL ? il_tokens_conversation(t, line, size, r->prompt, room, out, NULL,
+                                             NULL, &length, err)
+                    : il_error_set(err, IL_ERR_MEMORY, "--chat", "out of memory");
 
-    if (status == IL_OK && (!json_is_array(list) || count > TURNS_MAX)) {
-        status = il_error_set(err, IL_ERR_INPUT, "--chat",
-                              "expected a list of messages a line");
-    }
-    for (size_t i = 0; status == IL_OK && i < count; i++) {
-        const json_t *role = json_object_get(json_array_get(list, i), "role");
-        const json_t *content = json_object_get(json_array_get(list, i), "content");
+    if (status == IL_OK && length > room) {
+        char *more = realloc(out, length);
 
-        if (!json_is_string(role) || !json_is_string(content)) {
-            status = il_error_set(err, IL_ERR_INPUT, "--chat",
-                                  "message %zu: expected role and content", i);
-        } else {
-            turns[i] = (il_turn){.role = json_string_value(role),
-                                 .content = json_string_value(content),
-                                 .role_size = json_string_length(role),
-                                 .content_size = json_string_length(content)};
-        }
+        room = length;
+        out = more != NULL ? more : out;
+        status = more != NULL
+                     ? il_tokens_conversation(t, line, size, r->prompt, room, out, NULL,
+                                              NULL, &length, err)
+                     : il_error_set(err, IL_ERR_MEMORY, "--chat", "out of memory");
     }
     if (status == IL_OK) {
-        status = il_tokens_chat(t, turns, (int64_t)count, r->prompt, room, out, NULL,
-                                &length, err);
-    }
-    if (status == IL_OK) {
-        print_quoted(out, length < room ? length : room);
+        print_quoted(out, length);
         putchar('\n');
     }
     free(out);
-    free(turns);
-    json_decref(list);
     return status;
 }
 

@@ -1,744 +1,617 @@
-/* Running a chat template. Text carries for each byte the turn whose content it is, so
- * that what was written can be told apart by role. */
-#include "formats/chat_private.h"
-
+/* Running a chat template: its statements, and what it is given. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include "formats/chat_run.h"
 #include "formats/tokenizer_unicode.h"
 
-typedef enum kind { UNDEFINED, NONE, FLAG, NUMBER, TEXT, TURNS, TURN, LIST, LOOP } kind;
+enum { LEFT = 256 << 20, LEFT_EACH = 64, INPUT_MAX = 1 << 30 };
 
-typedef struct value {
-    kind kind;
-    int64_t number; /* FLAG, NUMBER; TURNS, LIST: how many; TURN: which */
-    int64_t first;  /* TURNS */
-    const char *text;
-    const int32_t *turns; /* of TEXT; NULL: no turn's */
-    size_t size;
-    const struct value *list;
-} value;
+static void statements(il_chat_run *r, const il_chat_node *n);
+static void apart(il_chat_run *r, const il_chat_node *n, const il_chat_node *sets);
 
-typedef struct variable {
-    const char *name;
-    size_t size;
-    value value;
-} variable;
-
-enum { VARIABLES = 64, STEPS_MAX = 10 * 1000 * 1000, OUT_MAX = 1 << 28 };
-
-typedef struct run {
-    const il_chat *chat;
-    const il_turn *turns;
-    size_t count;
-    bool prompt;
-    il_chat_text *out;
-    il_arena *arena;
-    variable variables[VARIABLES];
-    size_t variable_count;
-    size_t scope; /* the first variable of the innermost loop */
-    int64_t loop_at, loop_count;
-    bool looping;
-    int64_t steps;
-    il_error *err;
-    il_status status;
-} run;
-
-static const value undefined = {.kind = UNDEFINED};
-
-static value fail(run *r, const il_chat_node *n, il_status code, const char *what)
+/* What a body writes, as a value. */
+static il_chat_value written(il_chat_run *r, const il_chat_node *n)
 {
-    if (r->status == IL_OK) {
-        r->status = il_error_set(r->err, code, r->chat->where,
-                                 "chat template, line %d: %s", n->line, what);
-    }
-    return undefined;
+    il_chat_text own = {0};
+    il_chat_text *out = r->out;
+
+    r->out = &own;
+    statements(r, n);
+    r->out = out;
+    return il__chat_take(r, &own);
 }
 
-static value flag(bool x)
+/* ---- setting -------------------------------------------------------------------- */
+
+/* Sets names, or several to as many entries. */
+static void assign(il_chat_run *r, const il_chat_node *to, const il_chat_value *v)
 {
-    return (value){.kind = FLAG, .number = x};
-}
-
-static value number(int64_t x)
-{
-    return (value){.kind = NUMBER, .number = x};
-}
-
-static value plain(const char *text, size_t size)
-{
-    return (value){.kind = TEXT, .text = text, .size = size};
-}
-
-static bool truth(const value *v)
-{
-    switch (v->kind) {
-    case UNDEFINED:
-    case NONE:
-        return false;
-    case TEXT:
-        return v->size > 0;
-    case TURN:
-    case LOOP:
-        return true;
-    default:
-        return v->number != 0;
-    }
-}
-
-static bool is_text(const value *v, const char *text)
-{
-    return v->kind == TEXT && v->size == strlen(text) &&
-           memcmp(v->text, text, v->size) == 0;
-}
-
-/* ---- text ----------------------------------------------------------------------- */
-
-/* Text of `size` bytes to be filled, with room for their turns. */
-static value fresh(run *r, const il_chat_node *n, size_t size, char **text,
-                   int32_t **turns)
-{
-    *text = il_arena_alloc(r->arena, size + 1);
-    *turns = il_arena_alloc(r->arena, (size + 1) * sizeof **turns);
-    if (*text == NULL || *turns == NULL) {
-        return fail(r, n, IL_ERR_MEMORY, "out of memory");
-    }
-    return (value){.kind = TEXT, .text = *text, .turns = *turns, .size = size};
-}
-
-static void fill(char *text, int32_t *turns, const value *from)
-{
-    if (from->size > 0) { /* an empty one may have no text */
-        memcpy(text, from->text, from->size);
-    }
-    for (size_t i = 0; i < from->size; i++) {
-        turns[i] = from->turns != NULL ? from->turns[i] : -1;
-    }
-}
-
-static value part(const value *v, size_t first, size_t last)
-{
-    value out = *v;
-
-    out.text += first;
-    out.turns = out.turns != NULL ? out.turns + first : NULL;
-    out.size = last - first;
-    return out;
-}
-
-static value as_text(run *r, const il_chat_node *n, const value *v)
-{
-    char digits[32];
-    char *copy;
-
-    switch (v->kind) {
-    case TEXT:
-        return *v;
-    case UNDEFINED:
-        return plain("", 0);
-    case NONE:
-        return plain("None", 4);
-    case FLAG:
-        return v->number ? plain("True", 4) : plain("False", 5);
-    case NUMBER:
-        (void)snprintf(digits, sizeof digits, "%lld", (long long)v->number);
-        copy = il_arena_strdup(r->arena, digits);
-        return copy != NULL ? plain(copy, strlen(copy))
-                            : fail(r, n, IL_ERR_MEMORY, "out of memory");
-    default:
-        return fail(r, n, IL_ERR_UNSUPPORTED,
-                    "a message or a list as text is not supported");
-    }
-}
-
-static value concatenate(run *r, const il_chat_node *n, const value *a, const value *b)
-{
-    char *text;
-    int32_t *turns;
-    value out = fresh(r, n, a->size + b->size, &text, &turns);
-
-    if (out.kind == TEXT) {
-        fill(text, turns, a);
-        fill(text + a->size, turns + a->size, b);
-    }
-    return out;
-}
-
-/* Whether a character is one that strip takes off: one of a set, or white space as
- * Python has it. */
-static bool stripped(const value *set, const char *at, size_t size)
-{
-    uint32_t code;
-
-    if (set->kind == TEXT) {
-        for (size_t i = 0; i < set->size; i += il__utf8_length(set->text[i])) {
-            if (set->size - i >= size && memcmp(set->text + i, at, size) == 0) {
-                return true;
-            }
-        }
-        return false;
-    }
-    (void)il__utf8_next(at, size, &code);
-    return il__is_space(code) || (code >= 0x1c && code <= 0x1f);
-}
-
-static value strip(const value *v, const value *set, bool left, bool right)
-{
-    size_t first = 0;
-    size_t last = v->size;
-
-    while (left && first < last) {
-        size_t n = il__utf8_length(v->text[first]);
-
-        if (n > last - first || !stripped(set, v->text + first, n)) {
-            break;
-        }
-        first += n;
-    }
-    while (right && last > first) {
-        size_t at = last - 1;
-
-        while (at > first && ((unsigned char)v->text[at] & 0xc0) == 0x80) {
-            at--;
-        }
-        if (!stripped(set, v->text + at, last - at)) {
-            break;
-        }
-        last = at;
-    }
-    return part(v, first, last);
-}
-
-/* The first place of `b` in `a` from `from` on, or SIZE_MAX. */
-static size_t find(const value *a, const value *b, size_t from)
-{
-    for (size_t i = from; b->size <= a->size && i <= a->size - b->size; i++) {
-        if (memcmp(a->text + i, b->text, b->size) == 0) {
-            return i;
-        }
-    }
-    return SIZE_MAX;
-}
-
-static value split(run *r, const il_chat_node *n, const value *v, const value *by)
-{
-    size_t count = 1;
-    size_t at = 0;
-    value *list;
-    value out = {.kind = LIST};
-
-    if (by->size == 0) {
-        return fail(r, n, IL_ERR_INPUT, "split: an empty separator");
-    }
-    for (size_t i = find(v, by, 0); i != SIZE_MAX; i = find(v, by, i + by->size)) {
-        count++;
-    }
-    list = il_arena_calloc(r->arena, count, sizeof *list);
-    if (list == NULL) {
-        return fail(r, n, IL_ERR_MEMORY, "out of memory");
-    }
-    for (size_t k = 0; k < count; k++) {
-        size_t end = find(v, by, at);
-
-        end = end == SIZE_MAX ? v->size : end;
-        list[k] = part(v, at, end);
-        at = end + by->size;
-    }
-    out.list = list;
-    out.number = (int64_t)count;
-    return out;
-}
-
-static value replace(run *r, const il_chat_node *n, const value *v, const value *from,
-                     const value *to)
-{
-    value pieces = split(r, n, v, from);
-    value out = plain("", 0);
-
-    for (int64_t k = 0; r->status == IL_OK && k < pieces.number; k++) {
-        if (k > 0) {
-            out = concatenate(r, n, &out, to);
-        }
-        if (r->status == IL_OK) {
-            out = concatenate(r, n, &out, &pieces.list[k]);
-        }
-    }
-    return out;
-}
-
-static value cased(run *r, const il_chat_node *n, const value *v, bool upper)
-{
-    char *text;
-    int32_t *turns;
-    value out = fresh(r, n, v->size, &text, &turns);
-
-    if (out.kind != TEXT) {
-        return out;
-    }
-    fill(text, turns, v);
-    for (size_t i = 0; i < v->size; i++) {
-        char c = text[i];
-
-        if ((unsigned char)c >= 0x80) {
-            return fail(r, n, IL_ERR_UNSUPPORTED, "upper and lower are for ASCII");
-        }
-        text[i] = upper && c >= 'a' && c <= 'z'    ? (char)(c - 32)
-                  : !upper && c >= 'A' && c <= 'Z' ? (char)(c + 32)
-                                                   : c;
-    }
-    return out;
-}
-
-/* ---- expressions ---------------------------------------------------------------- */
-
-static value eval(run *r, const il_chat_node *n);
-
-static value lookup(run *r, const il_chat_node *n)
-{
-    value name = plain(n->text, n->size);
-
-    for (size_t i = r->variable_count; i > 0; i--) {
-        const variable *v = &r->variables[i - 1];
-
-        if (v->size == n->size && memcmp(v->name, n->text, n->size) == 0) {
-            return v->value;
-        }
-    }
-    if (is_text(&name, "messages")) {
-        return (value){.kind = TURNS, .number = (int64_t)r->count};
-    }
-    if (is_text(&name, "loop") && r->looping) {
-        return (value){.kind = LOOP};
-    }
-    if (is_text(&name, "bos_token")) {
-        return plain(r->chat->bos, strlen(r->chat->bos));
-    }
-    if (is_text(&name, "eos_token")) {
-        return plain(r->chat->eos, strlen(r->chat->eos));
-    }
-    if (is_text(&name, "add_generation_prompt")) {
-        return flag(r->prompt);
-    }
-    if (is_text(&name, "tools") || is_text(&name, "documents")) {
-        return (value){.kind = NONE};
-    }
-    return undefined;
-}
-
-static value turn_member(run *r, const il_chat_node *n, int64_t which, const value *key)
-{
-    const il_turn *t = &r->turns[which];
-    char *text;
-    int32_t *turns;
-    value out;
-
-    if (is_text(key, "role")) {
-        return plain(t->role, t->role_size);
-    }
-    if (!is_text(key, "content")) {
-        return undefined;
-    }
-    out = fresh(r, n, t->content_size, &text, &turns);
-    if (out.kind == TEXT) {
-        memcpy(text, t->content, t->content_size);
-        for (size_t i = 0; i < t->content_size; i++) {
-            turns[i] = (int32_t)which;
-        }
-    }
-    return out;
-}
-
-static value member(run *r, const il_chat_node *n, const value *of, const value *key)
-{
-    if (of->kind == TURN) {
-        return turn_member(r, n, of->number, key);
-    }
-    if (of->kind == LOOP) {
-        return is_text(key, "first")    ? flag(r->loop_at == 0)
-               : is_text(key, "last")   ? flag(r->loop_at + 1 == r->loop_count)
-               : is_text(key, "index")  ? number(r->loop_at + 1)
-               : is_text(key, "index0") ? number(r->loop_at)
-               : is_text(key, "length")
-                   ? number(r->loop_count)
-                   : fail(r, n, IL_ERR_UNSUPPORTED,
-                          "loop has first, last, index, index0 and "
-                          "length");
-    }
-    return fail(r, n, IL_ERR_INPUT, "only messages and loop have members");
-}
-
-/* The i-th of a list, counted from its end where i is negative. */
-static value item(run *r, const il_chat_node *n, const value *of, int64_t i)
-{
-    i = i < 0 ? i + of->number : i;
-    if (i < 0 || i >= of->number) {
-        return fail(r, n, IL_ERR_INPUT, "the list has no such entry");
-    }
-    if (of->kind == TURNS) {
-        return (value){.kind = TURN, .number = of->first + i};
-    }
-    return of->list[i];
-}
-
-static value slice(run *r, const il_chat_node *n, value of, const il_chat_node *from,
-                   const il_chat_node *to)
-{
-    value a = from != NULL ? eval(r, from) : number(0);
-    value b = to != NULL ? eval(r, to) : number(of.number);
-
-    if ((of.kind != TURNS && of.kind != LIST) || a.kind != NUMBER || b.kind != NUMBER) {
-        return fail(r, n, IL_ERR_UNSUPPORTED, "slices are of lists, by whole numbers");
-    }
-    a.number += a.number < 0 ? of.number : 0;
-    b.number += b.number < 0 ? of.number : 0;
-    a.number = a.number < 0 ? 0 : a.number > of.number ? of.number : a.number;
-    b.number = b.number < a.number    ? a.number
-               : b.number > of.number ? of.number
-                                      : b.number;
-    of.first += of.kind == TURNS ? a.number : 0;
-    of.list += of.kind == LIST ? a.number : 0;
-    of.number = b.number - a.number;
-    return of;
-}
-
-static bool equal(const value *a, const value *b)
-{
-    if (a->kind == TEXT || b->kind == TEXT) {
-        return a->kind == b->kind && a->size == b->size &&
-               memcmp(a->text, b->text, a->size) == 0;
-    }
-    if ((a->kind == NUMBER || a->kind == FLAG) &&
-        (b->kind == NUMBER || b->kind == FLAG)) {
-        return a->number == b->number;
-    }
-    return a->kind == b->kind && a->number == b->number && a->first == b->first;
-}
-
-static value contained(run *r, const il_chat_node *n, const value *a, const value *b)
-{
-    if (a->kind == TEXT && b->kind == TEXT) {
-        return flag(find(b, a, 0) != SIZE_MAX);
-    }
-    if (b->kind == TURN) {
-        return flag(is_text(a, "role") || is_text(a, "content"));
-    }
-    if (b->kind == LIST) {
-        for (int64_t i = 0; i < b->number; i++) {
-            if (equal(a, &b->list[i])) {
-                return flag(true);
-            }
-        }
-        return flag(false);
-    }
-    return fail(r, n, IL_ERR_UNSUPPORTED, "`in` is for text, lists and messages");
-}
-
-static value test(const il_chat_node *n, const value *v)
-{
-    value name = plain(n->text, n->size);
-
-    return flag(is_text(&name, "defined")     ? v->kind != UNDEFINED
-                : is_text(&name, "undefined") ? v->kind == UNDEFINED
-                : is_text(&name, "none")      ? v->kind == NONE
-                : is_text(&name, "string")    ? v->kind == TEXT
-                : is_text(&name, "mapping")   ? v->kind == TURN
-                : is_text(&name, "true")      ? v->kind == FLAG && v->number == 1
-                                              : v->kind == FLAG && v->number == 0);
-}
-
-static int64_t characters(const value *v)
-{
-    int64_t n = 0;
-
-    for (size_t i = 0; i < v->size; i++) {
-        n += ((unsigned char)v->text[i] & 0xc0) != 0x80;
-    }
-    return n;
-}
-
-static value call(run *r, const il_chat_node *n)
-{
-    value name = plain(n->text, n->size);
-    value v = eval(r, n->a);
-    value b = n->b != NULL ? eval(r, n->b) : undefined;
-    value c = n->c != NULL ? eval(r, n->c) : undefined;
-    bool list = v.kind == TURNS || v.kind == LIST;
+    il_chat_value list;
+    const il_chat_value *space;
+    size_t i = 0;
 
     if (r->status != IL_OK) {
-        return undefined;
+        return;
     }
-    if (is_text(&name, "length") || is_text(&name, "count")) {
-        return list             ? number(v.number)
-               : v.kind == TEXT ? number(characters(&v))
-                                : fail(r, n, IL_ERR_INPUT, "length: of text or a list");
+    if (to->kind == IL_CHAT_NAME) {
+        il__chat_set(r, r->scope, to->text, to->size, *v);
+        return;
     }
-    if (is_text(&name, "first") || is_text(&name, "last")) {
-        return list ? item(r, n, &v, n->text[0] == 'f' ? 0 : -1)
-                    : fail(r, n, IL_ERR_INPUT, "first and last: of a list");
-    }
-    if (v.kind != TEXT || (n->b != NULL && b.kind != TEXT) ||
-        (n->c != NULL && c.kind != TEXT)) {
-        return fail(r, n, IL_ERR_INPUT, "expected text");
-    }
-    if (is_text(&name, "split")) {
-        return split(r, n, &v, &b);
-    }
-    if (is_text(&name, "replace")) {
-        return replace(r, n, &v, &b, &c);
-    }
-    if (is_text(&name, "upper") || is_text(&name, "lower")) {
-        return cased(r, n, &v, n->text[0] == 'u');
-    }
-    if (is_text(&name, "startswith")) {
-        return flag(b.size <= v.size && memcmp(v.text, b.text, b.size) == 0);
-    }
-    if (is_text(&name, "endswith")) {
-        return flag(b.size <= v.size &&
-                    memcmp(v.text + v.size - b.size, b.text, b.size) == 0);
-    }
-    return strip(&v, &b, !is_text(&name, "rstrip"), !is_text(&name, "lstrip"));
-}
-
-static value arithmetic(run *r, const il_chat_node *n, const value *a, const value *b)
-{
-    if (n->kind == IL_CHAT_ADD && a->kind == TEXT && b->kind == TEXT) {
-        return concatenate(r, n, a, b);
-    }
-    if (a->kind != NUMBER || b->kind != NUMBER) {
-        return fail(r, n, IL_ERR_INPUT, "these two cannot be put together so");
-    }
-    switch (n->kind) {
-    case IL_CHAT_ADD:
-        return number(a->number + b->number);
-    case IL_CHAT_SUBTRACT:
-        return number(a->number - b->number);
-    case IL_CHAT_MODULO:
-        return b->number > 0
-                   ? number(((a->number % b->number) + b->number) % b->number)
-                   : fail(r, n, IL_ERR_UNSUPPORTED, "% by what is not above 0");
-    case IL_CHAT_LESS:
-        return flag(a->number < b->number);
-    case IL_CHAT_GREATER:
-        return flag(a->number > b->number);
-    case IL_CHAT_AT_MOST:
-        return flag(a->number <= b->number);
-    default:
-        return flag(a->number >= b->number);
-    }
-}
-
-static value pair(run *r, const il_chat_node *n)
-{
-    value a = eval(r, n->a);
-    value b = eval(r, n->b);
-
-    if (r->status != IL_OK) {
-        return undefined;
-    }
-    switch (n->kind) {
-    case IL_CHAT_EQUAL:
-        return flag(equal(&a, &b));
-    case IL_CHAT_UNEQUAL:
-        return flag(!equal(&a, &b));
-    case IL_CHAT_IN:
-        return contained(r, n, &a, &b);
-    case IL_CHAT_JOIN:
-        a = as_text(r, n, &a);
-        b = as_text(r, n, &b);
-        return r->status == IL_OK ? concatenate(r, n, &a, &b) : undefined;
-    case IL_CHAT_INDEX:
-        return (a.kind == TURNS || a.kind == LIST) && b.kind == NUMBER
-                   ? item(r, n, &a, b.number)
-                   : member(r, n, &a, &b);
-    default:
-        return arithmetic(r, n, &a, &b);
-    }
-}
-
-static value eval(run *r, const il_chat_node *n)
-{
-    value v;
-    value key;
-
-    if (r->status != IL_OK || n == NULL) {
-        return undefined;
-    }
-    if (++r->steps > STEPS_MAX) {
-        return fail(r, n, IL_ERR_INPUT, "too many steps");
-    }
-    switch (n->kind) {
-    case IL_CHAT_NAME:
-        return lookup(r, n);
-    case IL_CHAT_STRING:
-        return plain(n->text, n->size);
-    case IL_CHAT_NUMBER:
-        return number(n->number);
-    case IL_CHAT_CONSTANT:
-        return n->number == 2 ? (value){.kind = NONE} : flag(n->number == 1);
-    case IL_CHAT_OR:
-        v = eval(r, n->a);
-        return truth(&v) ? v : eval(r, n->b);
-    case IL_CHAT_AND:
-        v = eval(r, n->a);
-        return truth(&v) ? eval(r, n->b) : v;
-    case IL_CHAT_NOT:
-        v = eval(r, n->a);
-        return flag(!truth(&v));
-    case IL_CHAT_CHOOSE:
-        v = eval(r, n->b);
-        return truth(&v) ? eval(r, n->a) : eval(r, n->c);
-    case IL_CHAT_NEGATE:
-        v = eval(r, n->a);
-        return v.kind == NUMBER ? number(-v.number)
-                                : fail(r, n, IL_ERR_INPUT, "- of what is no number");
-    case IL_CHAT_MEMBER:
-        v = eval(r, n->a);
-        key = plain(n->text, n->size);
-        return r->status == IL_OK ? member(r, n, &v, &key) : undefined;
-    case IL_CHAT_SLICE:
-        v = eval(r, n->a);
-        return r->status == IL_OK ? slice(r, n, v, n->b, n->c) : undefined;
-    case IL_CHAT_TEST:
-        v = eval(r, n->a);
-        return test(n, &v);
-    case IL_CHAT_CALL:
-        return call(r, n);
-    case IL_CHAT_RAISE:
-        v = eval(r, n->a);
-        v = as_text(r, n, &v);
-        if (r->status == IL_OK) {
-            r->status = il_error_set(r->err, IL_ERR_INPUT, r->chat->where,
-                                     "chat template, line %d, refuses: %.*s", n->line,
-                                     (int)(v.size < 400 ? v.size : 400), v.text);
+    if (to->kind == IL_CHAT_MEMBER) {
+        space = il__chat_get(r->scope, to->a->text, to->a->size);
+        if (space == NULL || space->is != IL_CHAT_IS_NAMESPACE || to->text[0] == '_') {
+            (void)il__chat_fail(r, IL_ERR_INPUT, "set '%.*s.%.*s': no namespace",
+                                (int)(to->a->size < 48 ? to->a->size : 48), to->a->text,
+                                (int)(to->size < 48 ? to->size : 48), to->text);
+            return;
         }
-        return undefined;
-    default:
-        return pair(r, n);
+        il__chat_set(r, space->object, to->text, to->size, *v);
+        return;
+    }
+    list = il__chat_list(r, v);
+    for (const il_chat_node *n = to->list; n != NULL && r->status == IL_OK;
+         n = n->next, i++) {
+        if (i == list.size) {
+            break;
+        }
+        assign(r, n, &list.items[i]);
+        if (n->next == NULL && i + 1 == list.size) {
+            return;
+        }
+    }
+    (void)il__chat_fail(r, IL_ERR_INPUT, "%zu values for other than as many names",
+                        list.size);
+}
+
+/* ---- macros --------------------------------------------------------------------- */
+
+/* Parameters that are given, by place or by name, and the defaults of the others. */
+static void bind(il_chat_run *r, const il_chat_node *parameters, const il_chat_args *a,
+                 bool *used)
+{
+    size_t i = 0;
+
+    for (const il_chat_node *p = parameters; p != NULL && r->status == IL_OK;
+         p = p->next, i++) {
+        il_chat_value v = {
+            .is = IL_CHAT_IS_UNDEFINED, .text = p->text, .size = p->size};
+        bool given = false;
+
+        for (size_t k = 0; k < a->count && !given; k++) {
+            given = a->names[k] == NULL
+                        ? k == i
+                        : a->sizes[k] == p->size &&
+                              memcmp(a->names[k], p->text, p->size) == 0;
+            if (given) {
+                v = a->values[k];
+                used[k] = true;
+            }
+        }
+        if (!given && p->b != NULL) {
+            v = il__chat_eval(r, p->b);
+        }
+        il__chat_set(r, r->scope, p->text, p->size, v);
+    }
+}
+
+/* What no parameter took: `caller`, and all of it where the body asks for it. */
+static void bind_rest(il_chat_run *r, const il_chat_macro *m, const il_chat_args *a,
+                      const bool *used)
+{
+    il_chat_value *items;
+    il_chat_value *pairs;
+    il_chat_value more = il__chat_many(r, IL_CHAT_IS_TUPLE, a->count, &items);
+    il_chat_value named = il__chat_many(r, IL_CHAT_IS_DICT, a->count, &pairs);
+    int64_t asks = m->node->number;
+    bool caller = false;
+
+    more.size = named.size = 0;
+    for (size_t k = 0; k < a->count && r->status == IL_OK; k++) {
+        const il_chat_value name =
+            il__chat_plain(a->names[k], a->names[k] != NULL ? a->sizes[k] : 0);
+
+        if (used[k]) {
+            continue;
+        }
+        if (a->names[k] == NULL && (asks & IL_CHAT_VARARGS) != 0) {
+            items[more.size++] = a->values[k];
+        } else if (il__chat_is_text(&name, "caller") && (asks & IL_CHAT_CALLER) != 0) {
+            caller = true;
+            il__chat_set(r, r->scope, "caller", 6, a->values[k]);
+        } else if (a->names[k] != NULL && (asks & IL_CHAT_KWARGS) != 0) {
+            pairs[2 * named.size] = name;
+            pairs[2 * named.size++ + 1] = a->values[k];
+        } else {
+            (void)il__chat_fail(r, IL_ERR_INPUT,
+                                "the macro '%.*s': unexpected argument '%.*s'",
+                                (int)(m->node->size < 48 ? m->node->size : 48),
+                                m->node->text != NULL ? m->node->text : "caller",
+                                (int)name.size, name.size > 0 ? name.text : "");
+        }
+    }
+    if ((asks & IL_CHAT_VARARGS) != 0) {
+        il__chat_set(r, r->scope, "varargs", 7, more);
+    }
+    if ((asks & IL_CHAT_KWARGS) != 0) {
+        il__chat_set(r, r->scope, "kwargs", 6, named);
+    }
+    if ((asks & IL_CHAT_CALLER) != 0 && !caller) {
+        il__chat_set(r, r->scope, "caller", 6, il__chat_undefined);
+    }
+}
+
+il_chat_value il__chat_call_macro(il_chat_run *r, const il_chat_macro *m,
+                                  const il_chat_args *a)
+{
+    il_chat_scope *scope = r->scope;
+    il_chat_scope *own = il__chat_alloc(r, 1, sizeof *own);
+    bool *used = il__chat_alloc(r, a->count, sizeof *used);
+    size_t loops = r->loops;
+    il_chat_value out = il__chat_undefined;
+
+    if (own != NULL && used != NULL) {
+        own->outer = m->scope;
+        r->scope = own;
+        r->loops = 0;
+        bind(r, m->node->a, a, used);
+        bind_rest(r, m, a, used);
+        out = r->status == IL_OK ? written(r, m->node->list) : out;
+        r->scope = scope;
+        r->loops = loops;
+    }
+    return out;
+}
+
+static il_chat_value macro_of(il_chat_run *r, const il_chat_node *n)
+{
+    il_chat_macro *m = il__chat_alloc(r, 1, sizeof *m);
+
+    if (m != NULL) {
+        m->node = n;
+        m->scope = r->scope;
+    }
+    return (il_chat_value){.is = IL_CHAT_IS_MACRO, .object = m};
+}
+
+/* ---- loops ---------------------------------------------------------------------- */
+
+/* What is gone through: entries, those of which the condition holds. */
+static il_chat_value loop_items(il_chat_run *r, const il_chat_node *n)
+{
+    il_chat_value what = il__chat_eval(r, n->b);
+    il_chat_scope scope = {.outer = r->scope};
+    il_chat_value list;
+    il_chat_value *items;
+    size_t kept = 0;
+
+    r->line = n->line;
+    if (r->status != IL_OK) {
+        return il__chat_undefined;
+    }
+    list = il__chat_list(r, &what);
+    if (n->c == NULL || r->status != IL_OK) {
+        return list;
+    }
+    what = il__chat_many(r, IL_CHAT_IS_LIST, list.size, &items);
+    r->scope = &scope;
+    for (size_t i = 0; r->status == IL_OK && i < list.size; i++) {
+        il_chat_value holds;
+
+        scope.first = NULL;
+        assign(r, n->a, &list.items[i]);
+        holds = il__chat_eval(r, n->c);
+        if (il__chat_truth(&holds)) {
+            items[kept++] = list.items[i];
+        }
+    }
+    r->scope = (il_chat_scope *)(uintptr_t)scope.outer;
+    what.size = kept;
+    return what;
+}
+
+static void loop(il_chat_run *r, const il_chat_node *n)
+{
+    il_chat_value list = loop_items(r, n);
+    il_chat_scope *outer = r->scope;
+    il_chat_loop *l = il__chat_alloc(r, 1, sizeof *l);
+    il_chat_scope *scope = il__chat_alloc(r, 1, sizeof *scope);
+    il_chat_variable *own = NULL; /* what the loop itself sets */
+
+    if (l == NULL || scope == NULL) {
+        return;
+    }
+    *l = (il_chat_loop){.items = list.items, .count = list.size, .depth = ++r->loops};
+    scope->outer = outer;
+    il__chat_set(r, scope, "loop", 4,
+                 (il_chat_value){.is = IL_CHAT_IS_LOOP, .object = l});
+    for (; r->status == IL_OK && l->at < l->count && il__chat_work(r, 0); l->at++) {
+        r->scope = scope;
+        assign(r, n->a, &list.items[l->at]);
+        own = own == NULL ? scope->first : own;
+        scope->first = own; /* less what the round before set */
+        statements(r, n->list);
+        if (r->flow == IL_CHAT_LEAVE) {
+            r->flow = IL_CHAT_GO;
+            break;
+        }
+        r->flow = IL_CHAT_GO;
+    }
+    r->scope = outer;
+    r->loops--;
+    if (r->status == IL_OK && list.size == 0) {
+        apart(r, n->d, NULL);
     }
 }
 
 /* ---- statements ----------------------------------------------------------------- */
 
-static void put(run *r, const il_chat_node *n, const value *v)
+/* Runs a body in names of its own. */
+static void apart(il_chat_run *r, const il_chat_node *n, const il_chat_node *sets)
 {
-    il_chat_text *o = r->out;
+    il_chat_scope *outer = r->scope;
+    il_chat_scope *own = il__chat_alloc(r, 1, sizeof *own);
 
-    if (o->size + v->size > o->room) {
-        size_t room = (o->size + v->size) * 2 + 64;
-        char *data = room > OUT_MAX ? NULL : realloc(o->data, room);
-        int32_t *turns = NULL;
-
-        if (data != NULL) {
-            o->data = data;
-            turns = realloc(o->turns, room * sizeof *turns);
-        }
-        if (turns == NULL) {
-            (void)fail(r, n, IL_ERR_MEMORY, "out of memory");
-            return;
-        }
-        o->turns = turns;
-        o->room = room;
-    }
-    fill(o->data + o->size, o->turns + o->size, v);
-    o->size += v->size;
-}
-
-static void set(run *r, const il_chat_node *n, value v)
-{
-    for (size_t i = r->variable_count; i > r->scope; i--) {
-        variable *old = &r->variables[i - 1];
-
-        if (old->size == n->size && memcmp(old->name, n->text, n->size) == 0) {
-            old->value = v;
-            return;
-        }
-    }
-    if (r->variable_count == VARIABLES) {
-        (void)fail(r, n, IL_ERR_UNSUPPORTED, "too many variables");
+    if (own == NULL) {
         return;
     }
-    r->variables[r->variable_count++] = (variable){n->text, n->size, v};
+    own->outer = outer;
+    for (; sets != NULL && r->status == IL_OK; sets = sets->next) {
+        il_chat_value v = il__chat_eval(r, sets->b);
+
+        r->scope = own;
+        assign(r, sets->a, &v);
+        r->scope = outer;
+    }
+    r->scope = own;
+    statements(r, n);
+    r->scope = outer;
 }
 
-static void statements(run *r, const il_chat_node *n);
-
-static void loop(run *r, const il_chat_node *n)
+/* A body's text through filters. */
+static il_chat_value filtered(il_chat_run *r, const il_chat_node *n)
 {
-    value list = eval(r, n->a);
-    size_t scope = r->scope;
-    size_t count = r->variable_count;
-    int64_t at = r->loop_at;
-    int64_t length = r->loop_count;
-    bool looping = r->looping;
+    il_chat_scope *outer = r->scope;
+    il_chat_scope *own = il__chat_alloc(r, 1, sizeof *own);
+    il_chat_value text;
 
-    if (r->status == IL_OK && list.kind != TURNS && list.kind != LIST) {
-        (void)fail(r, n, IL_ERR_UNSUPPORTED, "for: expected messages or a list");
+    if (own == NULL) {
+        return il__chat_undefined;
     }
-    for (int64_t i = 0; r->status == IL_OK && i < list.number; i++) {
-        r->scope = r->variable_count = count;
-        r->loop_at = i;
-        r->loop_count = list.number;
-        r->looping = true;
-        set(r, n, item(r, n, &list, i));
-        statements(r, n->b);
+    own->outer = outer;
+    r->scope = own;
+    text = written(r, n->list);
+    if (n->b != NULL && r->status == IL_OK) {
+        il__chat_set(r, own, "{", 1, text);
+        text = il__chat_eval(r, n->b);
     }
-    r->scope = scope;
-    r->variable_count = count;
-    r->loop_at = at;
-    r->loop_count = length;
-    r->looping = looping;
+    r->scope = outer;
+    return text;
 }
 
-static void statements(run *r, const il_chat_node *n)
+static void conditional(il_chat_run *r, const il_chat_node *n)
 {
-    for (; n != NULL && r->status == IL_OK; n = n->next) {
-        value v;
+    while (n != NULL && r->status == IL_OK) {
+        il_chat_value v = il__chat_eval(r, n->a);
 
-        switch (n->kind) {
-        case IL_CHAT_TEXT:
-            v = plain(n->text, n->size);
-            put(r, n, &v);
-            break;
-        case IL_CHAT_PRINT:
-            v = eval(r, n->a);
-            v = as_text(r, n, &v);
-            if (r->status == IL_OK) {
-                put(r, n, &v);
-            }
-            break;
-        case IL_CHAT_IF:
-            v = eval(r, n->a);
-            statements(r, truth(&v) ? n->b : n->c);
-            break;
-        case IL_CHAT_FOR:
-            loop(r, n);
-            break;
-        case IL_CHAT_SET:
-            v = eval(r, n->a);
-            set(r, n, v);
-            break;
-        default:
-            statements(r, n->b);
+        if (r->status != IL_OK) {
+            return;
+        }
+        if (il__chat_truth(&v)) {
+            statements(r, n->list);
+            return;
+        }
+        if (n->d == NULL || n->d->kind != IL_CHAT_IF || n->d->number == 0) {
+            statements(r, n->d);
+            return;
+        }
+        n = n->d;
+    }
+}
+
+static void statement(il_chat_run *r, const il_chat_node *n)
+{
+    il_chat_value v;
+
+    switch (n->kind) {
+    case IL_CHAT_TEXT:
+        il__chat_put_bytes(r, r->out, n->text, n->size);
+        break;
+    case IL_CHAT_PRINT:
+        v = il__chat_eval(r, n->a);
+        r->line = n->line;
+        if (r->status == IL_OK) {
+            v = il__chat_text(r, &v);
+            il__chat_put(r, r->out, &v);
+        }
+        break;
+    case IL_CHAT_IF:
+        conditional(r, n);
+        break;
+    case IL_CHAT_FOR:
+        loop(r, n);
+        break;
+    case IL_CHAT_SET:
+        v = il__chat_eval(r, n->b);
+        r->line = n->line;
+        assign(r, n->a, &v);
+        break;
+    case IL_CHAT_CAPTURE:
+        v = filtered(r, n);
+        assign(r, n->a, &v);
+        break;
+    case IL_CHAT_FILTERED:
+        v = filtered(r, n);
+        v = r->status == IL_OK ? il__chat_text(r, &v) : v;
+        il__chat_put(r, r->out, &v);
+        break;
+    case IL_CHAT_MACRO:
+        v = macro_of(r, n);
+        il__chat_set(r, r->scope, n->text, n->size, v);
+        break;
+    case IL_CHAT_CALLED:
+        v = macro_of(r, n);
+        v = il__chat_call_node(r, n->b, &v);
+        v = r->status == IL_OK ? il__chat_text(r, &v) : v;
+        il__chat_put(r, r->out, &v);
+        break;
+    case IL_CHAT_BREAK:
+    case IL_CHAT_CONTINUE:
+        r->flow = n->kind == IL_CHAT_BREAK ? IL_CHAT_LEAVE : IL_CHAT_AGAIN;
+        break;
+    default:
+        apart(r, n->list, n->a);
+    }
+}
+
+static void statements(il_chat_run *r, const il_chat_node *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    if (il__chat_enter(r)) {
+        for (; n != NULL && r->status == IL_OK && r->flow == IL_CHAT_GO; n = n->next) {
+            r->line = n->line;
+            statement(r, n);
         }
     }
+    r->depth--;
+}
+
+/* ---- the date ------------------------------------------------------------------- */
+
+/* What a letter of strftime stands for at the beginning of a day; false for one that is
+ * not known. */
+static bool date_part(const char *date, char letter, char out[16])
+{
+    static const char *const months[] = {
+        "January", "February", "March",     "April",   "May",      "June",
+        "July",    "August",   "September", "October", "November", "December"};
+    static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                       "Thursday", "Friday", "Saturday"};
+    static const int before[] = {0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4};
+    int year = atoi(date);
+    int month = atoi(date + 5);
+    int day = atoi(date + 8);
+    int shifted = year - (month < 3);
+    int weekday = (shifted + shifted / 4 - shifted / 100 + shifted / 400 +
+                   before[month - 1] + day) %
+                  7;
+
+    switch (letter) {
+    case 'Y':
+        return snprintf(out, 16, "%04d", year % 10000) > 0;
+    case 'y':
+        return snprintf(out, 16, "%02d", year % 100) > 0;
+    case 'm':
+        return snprintf(out, 16, "%02d", month) > 0;
+    case 'd':
+        return snprintf(out, 16, "%02d", day) > 0;
+    case 'e':
+        return snprintf(out, 16, "%2d", day) > 0;
+    case 'B':
+        return snprintf(out, 16, "%s", months[month - 1]) > 0;
+    case 'b':
+        return snprintf(out, 16, "%.3s", months[month - 1]) > 0;
+    case 'A':
+        return snprintf(out, 16, "%s", days[weekday]) > 0;
+    case 'a':
+        return snprintf(out, 16, "%.3s", days[weekday]) > 0;
+    case 'H':
+    case 'M':
+    case 'S':
+        return snprintf(out, 16, "00") > 0;
+    case '%':
+        return snprintf(out, 16, "%%") > 0;
+    default:
+        return false;
+    }
+}
+
+il_chat_value il__chat_date(il_chat_run *r, const il_chat_value *format)
+{
+    il_chat_text out = {0};
+    char part[16] = "";
+
+    if (r->date == NULL) {
+        return il__chat_fail(r, IL_ERR_INPUT,
+                             "asks for today's date: give one as `date` (2024-07-26)");
+    }
+    for (size_t i = 0; i < format->size && il__chat_work(r, 0); i++) {
+        if (format->text[i] != '%') {
+            il__chat_put_bytes(r, &out, format->text + i, 1);
+        } else if (i + 1 < format->size &&
+                   date_part(r->date, format->text[i + 1], part)) {
+            il__chat_put_bytes(r, &out, part, strlen(part));
+            i++;
+        } else {
+            (void)il__chat_fail(r, IL_ERR_UNSUPPORTED, "that part of a date");
+        }
+    }
+    return il__chat_take(r, &out);
+}
+
+/* ---- rendering ------------------------------------------------------------------ */
+
+/* Turns where each byte is from into whose it is, and which of theirs. */
+static void find_turns(il_chat_text *out, const int32_t *bases, size_t count)
+{
+    size_t turn = 0;
+
+    for (size_t i = 0; i < out->size; i++) {
+        int32_t from = out->turns[i];
+
+        out->places[i] = -1;
+        if (from < 0) {
+            continue;
+        }
+        if (from < bases[turn] || from >= bases[turn + 1]) {
+            size_t last = count;
+
+            for (turn = 0; last - turn > 1;) {
+                size_t middle = turn + (last - turn) / 2;
+
+                *(from < bases[middle] ? &last : &turn) = middle;
+            }
+        }
+        out->turns[i] = (int32_t)turn;
+        out->places[i] = from + 1 < bases[turn + 1] ? from - bases[turn] : -1;
+    }
+}
+
+/* Runs the template on what is given, which lives in the run's arena. */
+static void render(il_chat_run *r, const il_chat_given *given, bool prompt)
+{
+    il_chat_scope *root = il__chat_alloc(r, 1, sizeof *root);
+    int32_t *places;
+
+    if (root == NULL) {
+        return;
+    }
+    r->scope = root;
+    r->date = given->date;
+    for (const il_chat_constant *c = r->chat->constants; c != NULL; c = c->next) {
+        il__chat_set(r, root, c->name, strlen(c->name),
+                     il__chat_plain(c->text, strlen(c->text)));
+    }
+    il__chat_set(r, root, "tools", 5, il__chat_none);
+    il__chat_set(r, root, "documents", 9, il__chat_none);
+    for (size_t i = 0; i < given->rest.size; i++) {
+        const il_chat_value *key = &given->rest.items[2 * i];
+
+        il__chat_set(r, root, key->text, key->size, key[1]);
+    }
+    il__chat_set(r, root, "messages", 8, given->messages);
+    il__chat_set(r, root, "add_generation_prompt", 21, il__chat_flag(prompt));
+    statements(r, r->chat->root);
+    if (r->status != IL_OK || r->out->size == 0) {
+        return;
+    }
+    places = realloc(r->out->places, r->out->size * sizeof *places);
+    if (places == NULL) {
+        (void)il__chat_fail(r, IL_ERR_MEMORY, "out of memory");
+        return;
+    }
+    r->out->places = places;
+    find_turns(r->out, given->bases, given->count);
+}
+
+/* Text of a turn: from `at` on, or from nowhere. */
+static il_chat_value turn_text(il_chat_run *r, const char *text, size_t size,
+                               int32_t at)
+{
+    il_chat_value out = il__chat_plain(text, size);
+    int32_t *from = at >= 0 && size > 0 ? il__chat_alloc(r, size, sizeof *from) : NULL;
+
+    for (size_t i = 0; from != NULL && i < size; i++) {
+        from[i] = at + (int32_t)i;
+    }
+    if (size == 0 || il__utf8_whole(text, size) != size) {
+        out = il__chat_plain("", 0);
+        if (size > 0) {
+            (void)il__chat_fail(r, IL_ERR_INPUT, "a message that is no UTF-8");
+        }
+    }
+    out.from = from;
+    return out;
+}
+
+static void give_turns(il_chat_run *r, const il_turn *turns, size_t count,
+                       il_chat_given *out)
+{
+    il_chat_value *items;
+    il_chat_value *pair;
+    int32_t at = 0;
+
+    out->count = count;
+    out->messages = il__chat_many(r, IL_CHAT_IS_LIST, count, &items);
+    out->bases = il__chat_alloc(r, count + 1, sizeof *out->bases);
+    for (size_t i = 0; r->status == IL_OK && i < count; i++) {
+        items[i] = il__chat_many(r, IL_CHAT_IS_DICT, 2, &pair);
+        if (r->status != IL_OK) {
+            return;
+        }
+        out->bases[i] = at;
+        pair[0] = il__chat_plain("role", 4);
+        pair[1] = turn_text(r, turns[i].role, turns[i].role_size, -1);
+        pair[2] = il__chat_plain("content", 7);
+        pair[3] = turn_text(r, turns[i].content, turns[i].content_size, at);
+        at += (int32_t)turns[i].content_size + 1;
+    }
+    if (r->status == IL_OK) {
+        out->bases[count] = at;
+    }
+}
+
+static il_status begin(il_chat_run *r, const il_chat *chat, size_t size,
+                       il_chat_text *out, il_error *err)
+{
+    *r = (il_chat_run){.chat = chat,
+                       .out = out,
+                       .arena = il_arena_create(1 << 14),
+                       .left = (size_t)LEFT + LEFT_EACH * size,
+                       .line = 1,
+                       .err = err};
+    out->size = 0;
+    if (size > INPUT_MAX) {
+        il_arena_destroy(r->arena);
+        return il_error_set(err, IL_ERR_INPUT, chat->where,
+                            "a conversation of more than 1 GiB");
+    }
+    return r->arena != NULL
+               ? IL_OK
+               : il_error_set(err, IL_ERR_MEMORY, chat->where, "out of memory");
 }
 
 il_status il_chat_render(const il_chat *chat, const il_turn *turns, size_t count,
                          bool prompt, il_chat_text *out, il_error *err)
 {
-    run r = {.chat = chat,
-             .turns = turns,
-             .count = count,
-             .prompt = prompt,
-             .out = out,
-             .arena = il_arena_create(1 << 14),
-             .err = err};
+    il_chat_run r;
+    il_chat_given given = {.count = count};
+    size_t size = 0;
 
-    if (r.arena == NULL) {
-        return il_error_set(err, IL_ERR_MEMORY, chat->where, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        size += turns[i].role_size + turns[i].content_size + 1;
     }
-    out->size = 0;
-    statements(&r, chat->root);
+    IL_TRY(begin(&r, chat, size, out, err));
+    give_turns(&r, turns, count, &given);
+    if (r.status == IL_OK) {
+        render(&r, &given, prompt);
+    }
+    il_arena_destroy(r.arena);
+    return r.status;
+}
+
+il_status il_chat_render_json(const il_chat *chat, const char *json, size_t size,
+                              bool prompt, il_chat_text *out, il_error *err)
+{
+    il_chat_run r;
+    il_chat_given given;
+
+    IL_TRY(begin(&r, chat, size, out, err));
+    il__chat_read(&r, json, size, &given);
+    if (r.status == IL_OK) {
+        render(&r, &given, prompt);
+    }
     il_arena_destroy(r.arena);
     return r.status;
 }
@@ -747,5 +620,6 @@ void il_chat_text_free(il_chat_text *text)
 {
     free(text->data);
     free(text->turns);
+    free(text->places);
     memset(text, 0, sizeof *text);
 }

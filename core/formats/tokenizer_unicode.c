@@ -216,6 +216,16 @@ bool il__is_control(uint32_t c)
             k == UTF8PROC_CATEGORY_CO) != WITHIN(late_controls, c);
 }
 
+bool il__is_printable(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+
+    return c == ' ' || (k != UTF8PROC_CATEGORY_CC && k != UTF8PROC_CATEGORY_CF &&
+                        k != UTF8PROC_CATEGORY_CS && k != UTF8PROC_CATEGORY_CO &&
+                        k != UTF8PROC_CATEGORY_CN && k != UTF8PROC_CATEGORY_ZL &&
+                        k != UTF8PROC_CATEGORY_ZP && k != UTF8PROC_CATEGORY_ZS);
+}
+
 bool il__is_mark(uint32_t c)
 {
     utf8proc_category_t k = category(c);
@@ -235,6 +245,16 @@ bool il__is_chinese(uint32_t c)
            (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
            (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
            (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+/* Those of SpecialCasing.txt, and the blocks that hold them. */
+uint32_t il__upper(uint32_t c)
+{
+    bool several = c == 0xdf || c == 0x149 || c == 0x1f0 || c == 0x390 || c == 0x3b0 ||
+                   c == 0x587 || (c >= 0x1e96 && c <= 0x1e9a) ||
+                   (c >= 0x1f50 && c <= 0x1fff) || (c >= 0xfb00 && c <= 0xfb17);
+
+    return several ? 0 : (uint32_t)utf8proc_toupper((utf8proc_int32_t)c);
 }
 
 int il__lower(uint32_t c, uint32_t out[2])

@@ -50,10 +50,13 @@ bool il__is_numeric(uint32_t c);     /* Nd, Nl, No */
 bool il__is_punctuation(uint32_t c); /* ASCII's, and P* as of Unicode 8 */
 bool il__is_control(uint32_t c);     /* Cc, Cf, Co */
 bool il__is_mark(uint32_t c);        /* M* */
+bool il__is_printable(uint32_t c);   /* as Python's str.isprintable has it */
 bool il__is_mark_nonspacing(uint32_t c);
 bool il__is_chinese(uint32_t c); /* what BERT's normalizer sets apart */
 /* Lower case, one character after the other: writes 1 or 2 codes and says how many. */
 int il__lower(uint32_t c, uint32_t out[2]);
+/* Upper case; 0 where it may be several codes. */
+uint32_t il__upper(uint32_t c);
 
 /* A character on its way to a normalization form: `change` is 0 where it stands for the
  * next character of the text, above 0 where it was added, minus n where it stands for n

@@ -113,6 +113,24 @@ static il_status tokens_decode(const il_tokens *t, const int32_t *ids, int64_t c
     return status;
 }
 
+/* Copies what a template wrote, as far as there is room. */
+static void copy_text(const il_chat_text *text, size_t room, char *out,
+                      int32_t *turn_of, int32_t *place_of, size_t *size)
+{
+    size_t n = text->size < room ? text->size : room;
+
+    *size = text->size;
+    if (n > 0) {
+        memcpy(out, text->data, n);
+    }
+    if (n > 0 && turn_of != NULL) {
+        memcpy(turn_of, text->turns, n * sizeof *turn_of);
+    }
+    if (n > 0 && place_of != NULL) {
+        memcpy(place_of, text->places, n * sizeof *place_of);
+    }
+}
+
 static il_status tokens_chat(const il_tokens *t, const il_turn *turns, int64_t count,
                              bool prompt, size_t room, char *out, int32_t *turn_of,
                              size_t *size, il_error *err)
@@ -127,15 +145,28 @@ static il_status tokens_chat(const il_tokens *t, const il_turn *turns, int64_t c
     }
     status = il_chat_render(k->chat, turns, (size_t)count, prompt, &text, err);
     if (status == IL_OK) {
-        size_t n = text.size < room ? text.size : room;
+        copy_text(&text, room, out, turn_of, NULL, size);
+    }
+    il_chat_text_free(&text);
+    return status;
+}
 
-        *size = text.size;
-        if (n > 0) {
-            memcpy(out, text.data, n);
-        }
-        if (n > 0 && turn_of != NULL) {
-            memcpy(turn_of, text.turns, n * sizeof *turn_of);
-        }
+static il_status tokens_conversation(const il_tokens *t, const char *json,
+                                     size_t json_size, bool prompt, size_t room,
+                                     char *out, int32_t *turn_of, int32_t *place_of,
+                                     size_t *size, il_error *err)
+{
+    const tokens *k = tokens_of(t);
+    il_chat_text text = {0};
+    il_status status;
+
+    if (k->chat == NULL) {
+        return il_error_set(err, k->no_chat.code, k->no_chat.where, "%s",
+                            k->no_chat.message);
+    }
+    status = il_chat_render_json(k->chat, json, json_size, prompt, &text, err);
+    if (status == IL_OK) {
+        copy_text(&text, room, out, turn_of, place_of, size);
     }
     il_chat_text_free(&text);
     return status;
@@ -149,6 +180,7 @@ static const il_tokens_api tokens_api = {
     .encode = tokens_encode,
     .decode = tokens_decode,
     .chat = tokens_chat,
+    .conversation = tokens_conversation,
 };
 
 /* ---- the chat template ---------------------------------------------------------- */
@@ -160,6 +192,40 @@ static const char *special_text(const json_t *config, const char *key)
 
     v = json_is_object(v) ? json_object_get(v, "content") : v;
     return json_string_value(v);
+}
+
+/* The template of a configuration: text, or of several by name the one that is called
+ * default. */
+static const char *template_of(const json_t *config)
+{
+    const json_t *v = json_object_get(config, "chat_template");
+
+    for (size_t i = 0; json_is_array(v) && i < json_array_size(v); i++) {
+        const json_t *one = json_array_get(v, i);
+        const char *name = json_string_value(json_object_get(one, "name"));
+
+        if (name != NULL && strcmp(name, "default") == 0) {
+            return json_string_value(json_object_get(one, "template"));
+        }
+    }
+    return json_string_value(v);
+}
+
+/* Gives the template the other special tokens by name, as `transformers` does. */
+static il_status name_specials(il_chat *chat, const json_t *config)
+{
+    static const char *const names[] = {"unk_token", "sep_token", "pad_token",
+                                        "cls_token", "mask_token"};
+    il_status status = IL_OK;
+
+    for (size_t i = 0; status == IL_OK && i < sizeof names / sizeof names[0]; i++) {
+        const char *text = special_text(config, names[i]);
+
+        if (text != NULL) {
+            status = il_chat_name(chat, names[i], text, NULL);
+        }
+    }
+    return status;
 }
 
 /* Finds the template beside a tokenizer and reads it; why there is none stays in
@@ -182,7 +248,7 @@ static il_status find_chat(tokens *t, const char *folder)
     } else if (il_file_exists(config_path) &&
                il_file_read(config_path, CONFIG_MAX, &text, &size, NULL) == IL_OK) {
         config = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-        words = json_string_value(json_object_get(config, "chat_template"));
+        words = template_of(config);
     }
     if (status == IL_OK && il_file_exists(own_path) &&
         il_file_read(own_path, CONFIG_MAX, &own, &own_size, NULL) == IL_OK) {
@@ -199,6 +265,9 @@ static il_status find_chat(tokens *t, const char *folder)
                                special_text(config, "bos_token"),
                                special_text(config, "eos_token"), &t->no_chat);
         status = status == IL_ERR_MEMORY ? status : IL_OK;
+        if (status == IL_OK && t->chat != NULL) {
+            status = name_specials(t->chat, config);
+        }
     }
     json_decref(config);
     free(text);

@@ -7,6 +7,7 @@
 #define INTERLOOP_TOKENS_H
 
 #include <stdbool.h>
+#include "interloop/abi.h"
 #include "interloop/status.h"
 
 #ifdef __cplusplus
@@ -36,6 +37,9 @@ typedef struct il_tokens_api {
     il_status (*chat)(const il_tokens *t, const il_turn *turns, int64_t count,
                       bool prompt, size_t room, char *out, int32_t *turn_of,
                       size_t *size, il_error *err);
+    il_status (*conversation)(const il_tokens *t, const char *json, size_t json_size,
+                              bool prompt, size_t room, char *out, int32_t *turn_of,
+                              int32_t *place_of, size_t *size, il_error *err);
 } il_tokens_api;
 
 struct il_tokens {
@@ -90,6 +94,25 @@ il_tokens_chat(const il_tokens *t, const il_turn *turns, int64_t count, bool pro
                size_t room, char *out, int32_t *turn_of, size_t *size, il_error *err)
 {
     return t->api->chat(t, turns, count, prompt, room, out, turn_of, size, err);
+}
+
+/* The same of a conversation as JSON: a list of messages, or an object with `messages`,
+ * whose other members the template finds by name (`tools`), but for `date`, text like
+ * 2024-07-26 for templates that ask for today's. `place_of` is of each byte which byte
+ * of its turn's content it is, or -1 for none of that; content may be a list of parts,
+ * whose texts count as one behind the other. Both arrays may be NULL. A host
+ * without it gives IL_ERR_UNSUPPORTED. */
+static inline il_status
+il_tokens_conversation(const il_tokens *t, const char *json, size_t json_size,
+                       bool prompt, size_t room, char *out, int32_t *turn_of,
+                       int32_t *place_of, size_t *size, il_error *err)
+{
+    if (!IL_HAS(t->api, conversation)) {
+        return il_error_set(err, IL_ERR_UNSUPPORTED, "",
+                            "this host reads no conversations as JSON");
+    }
+    return t->api->conversation(t, json, json_size, prompt, room, out, turn_of,
+                                place_of, size, err);
 }
 
 #ifdef __cplusplus

@@ -101,32 +101,99 @@ END_TEST
 static const struct {
     const char *source;
     const char *says;
-} unknown[] = {
-    {"\n\n{% macro f() %}", "line 3: the block 'macro'"},
-    {"{% set ns = namespace(x=1) %}", "the function 'namespace'"},
-    {"{{ messages | tojson }}", "the filter 'tojson'"},
-    {"{{ messages[0].content.title() }}", "the method 'title'"},
-    {"{% if x is iterable %}", "the test 'iterable'"},
-    {"{% if true %}", "the template ends without 'elif'"},
-    {"{% for m in messages if m %}", "cannot be read here"},
-    {"{{ 'a", "a tag without its end"},
-    {"{{ 2 * 3 }}", "the operator '*'"},
-    {"{{ }}", "expected a value"},
-    {"{{ 'a' 'b' }}", "cannot be read here"},
-    {"{% break %}", "the block 'break'"},
+} unread[] = {
+    {"\n\n{% include 'x' %}", "line 3: the block 'include'"},
+    {"{% macro f() %}", "the template ends without 'endmacro'"},
+    {"{% if true %}", "the template ends without 'endif'"},
+    {"{% if true %}{% else %}", "the template ends without 'endif'"},
+    {"{% for m in messages %}", "the template ends without 'endfor'"},
+    {"{% for m in messages recursive %}", "'recursive'"},
+    {"{% raw %}", "the template ends without 'endraw'"},
+    {"{{ 'a", "a string without its end"},
+    {"{{ a", "a tag without its end"},
+    {"{# a", "a comment without its end"},
+    {"{{ }}", "expected a value before the end"},
+    {"{{ 'a' b }}", "expected the tag's end at 'b'"},
+    {"{{ (1] }}", "nothing is open for ']'"},
+    {"{{ a.b(*c) }}", "arguments by '*'"},
+    {"{{ a ? b }}", "cannot be read here: '? b }}'"},
+    {"{{ '\\ud83d' }}", "in a string, '\\u'"},
+    {"{% break %}", "outside of a loop, 'break'"},
+    {"{% for x in y %}{% macro f() %}{% continue %}", "outside of a loop, 'continue'"},
+    {"{% set 3 = x %}", "expected a name at '3'"},
+    {"{% macro f(a=1, b) %}", "no default of the parameter 'b'"},
 };
 
-START_TEST(what_is_not_known_is_refused_by_name)
+START_TEST(what_cannot_be_read_is_refused_with_its_line)
 {
     il_chat *chat = NULL;
     il_error err = {0};
 
-    ck_assert_int_eq(il_chat_parse(&chat, unknown[_i].source,
-                                   strlen(unknown[_i].source), "x", NULL, NULL, &err),
+    ck_assert_int_eq(il_chat_parse(&chat, unread[_i].source, strlen(unread[_i].source),
+                                   "x", NULL, NULL, &err),
                      IL_ERR_UNSUPPORTED);
     ck_assert_ptr_null(chat);
-    ck_assert_msg(strstr(err.message, unknown[_i].says) != NULL, "'%s' lacks '%s'",
-                  err.message, unknown[_i].says);
+    ck_assert_msg(strstr(err.message, unread[_i].says) != NULL, "'%s' lacks '%s'",
+                  err.message, unread[_i].says);
+}
+END_TEST
+
+static const struct {
+    const char *source;
+    il_status status;
+    const char *says;
+} unrun[] = {
+    {"\n{{ 'a'|wordwrap }}", IL_ERR_UNSUPPORTED, "line 2: the filter 'wordwrap'"},
+    {"{{ 'a' is fancy }}", IL_ERR_UNSUPPORTED, "the test 'fancy'"},
+    {"{{ lipsum() }}", IL_ERR_UNSUPPORTED, "the function 'lipsum'"},
+    {"{{ nothing() }}", IL_ERR_INPUT, "'nothing' is undefined"},
+    {"{{ nothing.at.all }}", IL_ERR_INPUT, "'nothing' is undefined and has no 'at'"},
+    {"{{ 'a' + nothing }}", IL_ERR_INPUT, "'nothing' is undefined"},
+    {"{{ 'a' + 1 }}", IL_ERR_INPUT, "text and a number"},
+    {"{{ 1 // 0 }}", IL_ERR_INPUT, "division by zero"},
+    {"{{ 9223372036854775807 + 1 }}", IL_ERR_UNSUPPORTED, "beyond 64 bits"},
+    {"{{ messages.append(1) }}", IL_ERR_INPUT, "may not"},
+    {"{% set a, b = [1] %}", IL_ERR_INPUT, "1 values for other than"},
+    {"{% set x = 1 %}{% set x.y = 2 %}", IL_ERR_INPUT, "no namespace"},
+    {"{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", IL_ERR_INPUT,
+     "unexpected argument"},
+    {"{{ strftime_now('%Y') }}", IL_ERR_INPUT, "asks for today's date"},
+    {"{{ {}|tojson(colour=1) }}", IL_ERR_INPUT, "unexpected argument 'colour'"},
+    {"{{ nothing|tojson }}", IL_ERR_INPUT, "undefined is nothing that JSON has"},
+    {"{{ 'a' < 1 }}", IL_ERR_INPUT, "no order of text and a number"},
+    {"{{ range(1000000) }}", IL_ERR_INPUT, "more than 100000"},
+    /* what would never end, or fill the machine */
+    {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", IL_ERR_INPUT, "too deep"},
+    {"{{ 'ab' * 100000000000 }}", IL_ERR_INPUT, "too much memory"},
+    {"{% set x = range(99999) %}{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}",
+     IL_ERR_INPUT, "too many steps"},
+    {"{% set ns = namespace(s='xy') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s "
+     "%}{% endfor %}",
+     IL_ERR_INPUT, "too much memory"},
+    {"{% set ns = namespace(s=[]) %}{% for a in range(5000) %}{% set ns.s = [ns.s] "
+     "%}{% endfor %}{{ ns.s }}",
+     IL_ERR_INPUT, "too deep"},
+    {"{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] "
+     "%}{% endfor %}{{ ns.s == ns.s[0] }}{{ ns.s|tojson }}",
+     IL_ERR_INPUT, "too m"},
+    {"{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] "
+     "%}{% endfor %}{{ ns.s }}",
+     IL_ERR_INPUT, "too m"},
+};
+
+START_TEST(what_goes_wrong_is_refused_with_its_line)
+{
+    il_chat *chat = chat_of(unrun[_i].source);
+    const il_turn turn = {"user", "hi", 4, 2};
+    il_chat_text text = {0};
+    il_error err = {0};
+
+    ck_assert_int_eq(il_chat_render(chat, &turn, 1, false, &text, &err),
+                     unrun[_i].status);
+    ck_assert_msg(strstr(err.message, unrun[_i].says) != NULL, "'%s' lacks '%s'",
+                  err.message, unrun[_i].says);
+    il_chat_text_free(&text);
+    il_chat_free(chat);
 }
 END_TEST
 
@@ -154,8 +221,10 @@ int main(void)
 
     tcase_add_loop_test(c, conversations_are_written_as_jinja_writes_them, 0, 4);
     tcase_add_test(c, each_byte_knows_whose_content_it_is);
-    tcase_add_loop_test(c, what_is_not_known_is_refused_by_name, 0,
-                        (int)(sizeof unknown / sizeof unknown[0]));
+    tcase_add_loop_test(c, what_cannot_be_read_is_refused_with_its_line, 0,
+                        (int)(sizeof unread / sizeof unread[0]));
+    tcase_add_loop_test(c, what_goes_wrong_is_refused_with_its_line, 0,
+                        (int)(sizeof unrun / sizeof unrun[0]));
     tcase_add_test(c, deep_nesting_is_refused);
     suite_add_tcase(s, c);
     sr = srunner_create(s);
