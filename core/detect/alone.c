@@ -218,6 +218,10 @@ static il_status bring(il_alone **out, const il_registry *registry, const char *
     } else {
         status = make_new(a, registry, words, log, &problems, err);
     }
+    if (status != IL_OK && il_problems_any(&problems)) {
+        *err = (il_error){.code = IL_OK}; /* they say more than that there are some */
+        status = il_problems_status(&problems, err);
+    }
     if (problems.arena != NULL) {
         il_arena_destroy(problems.arena);
     }

@@ -214,6 +214,24 @@ static il_status gather(il_scored *rows, il_pass *pass, il_error *err)
     return IL_OK;
 }
 
+/* Shapes and numbers of the activations. What is not scored has them, too: its
+ * derivatives are zeros. */
+static void lay_out(il_answer *w, const il_question *q)
+{
+    const il_detector *d = w->from->d;
+
+    for (size_t i = 0; i < d->site_count; i++) {
+        il_stored *item = &w->store->items[i];
+
+        item->ndim = q->length == 1 ? 2 : 3;
+        item->shape[0] = q->batch;
+        item->shape[1] = q->length == 1 ? d->widths[i] : q->length;
+        item->shape[2] = d->widths[i];
+        item->count = q->batch * q->length * d->widths[i];
+        w->values[i] = q->acts[i];
+    }
+}
+
 /* The activations as leaves that have a bit each. NULL when memory is out. */
 static il_tensor **bind(il_answer *w, const il_question *q)
 {
@@ -224,16 +242,6 @@ static il_tensor **bind(il_answer *w, const il_question *q)
 
     if (x == NULL) {
         return NULL;
-    }
-    for (size_t i = 0; i < d->site_count; i++) {
-        il_stored *item = &w->store->items[i];
-
-        item->ndim = q->length == 1 ? 2 : 3;
-        item->shape[0] = q->batch;
-        item->shape[1] = q->length == 1 ? d->widths[i] : q->length;
-        item->shape[2] = d->widths[i];
-        item->count = q->batch * q->length * d->widths[i];
-        w->values[i] = q->acts[i];
     }
     il_pass_enter(w->pass, &scope);
     for (size_t i = 0; i < d->site_count; i++) {
@@ -253,6 +261,7 @@ static il_status answer(il_answer *w, const il_question *q, il_error *err)
     il_tensor **x;
     bool whole;
 
+    lay_out(w, q);
     IL_TRY(find_rows(&rows, w->pass, q, err));
     whole = q->length == 1 && rows.count == q->batch && il_detector_reads_rows(d);
     if (d->spec->pooled) {
@@ -301,7 +310,7 @@ il_status il_answer_backward(il_answer *w, const float *seed, float *const *grad
     il_bits_clear(w->route, il_bits_words(n));
     for (size_t i = 0; i < n; i++) {
         w->grads[i] = grads[i];
-        if (grads[i] != NULL && w->count > 0) {
+        if (grads[i] != NULL) {
             memset(grads[i], 0, (size_t)w->store->items[i].count * sizeof *grads[i]);
             il_bits_set(w->route, i);
         }

@@ -12,10 +12,11 @@ import warnings
 import torch
 
 import interloop as il
-from interloop.auditing import measure
 
 sys.path.insert(0, sys.argv[1])
 import loop  # noqa: E402  the documentation's training loop
+
+scaled, dictionary = loop.detectors()
 
 TOLERANCE = 1e-5
 failed = False
@@ -64,6 +65,21 @@ for use, params in [
     ("lda", {}),
     ("mean_difference", {}),
     ("mlp_probe", {"hidden": 16}),
+    ("sparse_probe", {"channels": 3}),
+    ("polynomial_probe", {}),
+    ("polynomial_probe", {"order": 4}),
+    ("polynomial_probe", {"order": 3, "truncate": 1}),
+    ("mahalanobis", {}),
+    ("mahalanobis", {"shrinkage": "fixed"}),
+    ("relative_mahalanobis", {}),
+    ("knn", {}),
+    ("knn", {"k": 3, "anchors": 50, "normalize": False}),
+    *(("ensemble", {"combine": c, "scale": w}) for c in ("mean", "max") for w in ("logit", "probability")),
+    *(
+        ("cascade", {"low": low, "high": high, "scale": w, "combine": c})
+        for low, high, w in ((0.3, 0.6, "probability"), (-0.5, 1, "logit"))
+        for c in ("last", "mean")
+    ),
     *(
         ("sae", {"features": 48, "k": 6, "read": 3, "architecture": a, "normalize": n, "aux": 0})
         for a in ("standard", "topk", "batchtopk", "jumprelu", "gated")
@@ -74,8 +90,11 @@ for use, params in [
     d = il.fit(use, ROWS, params=params, steps=60 if use == "sae" else 0)
     t = d.to_torch()
     (a, da), (b, db) = slopes(d, X), slopes(t, X)
-    off = max(apart(a, b), apart(da, db))
+    picked = torch.arange(600).reshape(50, 12) % 5 < 2
+    some = X.reshape(50, 12, 12)
+    off = max(apart(a, b), apart(da, db), apart(d(some, mask=picked), t(some, mask=picked)))
     word = " ".join([use] + [str(v) for v in params.values()])
+    word = word.replace(" 0.3 0.6", "").replace(" -0.5 1", "")
     check(f"{word} scores and differentiates as its native twin", off < TOLERANCE, f"{off:.1e}")
 
 for context in ("self", "past", "all"):
@@ -88,9 +107,8 @@ for context in ("self", "past", "all"):
             steps=60,
         )
         t, lengths = d.to_torch(), SEQUENCES.lengths
-        inside = torch.arange(12)[None] < lengths[:, None]
         a, da = slopes(d, SEQUENCES.acts[0], lengths=lengths)
-        b, db = slopes(lambda x: t(x, lengths=lengths)[inside], SEQUENCES.acts[0])
+        b, db = slopes(t, SEQUENCES.acts[0], lengths=lengths)
         off = max(apart(a, b), apart(da, db))
         check(f"attention_probe {context} {position} is its native twin", off < TOLERANCE, f"{off:.1e}")
 
@@ -161,7 +179,7 @@ refused("labels of one class are refused", ValueError, "", lambda: il.fit("linea
 refused("labels that are none are refused", ValueError, "expected 0 and 1", lambda: il.fit("linear_probe", il.Activations(X, Y.long() * 3)))
 refused("a file that is none is refused", ValueError, "", lambda: il.load(__file__))
 refused("calibration on the documents of the fit is refused", ValueError, "document", lambda: il.fit("linear_probe", ROWS, calibrate=ROWS, fpr=0.1))
-refused("a twin off the shelf is refused by name", NotImplementedError, "mahalanobis", lambda: il.fit("mahalanobis", ROWS).to_torch())
+refused("a twin off the shelf is refused by name", NotImplementedError, "scaled_probe", lambda: scaled.to_torch())
 
 # ---- files, numbers ---------------------------------------------------------------
 
@@ -175,7 +193,7 @@ with tempfile.TemporaryDirectory() as folder:
 try:
     from sklearn.metrics import roc_auc_score
 
-    now = measure(linear(X), Y, ROWS.documents, linear.threshold)
+    now = il.measure(linear(X), Y, ROWS.documents, linear.threshold)
     off = abs(now["auroc"] - roc_auc_score(Y.numpy(), linear(X).numpy()))
     check("AUROC is scikit-learn's", off < 1e-12, f"{off:.0e}")
 except ImportError:
@@ -217,8 +235,6 @@ refused("anchors that judge are refused", ValueError, "anchors", lambda: il.audi
 
 # ---- the loop of the documentation --------------------------------------------------
 
-scaled, dictionary = loop.detectors()
-
 
 class Scaled(torch.nn.Module):
     """your_lab.scaled_probe in PyTorch's words."""
@@ -231,6 +247,8 @@ class Scaled(torch.nn.Module):
         x = (x - self.t["scaling.mean.belief"]) * self.t["scaling.inv.belief"]
         x = x * (x.square().mean(-1, keepdim=True) + 1e-5).rsqrt()
         return (x @ self.t["weight"].t() + self.t["bias"]).squeeze(-1)
+
+    penalty = il.Detector.penalty
 
 
 for together in (True, False):

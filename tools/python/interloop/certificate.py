@@ -4,14 +4,17 @@ protected is compared bit for bit after every step."""
 
 import contextlib
 import hashlib
+import html
 import json
+import random
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import List, Optional
 
 import torch
 
 from .detector import Detector
-from .sites import Sites, call
+from .sites import Sites, call, judging
 
 
 def _bits(tensor):
@@ -25,8 +28,6 @@ def reads(model, names, batch, forward=None):
     afterwards. `batch` should be typical: what no row of it passes is not seen."""
     if isinstance(names, str):
         names = (names,)
-    was = model.training
-    model.eval()
     kept = []
 
     def look():
@@ -34,7 +35,7 @@ def reads(model, names, batch, forward=None):
             (forward or call)(model, batch)
             return [_bits(v) for v in sites.values()]
 
-    try:
+    with judging(model):
         plain = look()
         if look() != plain:
             raise RuntimeError("the model gives other bits when it runs again on the same batch")
@@ -44,22 +45,23 @@ def reads(model, names, batch, forward=None):
             if not tensor.is_floating_point() or tensor.numel() == 0:
                 continue
             held = tensor.detach().clone()
-            with torch.no_grad():
-                noise = torch.randn(
-                    held.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float32
-                )
-                tensor.add_((noise.abs() + 0.5).to(held.dtype).to(held.device))
-                changed = look() != plain
-                tensor.copy_(held)
-            if changed:
-                kept.append(name)
-    finally:
-        model.train(was)
+            g = torch.Generator().manual_seed(1)
+            noise = torch.randn(held.shape, generator=g, dtype=torch.float32).abs() + 0.5
+            try:
+                with torch.no_grad():
+                    tensor.add_(noise.to(held.dtype).to(held.device))
+                if look() != plain:
+                    kept.append(name)
+            finally:
+                with torch.no_grad():
+                    tensor.copy_(held)
     return kept
 
 
 class Scramble:
-    """Keyed noise on a detector's logits, as wide as they are, by (key, call, element)."""
+    """Keyed noise on a detector's logits, as wide as they are, by (key, call, element), and on
+    their derivatives: a loss that is linear in the logits has the same derivative whatever they
+    are, and it is the direction that it carries."""
 
     def __init__(self, key):
         self.key = key
@@ -68,22 +70,58 @@ class Scramble:
     def __call__(self, logits):
         g = torch.Generator().manual_seed(self.key * 1_000_003 + self.calls)
         self.calls += 1
-        noise = torch.randn(logits.shape, generator=g).to(logits)
-        return logits + noise * (1 + logits.detach().abs())
+        slope, shift = torch.randn((2, *logits.shape), generator=g).to(logits)
+        return logits * (1 + slope) + shift * (1 + logits.detach().abs())
+
+
+class Count:
+    """Only counts."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, logits):
+        self.calls += 1
+        return logits
 
 
 @contextlib.contextmanager
-def scrambled(detector, key):
-    """Inside, the detector's logits are scrambled, whoever asks for them."""
-    scramble = Scramble(key)
-    hook = detector.register_forward_hook(lambda module, args, output: scramble(output))
+def _heard(detector, by):
+    if detector._ear.heard is not None:
+        raise RuntimeError(f"'{detector.name}' is in a certificate already")
+    detector._ear.heard = by
     try:
-        yield scramble
+        yield by
     finally:
-        hook.remove()
+        detector._ear.heard = None
 
 
-@dataclass
+def scrambled(detector, key):
+    """A context in which the detector's logits are scrambled, and those of its PyTorch twins,
+    whoever asks for them."""
+    return _heard(detector, Scramble(key))
+
+
+@contextlib.contextmanager
+def _seeded(seed):
+    """Every generator that a loop may draw from, set anew; afterwards PyTorch's is as it was."""
+    numpy = sys.modules.get("numpy")
+    python = random.getstate()
+    others = numpy.random.get_state() if numpy is not None else None
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        if numpy is not None:
+            numpy.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            if numpy is not None:
+                numpy.random.set_state(others)
+
+
+@dataclass(repr=False)
 class Certificate:
     """What two trainings, one with the score and one with it scrambled, have shown."""
 
@@ -114,6 +152,22 @@ class Certificate:
             f"the score of '{self.detector}' is scrambled"
         )
 
+    def __repr__(self):
+        lines = [str(self)]
+        if self.holds or self.first_step is not None:
+            shown = ", ".join(self.protected[:4]) + (", ..." if len(self.protected) > 4 else "")
+            lines += [
+                f"  protected  {len(self.protected)}: {shown}",
+                f"  compared   {self.steps} steps, with the score, with it again, and scrambled",
+                f"  digest     {self.digest[:16]}",
+            ]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        colour = "#1a7f37" if self.holds else "#b3261e" if self.first_step is not None else "#7a5c00"
+        first, *rest = html.escape(repr(self)).split("\n")
+        return f'<pre><b style="color:{colour}">{first}</b>\n' + "\n".join(rest) + "</pre>"
+
     def save(self, path):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(asdict(self), file, indent=2, sort_keys=True)
@@ -134,8 +188,8 @@ class _Watch:
         """To be called after every step. With the optimizer, its state of the protected
         parameters is compared as well: moments that move are interference to come."""
         found = {}
-        named = dict(model.named_parameters(remove_duplicate=True))
-        named.update(model.named_buffers(remove_duplicate=True))
+        named = dict(model.named_parameters(remove_duplicate=False))
+        named.update(model.named_buffers(remove_duplicate=False))
         missing = [n for n in self.protect if n not in named]
         if missing:
             raise ValueError(f"the model has no parameter or buffer '{missing[0]}'")
@@ -150,8 +204,8 @@ class _Watch:
             self.whole.update(name.encode() + found[name])
         step = len(self.steps)
         self.steps.append(found)
-        if self.against is not None and self.first is None:
-            other = self.against[step] if step < len(self.against) else {}
+        if self.against is not None and self.first is None and step < len(self.against):
+            other = self.against[step]
             for name in found:
                 if other.get(name) != found[name]:
                     self.first = (step, name)
@@ -160,9 +214,12 @@ class _Watch:
 
 def certify(train_fn, detector, protect, *, seed=1, scramble_key=7):
     """Trains twice and compares. `train_fn(detector, watch)` makes its model anew, trains it, and
-    calls `watch(model, optimizer)` after every step; its randomness has to come from PyTorch's
-    seeds, which are set before each training. `protect` names the parameters and buffers that are
-    to keep their bits, such as `il.reads(model, detector.sites, batch)`.
+    calls `watch(model, optimizer)` after every step. `protect` names the parameters and buffers
+    that are to keep their bits, such as `il.reads(model, detector.sites, batch)`.
+
+    The randomness of a loop has to come from the generators of PyTorch, NumPy or Python, which
+    are set before each training. The detector's PyTorch twins are scrambled with it; what takes its
+    weights (`tensors()`) is not seen.
 
     Equal bits at every step: what the detector said did not reach what was protected, on this run.
     A detector that was never asked, or a loop that is not reproducible with the score itself,
@@ -172,24 +229,17 @@ def certify(train_fn, detector, protect, *, seed=1, scramble_key=7):
     protect = list(protect)
     if not protect:
         raise ValueError("protect: expected the name of at least one parameter or buffer")
-    asked = [0]
-    counter = detector.register_forward_hook(lambda *_: asked.__setitem__(0, asked[0] + 1))
     versions = {"torch": torch.__version__}
 
-    def run(against=None):
-        torch.manual_seed(seed)
+    def run(by, against=None):
         watch = _Watch(protect, against)
-        train_fn(detector, watch)
-        return watch
+        with _seeded(seed), _heard(detector, by):
+            train_fn(detector, watch)
+        return watch, by.calls
 
-    try:
-        plain = run()
-        calls = asked[0]
-        again = run(plain.steps)
-        with scrambled(detector, scramble_key):
-            other = run(plain.steps)
-    finally:
-        counter.remove()
+    plain, calls = run(Count())
+    again, calls_again = run(Count(), plain.steps)
+    other, calls_other = run(Scramble(scramble_key), plain.steps)
     made = Certificate(
         detector.name,
         False,
@@ -203,12 +253,22 @@ def certify(train_fn, detector, protect, *, seed=1, scramble_key=7):
         made.why = "the training never called watch(model, optimizer)"
     elif calls == 0:
         made.why = f"'{detector.name}' was never asked, so its score enters nothing"
+    elif calls_again != calls or (other.first is None and calls_other == 0):
+        made.why = (
+            f"'{detector.name}' was asked {calls} times in the first training, {calls_again} in the "
+            f"same again and {calls_other} with its score scrambled: what it said is kept from one "
+            "training to the next, so that a scrambled score is never heard"
+        )
+    elif len(again.steps) != len(plain.steps):
+        made.why = (
+            f"the training is not reproducible: {len(plain.steps)} steps, then {len(again.steps)}"
+        )
     elif again.first is not None:
         made.why = (
             f"the training is not reproducible: after step {again.first[0]} '{again.first[1]}' has "
             "other bits although nothing was changed"
         )
-    elif len(other.steps) != len(plain.steps):
+    elif other.first is None and len(other.steps) != len(plain.steps):
         made.why = (
             f"the training made {len(plain.steps)} steps with the score and {len(other.steps)} "
             "without: the score decides when it stops"

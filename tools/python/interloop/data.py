@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 
 import torch
 
-from .tensors import bytes_of, capsule
+from .tensors import bytes_of, capsule, whole
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Activations:
             bytes_of(self.labels, "labels"),
             capsule(self.ids(), torch.int64),
             bytes_of(self.mask, "mask"),
-            capsule(self.lengths, torch.int32),
-            capsule(self.tokens, torch.int32),
+            whole(self.lengths, "lengths"),
+            whole(self.tokens, "tokens"),
         )
 
     def scored(self):

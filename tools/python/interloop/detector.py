@@ -6,7 +6,10 @@ import torch
 
 from . import _native
 from .host import host
-from .tensors import bytes_of, capsule, floats, into
+from .tensors import bytes_of, capsule, floats, into, whole
+
+
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 
 class _Slope(torch.autograd.Function):
@@ -42,6 +45,13 @@ class _Score(torch.autograd.Function):
         return into(logits)
 
     @staticmethod
+    def jvp(ctx, *_):
+        raise NotImplementedError(
+            "a detector that comes from C has no forward-mode derivative: take the one of "
+            "backward(), or use to_torch()"
+        )
+
+    @staticmethod
     def backward(ctx, seed):
         detector, answer, wanted = ctx.asked
         acts = ctx.saved_tensors
@@ -53,6 +63,20 @@ class _Score(torch.autograd.Function):
                 for s in _native.backward(answer, floats(seed), wanted)
             ]
         return (None, None, *slopes)
+
+
+class Ear:
+    """Hears what a detector says on its way to the caller: nobody, but inside a certificate. Its
+    PyTorch twins say it through the same ear, and copies share it."""
+
+    def __init__(self):
+        self.heard = None
+
+    def __call__(self, logits):
+        return logits if self.heard is None else self.heard(logits)
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 class Detector(torch.nn.Module):
@@ -82,40 +106,84 @@ class Detector(torch.nn.Module):
         self.widths = tuple(self.contract["widths"])
         self.threshold = self.contract.get("threshold")
         self.pools = "pool" in self.contract
+        self._ear = Ear()
 
-    def forward(self, *acts, mask=None, lengths=None, tokens=None):
-        first = acts[0] if acts else None
-        if first is None or len(acts) != len(self.sites):
+    def _check(self, acts):
+        if len(acts) != len(self.sites):
             raise ValueError(
                 f"detector '{self.name}' reads {len(self.sites)} sites ({', '.join(self.sites)}): "
                 f"expected as many tensors, got {len(acts)}"
             )
+        for site, width, a in zip(self.sites, self.widths, acts):
+            if not isinstance(a, torch.Tensor):
+                raise TypeError(f"{site}: expected a tensor, got {type(a).__name__}")
+            if not a.is_floating_point():
+                raise TypeError(f"{site}: expected real numbers, got {a.dtype}")
+            if a.layout is not torch.strided or a.device.type == "meta":
+                what = "a meta tensor" if a.device.type == "meta" else str(a.layout)
+                raise TypeError(f"{site}: expected a tensor with its numbers in rows, got {what}")
+            if a.dim() == 0 or a.shape[-1] != width:
+                got = a.shape[-1] if a.dim() else "a single number"
+                raise ValueError(f"{site}: expected a width of {width}, got {got}")
+            if a.shape[:-1] != acts[0].shape[:-1]:
+                raise ValueError(
+                    f"{site}: expected as many rows as {self.sites[0]} has, "
+                    f"{tuple(acts[0].shape[:-1])}, got {tuple(a.shape[:-1])}"
+                )
+            if _wrapped(a):
+                self._refuse("knows no vmap or torch.func transform: give it the whole batch")
+            if type(a).__name__ in ("FakeTensor", "FunctionalTensor"):
+                self._refuse("cannot be exported")
+        if torch.jit.is_tracing():
+            self._refuse("cannot be traced")
+
+    def _refuse(self, why):
+        raise NotImplementedError(
+            f"detector '{self.name}' ({self.component}) comes from C and {why}; to_torch() gives "
+            "a module of PyTorch's own operations"
+        )
+
+    def __prepare_scriptable__(self):
+        self._refuse("cannot be scripted")
+
+    def forward(self, *acts, mask=None, lengths=None, tokens=None):
+        if torch.compiler.is_compiling():  # between two graphs, as it is
+            return _uncompiled(self, acts, mask, lengths, tokens)
+        return self._ask(acts, mask, lengths, tokens)
+
+    def _ask(self, acts, mask, lengths, tokens):
+        self._check(acts)
+        first = acts[0]
         shape = first.shape
         if len(shape) != 2 and (len(shape) != 3 or shape[1] == 0):
             if mask is not None or lengths is not None or tokens is not None or self.pools:
                 raise ValueError(f"expected activations (B,T,W), got {tuple(shape)}")
             acts = tuple(a.reshape(-1, a.shape[-1]) for a in acts)
         if first.numel() == 0:
-            return first.new_zeros(shape[:-1] if not self.pools else (0,))
+            none = first.sum(-1)  # that keeps its graph
+            return none.reshape(-1)[:0] if self.pools else none
         beside = (None, None, None)
         if mask is not None or lengths is not None or tokens is not None:
             beside = (
                 bytes_of(mask, "mask"),
-                capsule(lengths, torch.int32),
-                capsule(tokens, torch.int32),
+                whole(lengths, "lengths"),
+                whole(tokens, "tokens"),
             )
         logits = _Score.apply(self, beside, *acts)
         if first.device.type != "cpu" or first.dtype is not torch.float32:
             logits = logits.to(device=first.device, dtype=first.dtype)
         if len(shape) != 2 and mask is None and lengths is None and not self.pools:
-            return logits.view(shape[:-1])
-        return logits
+            logits = logits.view(shape[:-1])
+        return self._ear(logits)
 
     def penalty(self, logits, above=None):
         """What presses against the detector: the mean of softplus(logit), as the channel `loss`
-        has it; with `above` the share of probabilities over it, which has no derivative."""
+        has it, and 0 of none; with `above` the share of probabilities over it, which has no
+        derivative."""
         if above is not None:
-            return (self.probability(logits) > above).to(logits.dtype).mean()
+            return (self.probability(logits) > above).to(logits.dtype).sum() / max(1, logits.numel())
+        if logits.numel() == 0:
+            return logits.sum()  # 0, and not the mean of nothing
         return torch.nn.functional.softplus(logits).mean()
 
     def probability(self, logits):
@@ -157,6 +225,11 @@ class Detector(torch.nn.Module):
 
     def __reduce__(self):
         raise TypeError("a detector is not pickled: save() it, and load() it where it is needed")
+
+
+@torch.compiler.disable
+def _uncompiled(detector, acts, mask, lengths, tokens):
+    return detector._ask(acts, mask, lengths, tokens)
 
 
 def load(path, name=None):

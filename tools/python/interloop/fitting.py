@@ -1,5 +1,7 @@
 """Fresh detectors, fitted by the core."""
 
+import re
+
 from . import _native
 from .data import Activations
 from .detector import Detector
@@ -56,7 +58,7 @@ def fit(
         l2=l2,
         seed=seed,
         label=label,
-        convention=convention if convention is not None else (None if sites else "none"),
+        convention=convention if convention is not None else _convention(sites),
     )
     return Detector(handle, name or use.rsplit(".", 1)[-1])
 
@@ -64,6 +66,14 @@ def fit(
 def _numbered(rows):
     n = len(rows.acts)
     return ("site",) if n == 1 else tuple(f"site{i}" for i in range(n))
+
+
+def _convention(sites):
+    """Whose names these are: TransformerLens', or paths of modules."""
+    if not sites:
+        return "none"
+    lens = re.compile(r"(blocks\.\d+\..*)?hook_\w+|ln_final\.hook_\w+|input\.\w+")
+    return None if all(lens.fullmatch(name) for name in sites) else "module"
 
 
 def _text(value):

@@ -13,11 +13,16 @@ def capsule(tensor, dtype):
         return None
     if tensor.dtype is not dtype or tensor.device.type != "cpu" or not tensor.is_contiguous():
         tensor = tensor.detach().to(device="cpu", dtype=dtype).contiguous()
-    return _out(tensor)
+    return _out(tensor.resolve_neg() if tensor.is_neg() else tensor)
 
 
 def floats(tensor):
-    if tensor.dtype is torch.float32 and tensor.is_contiguous() and tensor.device.type == "cpu":
+    if (
+        tensor.dtype is torch.float32
+        and tensor.is_contiguous()
+        and tensor.device.type == "cpu"
+        and not tensor.is_neg()  # negated lazily: its memory is not its numbers
+    ):
         return _out(tensor)
     return capsule(tensor, torch.float32)
 
@@ -34,3 +39,17 @@ def bytes_of(tensor, what):
         if low < 0 or high > 1:
             raise ValueError(f"{what}: expected 0 and 1, got {low} to {high}")
     return capsule(tensor, torch.uint8)
+
+
+def whole(tensor, what):
+    """Lengths or ids: whole numbers, as i32."""
+    if tensor is None:
+        return None
+    tensor = torch.as_tensor(tensor)
+    if tensor.is_floating_point() or tensor.is_complex():
+        raise TypeError(f"{what}: expected whole numbers, got {tensor.dtype}")
+    if tensor.dtype is torch.int64 and tensor.numel():
+        low, high = (int(x) for x in torch.aminmax(tensor))
+        if low < -(2**31) or high >= 2**31:
+            raise ValueError(f"{what}: expected numbers of 32 bits, got {low} to {high}")
+    return capsule(tensor, torch.int32)

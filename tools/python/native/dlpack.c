@@ -18,6 +18,11 @@ static bool row_major(const il_dl_tensor *t)
 {
     int64_t expected = 1;
 
+    for (int32_t i = 0; i < t->ndim; i++) {
+        if (t->shape[i] == 0) {
+            return true; /* without a number, strides mean nothing */
+        }
+    }
     for (int32_t i = t->ndim - 1; t->strides != NULL && i >= 0; i--) {
         if (t->shape[i] != 1 && t->strides[i] != expected) {
             return false;

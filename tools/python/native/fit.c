@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "native.h"
+#include "detect/closed.h"
 #include "detect/dictionary.h"
 #include "detect/fit.h"
 #include "detect/metrics.h"
@@ -139,11 +140,14 @@ static il_node *params_of(PyObject *dict, il_arena *arena)
     while (map != NULL && PyDict_Next(dict, &at, &key, &value)) {
         PyObject *k = PyUnicode_AsUTF8String(key);
         PyObject *v = k != NULL ? PyUnicode_AsUTF8String(value) : NULL;
+        il_place at_key = {
+            .file = k != NULL ? il_arena_strdup(arena, PyBytes_AsString(k)) : NULL};
         il_node *scalar =
-            v != NULL ? il_node_scalar(arena, PyBytes_AsString(v), false, place) : NULL;
+            v != NULL ? il_node_scalar(arena, PyBytes_AsString(v), false, at_key)
+                      : NULL;
 
         if (scalar == NULL ||
-            !il_node_add(arena, map, PyBytes_AsString(k), place, scalar)) {
+            !il_node_add(arena, map, PyBytes_AsString(k), at_key, scalar)) {
             map = NULL;
         }
         Py_DecRef(k);
@@ -153,6 +157,13 @@ static il_node *params_of(PyObject *dict, il_arena *arena)
         (void)PyErr_NoMemory();
     }
     return map;
+}
+
+/* Whether it has anything to learn; what combines the logits of others has not. */
+static bool teaches(const il_detector *d)
+{
+    return il_instance_detector(d->instance)->recipe != NULL || il_detector_closed(d) ||
+           il_detector_learns(d);
 }
 
 static il_status fit(il_alone *alone, const il_py_host *h, rows *fitting, rows *held,
@@ -167,7 +178,11 @@ static il_status fit(il_alone *alone, const il_py_host *h, rows *fitting, rows *
                             d->instance->offer->id);
     }
     IL_TRY(fill(fitting, alone->spec.pooled, err));
-    IL_TRY(il_detector_fit(d, &fitting->acts, &how, err));
+    if (alone->spec.fit.method != NULL || teaches(d)) {
+        IL_TRY(il_detector_fit(d, &fitting->acts, &how, err));
+    } else {
+        d->fitted = true; /* as it is to be */
+    }
     if (alone->spec.threshold.kind == IL_THRESHOLD_RATE) {
         IL_TRY(fill(held, alone->spec.pooled, err));
         IL_TRY(il_detector_calibrate(d, h->blas, &held->acts, err));
