@@ -86,6 +86,9 @@ enum {
     ROWS,
     TOP,
     JSON,
+    QUIET,
+    DTYPE,
+    FORMAT,
     ROWS_ONLY,
     ACCEPT,
     DETECTOR,
@@ -125,6 +128,9 @@ static const struct option known[] = {
     {"rows", required_argument, NULL, ROWS},
     {"top", required_argument, NULL, TOP},
     {"json", no_argument, NULL, JSON},
+    {"quiet", no_argument, NULL, QUIET},
+    {"dtype", required_argument, NULL, DTYPE},
+    {"format", required_argument, NULL, FORMAT},
     {"scored", no_argument, NULL, ROWS_ONLY},
     {"accept", required_argument, NULL, ACCEPT},
     {"detector", required_argument, NULL, DETECTOR},
@@ -171,6 +177,10 @@ static const char **text_of(il_detector_cli *c, int option)
         return &c->unit;
     case POOL:
         return &c->pool;
+    case DTYPE:
+        return &c->dtype;
+    case FORMAT:
+        return &c->format;
     case RUNS:
         return &c->cli.run.runs;
     default:
@@ -283,6 +293,9 @@ static int take(il_detector_cli *c, int option, const char *usage_text)
     switch (option) {
     case JSON:
         c->json = true;
+        return -1;
+    case QUIET:
+        c->cli.quiet = true;
         return -1;
     case ROWS_ONLY:
         c->rows_only = true;

@@ -308,3 +308,57 @@ il_status il_array_flags(uint8_t **out, const il_array *a, const char *where,
     *out = values;
     return IL_OK;
 }
+
+/* ---- narrower ------------------------------------------------------------------- */
+
+static uint16_t to_half(float x)
+{
+    uint32_t bits;
+    uint32_t sign;
+
+    memcpy(&bits, &x, sizeof bits);
+    sign = bits >> 16 & 0x8000;
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) {
+        return (uint16_t)(sign | 0x7e00);
+    }
+    if (bits >= 0x477ff000) { /* 65520: the first that is nearer to what there is not */
+        return (uint16_t)(sign | 0x7c00);
+    }
+    if (bits < 0x38800000) { /* 2^-14: whole numbers of 2^-24 */
+        return (uint16_t)(sign | (uint32_t)nearbyintf(fabsf(x) * 0x1p24f));
+    }
+    bits = ((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112u << 10);
+    return (uint16_t)(sign | bits);
+}
+
+static uint16_t to_brain(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) {
+        return (uint16_t)(bits >> 16 | 0x40);
+    }
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+il_status il_array_narrow(uint16_t *out, const float *values, int64_t n, il_dtype type,
+                          const char *where, il_error *err)
+{
+    bool brain = type.code == IL_CODE_BFLOAT;
+    uint16_t infinity = brain ? 0x7f80 : 0x7c00;
+
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = brain ? to_brain(values[i]) : to_half(values[i]);
+        if ((out[i] & 0x7fff) == infinity && isfinite(values[i])) {
+            char name[16];
+
+            return il_error_set(err, IL_ERR_INPUT, where,
+                                "element %" PRId64 ": %s does not hold %g: take %s", i,
+                                il_dtype_text(type, name), (double)values[i],
+                                brain ? "float32" : "bfloat16 or float32");
+        }
+    }
+    return IL_OK;
+}

@@ -49,4 +49,9 @@ il_status il_array_wholes_to(int64_t *out, const il_array *a, const char *where,
 il_status il_array_flags_to(uint8_t *out, const il_array *a, const char *where,
                             il_error *err);
 
+/* float32 as float16 or bfloat16, to the nearest, of two the even one. A finite number
+ * that the type does not hold is IL_ERR_INPUT with its place. */
+il_status il_array_narrow(uint16_t *out, const float *values, int64_t n, il_dtype type,
+                          const char *where, il_error *err);
+
 #endif

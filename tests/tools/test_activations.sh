@@ -46,4 +46,108 @@ check "and saved" exits 0 detector fit "$folder/shards.yaml" --runs "$folder/run
 check "as is the model's own" exits 0 detector fit "$pipeline" --runs "$folder/runs" --stage fitted \
     --out "$folder/model.safetensors"
 check "to the same bytes" cmp "$folder/shards.safetensors" "$folder/model.safetensors"
+
+# ---- what is harvested
+shards() { (cd "$folder/$1" && sha256sum *.safetensors); }
+same() { [ "$(shards "$1")" = "$(shards "$2")" ]; }
+check "a pattern means sites" harvest 0 pattern --site 'blocks.*.hook_resid_post'
+check "all that fit, in the model's order" same pattern train
+check "a list does, too" harvest 0 list --site 'blocks.0.hook_resid_post, blocks.1.hook_resid_post'
+check "likewise" same list train
+check "a site that there is not is refused" harvest 2 x --site blocks.0.hook_resid_pots
+check "with the nearest" says "did you mean 'blocks.0.hook_resid_post'?"
+check "as is a pattern of none" harvest 2 x --site 'blocks.*.nothing'
+check "nothing is left of them" [ ! -e "$folder/x" ]
+check "a type that there is not is refused" harvest 2 x $blocks --dtype f8
+check "by name" says "expected f32, f16 or bf16"
+check "NumPy has no bfloat16" harvest 2 x $blocks --format npy --dtype bf16
+
+# ---- going on
+check "other rows are refused" harvest 2 train $blocks --rows 64
+check "with what differs" says "its rows is 94, and here it is 64"
+check "another site is refused" harvest 2 train --site hook_embed
+check "by name" says 'its sites is ["blocks.0.hook_resid_post","blocks.1.hook_resid_post"]'
+check "other data are refused" harvest 2 train $blocks --set data.params.labels=odd --rows 94
+check "another model is refused" harvest 2 train $blocks --set stages.pretrain.train.steps=1
+check "another type is refused" harvest 2 train $blocks --dtype f16
+cp -r "$folder/train" "$folder/cut"
+truncate -s -5 "$folder/cut/00001.safetensors"
+touch "$folder/cut/00001.safetensors.99999-0.tmp"
+check "a shard that was cut short is written again" harvest 0 cut $blocks
+check "which is said" says "shard 1 is written again"
+check "to the same bits" same cut train
+check "what was left half written is gone" [ ! -e "$folder/cut/00001.safetensors.99999-0.tmp" ]
+check "progress is told as JSON" harvest 0 told $blocks --json
+check "with rows and time left" says '"steps":94'
+check "quiet is quiet" harvest 0 told $blocks --quiet
+check "without a word" [ ! -s "$folder/out" ]
+
+# Files may not grow past 512 KiB: what a full disk does, without filling one.
+full() {
+    (
+        trap '' XFSZ
+        ulimit -f 512
+        "$interloop" activations "$pipeline" --runs "$folder/runs" --stage fitted --batch 64 --site 'blocks.*' \
+            --out "$folder/full"
+    ) >"$folder/out" 2>&1
+    [ $? -eq 1 ]
+}
+check "a full disk ends it" full
+check "with the file's name" says "00000.safetensors"
+check "and leaves no half shard" [ "$(ls "$folder/full")" = index.json ]
+check "what is there is no dataset" exits 2 detector fit --use lda --acts "$folder/full" --out "$folder/x"
+large() { exits 0 activations "$pipeline" --runs "$folder/runs" --stage fitted --batch 64 --site 'blocks.*' --out "$folder/$1"; }
+check "with space again it goes on" large full
+check "as one does that had it" large enough
+check "to the same bits" same full enough
+
+# Killed as soon as there is another shard, until one harvest comes through. Where the first is
+# done before anybody looked, all of it again.
+many="--stage pretrain --batch 64 --site blocks.* --set data.params.context=2"
+there() {
+    local files=("$folder"/killed/*.safetensors)
+    [ -e "${files[0]}" ] && echo ${#files[@]} || echo 0
+}
+killed() {
+    local rounds=0 tries=0 pid files before
+    while [ $rounds -eq 0 -a $tries -lt 50 ]; do
+        rm -rf "$folder/killed"
+        tries=$((tries + 1))
+        while [ $rounds -lt 50 ]; do
+            before=$(there)
+            "$interloop" activations "$pipeline" --runs "$folder/runs" $many --out "$folder/killed" \
+                >"$folder/out" 2>&1 &
+            pid=$!
+            while kill -0 $pid 2>/dev/null; do
+                files=("$folder"/killed/*.safetensors)
+                [ ! -e "${files[0]}" -o ${#files[@]} -le "$before" ] || kill -9 $pid 2>/dev/null
+            done
+            wait $pid 2>/dev/null && break
+            [ "$(there)" -gt "$before" ] || return 1
+            rounds=$((rounds + 1))
+        done
+    done
+    [ $rounds -ge 1 ]
+}
+check "a harvest is killed and goes on" killed
+check "another is not" exits 0 activations "$pipeline" --runs "$folder/runs" $many --out "$folder/alive"
+check "it has more shards than one" [ -f "$folder/alive/00003.safetensors" ]
+check "they have the same bits" same killed alive
+
+# ---- forms
+size() { stat -c %s "$folder/$1/00000.safetensors"; }
+for dtype in f16 bf16; do
+    check "$dtype is written" harvest 0 $dtype $blocks --dtype $dtype
+    check "in less space" [ "$(size $dtype)" -lt "$(($(size train) * 2 / 3))" ]
+done
+check ".npy files are written" harvest 0 npy $blocks --format npy
+check "one a column" [ -f "$folder/npy/00001.acts.blocks.1.hook_resid_post.npy" -a -f "$folder/npy/00001.labels.npy" ]
+rm "$folder/npy/00001.ids.npy"
+check "a shard without its last file is none" harvest 0 npy $blocks --format npy
+check "it is there again" [ -f "$folder/npy/00001.ids.npy" ]
+for form in npy f16; do
+    check "a probe is fitted on $form" exits 0 detector fit "$folder/shards.yaml" --runs "$folder/runs" --stage fitted \
+        --set data.params.folder="$folder/$form" --set model.params.folder="$folder/$form" --out "$folder/$form.safetensors"
+done
+check ".npy gives the same bytes, too" cmp "$folder/npy.safetensors" "$folder/model.safetensors"
 exit $failed
