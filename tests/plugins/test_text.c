@@ -242,18 +242,128 @@ START_TEST(a_document_stays_in_its_split)
 }
 END_TEST
 
+/* Characters of a message's own content, through the template; what is said of one
+ * message is not found in another that says the same. */
+START_TEST(spans_of_messages_hold_on_the_tokens_that_say_them)
+{
+    static const char *const set[] = {"val", "0",      "test", "0", "context",
+                                      "96",  "labels", "lie",  NULL};
+    host_batch b;
+
+    good(
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"\\u65e5\\ud83d\\ude42 says xyz now\"}, "
+        "{\"role\": \"assistant\", \"content\": \"\\u65e5\\ud83d\\ude42 says xyz now\", "
+        "\"spans\": [{\"start\": 8, \"end\": 11, \"label\": \"lie\"}]}]}\n",
+        set);
+    get(&b, 0, 0, 1);
+    ck_assert_str_eq(masked(&b, "lie", 96), " xyz");
+    ck_assert_mem_eq(bytes(&b, "lie"), bytes(&b, "spans"), 96);
+    drop();
+}
+END_TEST
+
+START_TEST(spans_of_parts_count_through_them)
+{
+    static const char *const set[] = {"val", "0", "test", "0", "context", "96", NULL};
+    host_batch b;
+
+    good(
+        "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": "
+        "\"never read\"}, {\"type\": \"text\", \"text\": \" brown fox\"}], "
+        "\"spans\": [{\"start\": 11, \"end\": 16}]}]}\n",
+        set);
+    get(&b, 0, 0, 1);
+    ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 96), "brown"));
+    ck_assert_ptr_null(strstr(masked(&b, "spans", 96), "read"));
+    ck_assert_ptr_null(strstr(masked(&b, "spans", 96), "fox"));
+    drop();
+}
+END_TEST
+
 static const struct {
     const char *lines;
     const char *says;
 } bad[] = {
-    {"{\"text\": \"a\"}\n{\"text\": \"a\n", "the document at byte 14 is no JSON"},
+    {"{\"text\": \"a\"}\n{\"text\": \"a\n", "line 2: no JSON at its byte 11"},
     {"[1, 2]\n", "expected an object with text or messages"},
     {"{\"text\": 3}\n", "expected an object with text or messages"},
     {"{\"text\": \"a\", \"spans\": [{\"start\": 0, \"end\": 9}]}\n", "behind the text"},
     {"{\"text\": \"a\", \"spans\": [{\"start\": 1, \"end\": 0}]}\n", "start and end"},
+    {"{\"text\": \"a\", \"spans\": [{\"start\": 0, \"end\": 1, \"lable\": \"x\"}]}\n",
+     "spans: the key 'lable' means nothing here"},
     {"{\"text\": \"a\", \"labels\": {\"lie\": \"yes\"}}\n", "expected 0, 1, true or"},
+    {"{\"text\": \"a\"}\n\n{\"text\": \"a\", \"span\": []}\n",
+     "line 3: a document: the key 'span' means nothing here"},
+    {"{\"text\": \"a\", \"text\": \"b\"}\n", "the key 'text' twice"},
     {"{\"messages\": [{\"role\": \"user\"}]}\n", "expected role and content"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": 3}]}\n", "a list of parts"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\", \"weight\": 1}]}\n",
+     "messages: the key 'weight' means nothing here"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"spans\": []}\n",
+     "within the message"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\", "
+     "\"spans\": [{\"start\": 0, \"end\": 2}]}]}\n",
+     "behind the text"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+     "\"content\": \"b \", \"spans\": [{\"start\": 0, \"end\": 2}]}]}\n",
+     "line 1: spans: one of message 1 holds text that the chat template does not"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"\\ud800\"}]}\n",
+     "line 1: chat template, line 1: the conversation is no JSON"},
 };
+
+static const struct {
+    const char *lines;
+    const char *name;
+    const char *value;
+    const char *says; /* NULL: it is well */
+} settings[] = {
+    {"{\"text\": \"a\", \"source\": 1, \"url\": {}}\n", "ignore", "url, source", NULL},
+    {"{\"text\": \"a\", \"source\": 1, \"url\": {}}\n", "ignore", "*", NULL},
+    {"{\"text\": \"a\", \"source\": 1, \"url\": {}}\n", "ignore", "url", "'source'"},
+    {"{\"text\": \"a\"}\n", "labels", "lie", "no document says anything of 'lie'"},
+    {"{\"text\": \"a\", \"labels\": {\"lie\": 0}}\n", "labels", "lie", NULL},
+    {"{\"text\": \"a\"}\n", "variables", "[1]", "expected a JSON object"},
+    {"{\"text\": \"a\"}\n", "variables", "{\"a\": 1", "expected a JSON object"},
+    {"{\"text\": \"a\"}\n", "date", "26 July of 2024", "expected one like"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "date",
+     "2024-13-01", "date: expected text like"},
+    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "date",
+     "2024-07-26", NULL},
+};
+
+START_TEST(settings_say_what_a_document_may_hold)
+{
+    const char *const set[] = {
+        "val", "0", "test", "0", settings[_i].name, settings[_i].value, NULL};
+    il_status status = make(settings[_i].lines, set);
+
+    ck_assert_int_eq(status, settings[_i].says == NULL ? IL_OK : IL_ERR_INPUT);
+    if (settings[_i].says != NULL) {
+        ck_assert_msg(strstr(data.err.message, settings[_i].says) != NULL, "'%s'",
+                      data.err.message);
+    }
+    drop();
+}
+END_TEST
+
+/* The template's own words for what it is given, and what it makes of it. */
+START_TEST(the_template_is_given_what_the_document_brings)
+{
+    static const char *const set[] = {
+        "val",     "0",  "test",      "0",
+        "context", "96", "variables", "{\"you\": \"brown fox\"}",
+        NULL};
+    host_batch b;
+
+    good("{\"messages\": [{\"role\": \"user\", \"content\": \"read\"}], "
+         "\"chat_template_kwargs\": {\"end\": \" never\"}}\n",
+         set);
+    get(&b, 0, 0, 1);
+    ck_assert_ptr_nonnull(strstr(masked(&b, "text", 96), "brown fox"));
+    ck_assert_ptr_nonnull(strstr(masked(&b, "text", 96), "read never"));
+    drop();
+}
+END_TEST
 
 START_TEST(a_bad_document_is_refused_with_its_place)
 {
@@ -278,6 +388,11 @@ int main(void)
     tcase_add_test(c, labels_hold_on_the_tokens_of_their_spans);
     tcase_add_test(c, only_the_turns_of_learned_roles_are_learned);
     tcase_add_test(c, a_document_stays_in_its_split);
+    tcase_add_test(c, spans_of_messages_hold_on_the_tokens_that_say_them);
+    tcase_add_test(c, spans_of_parts_count_through_them);
+    tcase_add_test(c, the_template_is_given_what_the_document_brings);
+    tcase_add_loop_test(c, settings_say_what_a_document_may_hold, 0,
+                        (int)(sizeof settings / sizeof settings[0]));
     tcase_add_loop_test(c, a_bad_document_is_refused_with_its_place, 0,
                         (int)(sizeof bad / sizeof bad[0]));
     suite_add_tcase(s, c);

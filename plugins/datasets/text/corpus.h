@@ -14,7 +14,8 @@ enum {
     TOKEN_LEARN = 2,  /* is to be learned */
     TOKEN_BEGINS = 4, /* is the first of its document */
     TOKEN_SPAN = 8,   /* lies in some span */
-    TOKEN_NAMES = 16  /* the first name's */
+    TOKEN_FOUND = 16, /* of text on its way: was written by the chat template */
+    TOKEN_NAMES = 32  /* the first name's */
 };
 
 typedef enum format { FORMAT_JSONL, FORMAT_LINES, FORMAT_TEXT } format;
@@ -43,7 +44,11 @@ typedef struct corpus {
     int32_t end;  /* behind each document; -1: none */
     name names[NAMES_MAX];
     int name_count;
-    bool all_learned; /* no role was named */
+    bool all_learned;      /* no role was named */
+    bool prompts;          /* a document is read up to its answer, which is asked for */
+    const char *ignore;    /* keys that may be there besides, with commas */
+    const char *variables; /* what the chat template is given besides: JSON, or "" */
+    char date[16];         /* for the template, with its quotes, or "" */
     place *places;
     int64_t count;
 } corpus;
@@ -53,6 +58,7 @@ typedef struct document {
     int32_t *ids;
     uint32_t *bits;
     int64_t count;
+    uint32_t named; /* labels of which it says something */
 } document;
 
 /* Adds the names of a list; IL_ERR_INPUT with what is wrong with one. */

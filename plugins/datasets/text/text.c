@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "corpus.h"
+#include "json.h"
 
 enum { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLITS };
 enum { OWN_FIELDS = 7 };
@@ -51,6 +52,14 @@ static const il_param_spec params[] = {
     IL_PARAM_TEXT("learn", "", 0,
                   "roles whose messages are learned, with commas; all text when empty"),
     IL_PARAM_TEXT("labels", "", 0, "labels, with commas: each becomes a label field"),
+    IL_PARAM_TEXT(
+        "ignore", "", 0,
+        "keys of documents, messages and spans that may be there without being "
+        "known here, with commas, or *"),
+    IL_PARAM_TEXT("date", "", 0,
+                  "today, for chat templates that ask: 2024-07-26; refused when empty"),
+    IL_PARAM_TEXT("variables", "", 0,
+                  "what the chat template finds by name besides, as a JSON object"),
     IL_PARAM_REAL("val", "0.1", 0, 1, "",
                   "the share of documents in val, chosen by a hash of their ids"),
     IL_PARAM_REAL(
@@ -158,6 +167,9 @@ static void text_mark(text *t, const il_setup *s)
     for (uint64_t lane = 0; lane < 4; lane++) {
         uint64_t h = corpus_hash(lane + 11, c->data, c->size);
 
+        h = corpus_hash(h, c->date, strlen(c->date));
+        h = corpus_hash(h, c->variables, strlen(c->variables));
+
         h = corpus_hash(h, il_tokens_hash(c->tokens),
                         strlen(il_tokens_hash(c->tokens)));
         h = corpus_hash(h, numbers, sizeof numbers);
@@ -178,6 +190,8 @@ static il_status text_fill(text *t, const il_setup *s, il_error *err)
     corpus *c = &t->corpus;
     const char *end = il_setup_text(s, "end");
     const char *kind = il_setup_text(s, "format");
+    const char *date = il_setup_text(s, "date");
+    size_t bad;
 
     t->context = il_setup_int(s, "context");
     t->packed = il_setup_flag(s, "packed");
@@ -187,6 +201,22 @@ static il_status text_fill(text *t, const il_setup *s, il_error *err)
                                  : FORMAT_TEXT;
     c->all_learned = il_setup_text(s, "learn")[0] == '\0';
     c->end = -1;
+    c->ignore = il_setup_text(s, "ignore");
+    c->variables = il_setup_text(s, "variables");
+    if (c->variables[0] != '\0' &&
+        (c->variables[0] != '{' ||
+         !json_check(c->variables, strlen(c->variables), &bad))) {
+        return il_error_set(err, IL_ERR_INPUT, "text",
+                            "variables: expected a JSON object, such as "
+                            "{\"enable_thinking\": false}");
+    }
+    if (strlen(date) + 3 > sizeof c->date || strpbrk(date, "\"\\") != NULL) {
+        return il_error_set(err, IL_ERR_INPUT, "text",
+                            "date: expected one like 2024-07-26");
+    }
+    if (date[0] != '\0') {
+        (void)snprintf(c->date, sizeof c->date, "\"%s\"", date);
+    }
     IL_TRY(corpus_names(c, il_setup_text(s, "roles"), true, false, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "learn"), true, true, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "labels"), false, false, err));
