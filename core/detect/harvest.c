@@ -244,6 +244,23 @@ static void chunk_task(void *user, int task, int worker)
     }
 }
 
+/* Chunks are what workers share; fewer chunks than workers are read one after another,
+ * by all of them. */
+static void run_chunks(harvest *v)
+{
+    il_pool *pool = v->h->pool;
+
+    if (v->chunk_count >= il_pool_workers(pool)) {
+        il_pool_run(pool, (int)v->chunk_count, chunk_task, v);
+        return;
+    }
+    il_pass_team(v->passes[0], pool);
+    for (int64_t i = 0; i < v->chunk_count; i++) {
+        chunk_task(v, (int)i, 0);
+    }
+    il_pass_team(v->passes[0], NULL);
+}
+
 /* Names, the split and how many rows; T from the first row. */
 static il_status harvest_look(harvest *v, il_error *err)
 {
@@ -508,7 +525,7 @@ il_status il_acts_harvest(il_acts **out, const il_harvest *h, il_error *err)
     if (status != IL_OK) {
         goto out;
     }
-    il_pool_run(h->pool, (int)v.chunk_count, chunk_task, &v);
+    run_chunks(&v);
     for (int64_t i = 0; i < v.chunk_count && status == IL_OK; i++) {
         const il_error *e = &v.chunks[i].error;
 

@@ -452,10 +452,22 @@ static void lane_task(void *user, int task, int worker)
 
 static void run_lanes(il_step_job *job)
 {
+    il_pool *pool = job->t->world->host.pool;
+    il_worker *first = &job->t->workers[0];
+
     for (int lane = 0; lane < job->t->lane_count; lane++) {
         atomic_store(&job->claimed[lane], false);
     }
-    il_pool_run(job->t->world->host.pool, job->t->lane_count, lane_task, job);
+    if (job->t->lane_count >= il_pool_workers(pool)) {
+        il_pool_run(pool, job->t->lane_count, lane_task, job);
+        return;
+    }
+    /* Too few for all workers: one lane after another, by all of them. */
+    il_pass_team(first->pass, pool);
+    for (int i = 0; i < job->t->lane_count; i++) {
+        lane_task(job, i, 0);
+    }
+    il_pass_team(first->pass, NULL);
 }
 
 static il_status first_error(const il_step_job *job, il_error *err)

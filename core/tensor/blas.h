@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "interloop/status.h"
+#include "tensor/team.h"
 
 typedef struct il_blas il_blas;
 
@@ -25,9 +26,14 @@ bool il_blas_fused(const il_blas *blas);
 void il_blas_gemm(const il_blas *blas, bool ta, bool tb, int64_t m, int64_t n,
                   int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                   int64_t ldb, float beta, float *c, int64_t ldc);
+/* The same by a team, or alone where it is NULL. Its size decides nothing but the time.
+ */
+void il_blas_gemm_by(const il_blas *blas, il_pool *team, bool ta, bool tb, int64_t m,
+                     int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+                     const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 /* c (m,n) = a op(b) + bias (n), or without one where it is NULL; likewise. */
-void il_blas_linear(const il_blas *blas, bool tb, int64_t m, int64_t n, int64_t k,
-                    const float *a, int64_t lda, const float *b, int64_t ldb,
+void il_blas_linear(const il_blas *blas, il_pool *team, bool tb, int64_t m, int64_t n,
+                    int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
                     const float *bias, float *c, int64_t ldc);
 
 #endif

@@ -139,9 +139,10 @@ void il_k_causal_softmax(float *p, int64_t t, float scale);
 /* dp (t,t): the gradient of the probabilities in, of the scores out: scale p (dp -
  * sum(dp p)), zeros above the diagonal, where dp is not read. */
 void il_k_causal_softmax_backward(float *dp, const float *p, int64_t t, float scale);
-/* The same for rows [from,to) of p (t,t) whose queries see `window` keys, their own
- * last, or all when it is 0: of each row what stands between the first key that row
- * `from` sees and column `to` is read and written, nothing else. */
+/* The same for rows [from,to) of (t,t), the first of them at p, whose queries see
+ * `window` keys, their own last, or all when it is 0: of each row what stands between
+ * the first key that row `from` sees and column `to` is read and written, nothing else.
+ */
 void il_k_band_softmax(float *p, int64_t t, int64_t from, int64_t to, int64_t window,
                        float scale);
 void il_k_band_softmax_backward(float *dp, const float *p, int64_t t, int64_t from,

@@ -155,7 +155,7 @@ void il_k_band_softmax(float *p, int64_t t, int64_t from, int64_t to, int64_t wi
     const int64_t begin = first_key(from, window);
 
     for (int64_t i = from; i < to; i++) {
-        float *row = p + i * t;
+        float *row = p + (i - from) * t;
         const int64_t low = first_key(i, window);
         const int64_t filled = whole_vectors(i + 1 - low, to - low);
 
@@ -179,8 +179,8 @@ void il_k_band_softmax_backward(float *dp, const float *p, int64_t t, int64_t fr
     const int64_t begin = first_key(from, window);
 
     for (int64_t i = from; i < to; i++) {
-        float *d = dp + i * t;
-        const float *row = p + i * t;
+        float *d = dp + (i - from) * t;
+        const float *row = p + (i - from) * t;
         const int64_t low = first_key(i, window);
         const float sum = row_dot(d + low, row + low, i + 1 - low);
 

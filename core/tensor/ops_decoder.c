@@ -48,9 +48,35 @@ static void back_rotary(il__back *k, il__node *n)
     }
 }
 
+typedef struct rotating {
+    float *y;
+    const float *x, *table;
+    turning s;
+} rotating;
+
+/* Positions of all rows, one after the other. */
+static void rotary_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const rotating *r = user;
+    const turning *s = &r->s;
+    const int64_t wide = s->heads * s->d;
+
+    (void)worker;
+    while (from < to) {
+        const int64_t at = from % s->t;
+        const int64_t n = to - from < s->t - at ? to - from : s->t - at;
+
+        il_k_rotary_forward(r->y + from * wide, r->x + from * wide,
+                            r->table + at * 2 * s->pairs, 1, n, s->heads, s->d,
+                            s->pairs);
+        from += n;
+    }
+}
+
 il_tensor *il__op_rotary(il_pass *p, il_tensor *x, int32_t heads, il_tensor *table)
 {
     il_tensor *in[] = {x, table};
+    rotating r;
     il__tensor *y;
     turning *s;
 
@@ -75,8 +101,12 @@ il_tensor *il__op_rotary(il_pass *p, il_tensor *x, int32_t heads, il_tensor *tab
     s->heads = heads;
     s->d = x->shape[2] / heads;
     s->pairs = table->shape[1] / 2;
-    il_k_rotary_forward(il_f32(&y->pub), il_f32(x), il_f32(table), s->rows, s->t,
-                        s->heads, s->d, s->pairs);
+    r.y = il_f32(&y->pub);
+    r.x = il_f32(x);
+    r.table = il_f32(table);
+    r.s = *s;
+    il_team_share(il__of(p)->team, s->rows * s->t, il_team_rows(x->shape[2]),
+                  rotary_part, &r);
     return il__record(p, back_rotary, s, y, NULL, 2, in);
 }
 
@@ -89,7 +119,7 @@ typedef struct sizes {
     int64_t heads, groups, d;
     int64_t window;
     float scale;
-    const float *p; /* (b,heads,t,t) */
+    const float *p; /* (b,heads,t,t), or NULL: kept for nobody */
 } sizes;
 
 /* One head's part of each tensor; rows of queries and outputs lie heads*d apart, those
@@ -122,13 +152,14 @@ static block block_at(const sizes *s, int64_t from)
     return k;
 }
 
+/* `p` is where the block's first row of probabilities goes. */
 static void forward_block(const il_blas *blas, const sizes *s, const block *k,
                           float *out, float *p, const float *q, const float *key,
                           const float *value)
 {
     const int64_t wide = s->heads * s->d;
     const int64_t narrow = s->groups * s->d;
-    float *scores = p + k->from * s->t + k->first;
+    float *scores = p + k->first;
 
     il_blas_gemm(blas, false, true, k->to - k->from, k->to - k->first, s->d, 1.0f,
                  q + k->from * wide, wide, key + k->first * narrow, narrow, 0.0f,
@@ -142,7 +173,7 @@ static void forward_block(const il_blas *blas, const sizes *s, const block *k,
 /* Outside the blocks a pattern that somebody reads is zero. */
 static void clear_unseen(const sizes *s, const block *k, float *p)
 {
-    for (int64_t i = k->from; i < k->to; i++) {
+    for (int64_t i = 0; i < k->to - k->from; i++) {
         memset(p + i * s->t, 0, (size_t)k->first * sizeof *p);
         memset(p + i * s->t + k->to, 0, (size_t)(s->t - k->to) * sizeof *p);
     }
@@ -150,7 +181,7 @@ static void clear_unseen(const sizes *s, const block *k, float *p)
 
 /* dV += P^T dO, dP = dO V^T (+ what came to the pattern), dS = softmax'(dP), dQ += dS
  * K, dK += dS^T Q, the scale being in dS. `dout`, `dpattern` and each gradient may be
- * NULL; ds (t,t) is scratch, of which the block's part is used. */
+ * NULL; ds (BLOCK,t) is scratch. */
 typedef struct pulled {
     float *dq, *dk, *dv;
     const float *dout, *dpattern;
@@ -167,7 +198,7 @@ static void back_block(const il_blas *blas, const sizes *s, const block *k,
     const int64_t n = k->to - k->first;
     const int64_t corner = k->from * s->t + k->first;
     const float *dout = x->dout != NULL ? x->dout + k->from * wide : NULL;
-    float *ds = x->ds + corner;
+    float *ds = x->ds + k->first;
 
     if (dout != NULL && x->dv != NULL) {
         il_blas_gemm(blas, true, false, n, s->d, m, 1.0f, x->p + corner, s->t, dout,
@@ -189,7 +220,8 @@ static void back_block(const il_blas *blas, const sizes *s, const block *k,
             memcpy(ds + i * s->t, from, (size_t)n * sizeof *ds);
         }
     }
-    il_k_band_softmax_backward(x->ds, x->p, s->t, k->from, k->to, s->window, s->scale);
+    il_k_band_softmax_backward(x->ds, x->p + k->from * s->t, s->t, k->from, k->to,
+                               s->window, s->scale);
     if (x->dq != NULL) {
         il_blas_gemm(blas, false, false, m, s->d, n, 1.0f, ds, s->t,
                      x->k + k->first * narrow, narrow, 1.0f, x->dq + k->from * wide,
@@ -212,36 +244,63 @@ static const float *offset_const(const float *x, int64_t by)
     return x != NULL ? x + by : NULL;
 }
 
+/* A backward, as its parts see it. */
+typedef struct attention_back {
+    const il_blas *blas;
+    const sizes *s;
+    pulled whole; /* of all heads */
+} attention_back;
+
+/* Heads that share keys and values add to the same gradients, so they are one part. */
+static void back_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const attention_back *a = user;
+    const sizes *s = a->s;
+    const pulled *w = &a->whole;
+    const int64_t shared = s->heads / s->groups;
+
+    for (int64_t i = from * shared; i < to * shared; i++) {
+        const head at = head_at(s, i / s->heads, i % s->heads);
+        const pulled x = {.dq = offset(w->dq, at.q),
+                          .dk = offset(w->dk, at.k),
+                          .dv = offset(w->dv, at.k),
+                          .dout = offset_const(w->dout, at.q),
+                          .dpattern = offset_const(w->dpattern, at.p),
+                          .q = w->q + at.q,
+                          .k = w->k + at.k,
+                          .v = w->v + at.k,
+                          .p = s->p + at.p,
+                          .ds = w->ds + worker * BLOCK * s->t};
+
+        for (int64_t first = 0; first < s->t; first += BLOCK) {
+            const block part = block_at(s, first);
+
+            back_block(a->blas, s, &part, &x);
+        }
+    }
+}
+
 static void back_attention(il__back *k, il__node *n)
 {
     const sizes *s = n->state;
     const float *dout = il__arrived(k, n->out);
-    const float *dpattern = il__arrived(k, n->also);
-    float *dq = il__grad_add(k, n->in[0]);
-    float *dk = il__grad_add(k, n->in[1]);
-    float *dv = dout != NULL ? il__grad_add(k, n->in[2]) : NULL;
-    float *ds = il__scratch(k, s->t * s->t);
+    const int64_t room = il_team_workers(k->pass->team) * BLOCK * s->t;
+    attention_back a = {.blas = k->pass->blas,
+                        .s = s,
+                        .whole = {.dq = il__grad_add(k, n->in[0]),
+                                  .dk = il__grad_add(k, n->in[1]),
+                                  .dv = dout != NULL ? il__grad_add(k, n->in[2]) : NULL,
+                                  .dout = dout,
+                                  .dpattern = il__arrived(k, n->also),
+                                  .q = il_f32(&n->in[0]->pub),
+                                  .k = il_f32(&n->in[1]->pub),
+                                  .v = il_f32(&n->in[2]->pub),
+                                  .ds = il__scratch(k, room)}};
 
-    for (int64_t i = 0; ds != NULL && i < s->b * s->heads; i++) {
-        const head at = head_at(s, i / s->heads, i % s->heads);
-        const pulled x = {.dq = offset(dq, at.q),
-                          .dk = offset(dk, at.k),
-                          .dv = offset(dv, at.k),
-                          .dout = offset_const(dout, at.q),
-                          .dpattern = offset_const(dpattern, at.p),
-                          .q = il_f32(&n->in[0]->pub) + at.q,
-                          .k = il_f32(&n->in[1]->pub) + at.k,
-                          .v = il_f32(&n->in[2]->pub) + at.k,
-                          .p = s->p + at.p,
-                          .ds = ds};
-
-        for (int64_t from = 0; from < s->t; from += BLOCK) {
-            const block part = block_at(s, from);
-
-            back_block(k->pass->blas, s, &part, &x);
-        }
+    if (a.whole.ds != NULL) {
+        il_team_share(k->pass->team, s->b * s->groups, 1, back_part, &a);
     }
-    il__release(k, ds, s->t * s->t);
+    il__release(k, a.whole.ds, room);
 }
 
 /* Whether shapes fit each other; an error sticks when they do not. */
@@ -273,39 +332,78 @@ static bool attention_sizes(il_pass *p, const il_attention *a, sizes *s)
     return true;
 }
 
+/* A forward, as its parts see it. */
+typedef struct attention_forward {
+    const il_blas *blas;
+    const sizes *s;
+    float *out, *p;
+    float *scores; /* (workers,BLOCK,t) where no probabilities are kept */
+    const float *q, *k, *v;
+    bool read; /* somebody reads them, so what no query sees is zero */
+} attention_forward;
+
+static int64_t blocks_of(const sizes *s)
+{
+    return (s->t + BLOCK - 1) / BLOCK;
+}
+
+/* Blocks of all heads, one after the other. */
+static void forward_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const attention_forward *a = user;
+    const sizes *s = a->s;
+    const int64_t blocks = blocks_of(s);
+
+    for (int64_t i = from; i < to; i++) {
+        const block part = block_at(s, i % blocks * BLOCK);
+        const head at = head_at(s, i / blocks / s->heads, i / blocks % s->heads);
+        float *p = a->scores != NULL ? a->scores + worker * BLOCK * s->t
+                                     : a->p + at.p + part.from * s->t;
+
+        forward_block(a->blas, s, &part, a->out + at.q, p, a->q + at.q, a->k + at.k,
+                      a->v + at.k);
+        if (a->read) {
+            clear_unseen(s, &part, p);
+        }
+    }
+}
+
 static il_tensor *attend_whole(il_pass *p, const il_attention *a, const sizes *given)
 {
+    il__pass *own = il__of(p);
     il_tensor *in[] = {a->q, a->k, a->v};
     sizes *s = il__bytes(p, sizeof *s);
     il__tensor *out =
         s != NULL ? il__make(p, "attention", 3, a->q->shape, 3, in) : NULL;
-    il__tensor *prob =
-        out != NULL
-            ? il__make(p, "attention", 4,
-                       (const int64_t[]){given->b, given->heads, given->t, given->t}, 3,
-                       in)
-            : NULL;
+    il__tensor *prob = NULL;
+    attention_forward f = {.blas = own->blas,
+                           .s = s,
+                           .q = il_f32(a->q),
+                           .k = il_f32(a->k),
+                           .v = il_f32(a->v),
+                           .read = a->pattern != NULL};
+    il_arena_mark mark;
 
-    if (prob == NULL) {
+    if (out == NULL) {
         return il__empty(p);
     }
     *s = *given;
-    s->p = il_f32(&prob->pub);
-    for (int64_t i = 0; i < s->b * s->heads; i++) {
-        const head at = head_at(s, i / s->heads, i % s->heads);
-        float *square = il_f32(&prob->pub) + at.p;
-
-        for (int64_t from = 0; from < s->t; from += BLOCK) {
-            const block part = block_at(s, from);
-
-            forward_block(il__of(p)->blas, s, &part, il_f32(&out->pub) + at.q, square,
-                          il_f32(a->q) + at.q, il_f32(a->k) + at.k,
-                          il_f32(a->v) + at.k);
-            if (a->pattern != NULL) {
-                clear_unseen(s, &part, square);
-            }
-        }
+    f.out = il_f32(&out->pub);
+    if (a->pattern != NULL || il__tracked(p, out)) {
+        prob = il__make(p, "attention", 4,
+                        (const int64_t[]){s->b, s->heads, s->t, s->t}, 3, in);
+        f.p = prob != NULL ? il_f32(&prob->pub) : NULL;
+        s->p = f.p;
     }
+    mark = il_arena_save(own->arena);
+    if (prob == NULL) {
+        f.scores = il__floats(p, il_team_workers(own->team) * BLOCK * s->t);
+    }
+    if (own->error.code != IL_OK) {
+        return il__empty(p);
+    }
+    il_team_share(own->team, s->b * s->heads * blocks_of(s), 1, forward_part, &f);
+    il_arena_restore(own->arena, mark);
     if (a->pattern != NULL) {
         *a->pattern = &prob->pub;
     }

@@ -119,19 +119,19 @@ static const float *chunk_of(const fused_state *s, float *room, const float *h,
 }
 
 /* logits (rows,V) = h w^T + b. */
-static void make_logits(const il_blas *blas, float *logits, const float *h,
+static void make_logits(const il__pass *p, float *logits, const float *h,
                         const il_tensor *w, const il_tensor *b, int64_t rows)
 {
     int64_t v = w->shape[0];
     int64_t c = w->shape[1];
 
-    il_blas_linear(blas, true, rows, v, c, h, c, il_f32(w), c,
+    il_blas_linear(p->blas, p->team, true, rows, v, c, h, c, il_f32(w), c,
                    b != NULL ? il_f32(b) : NULL, logits, v);
 }
 
 /* A chunk's dlogits (rows,V) from its row gradients. `logits` is scratch, `lost` for
  * the losses that come out again where the probabilities are made anew. */
-static void make_dlogits(const il_blas *blas, const il__node *n, float *logits,
+static void make_dlogits(const il__pass *p, const il__node *n, float *logits,
                          const float *h, const float *drow, float *lost, int64_t first,
                          int64_t rows)
 {
@@ -141,7 +141,7 @@ static void make_dlogits(const il_blas *blas, const il__node *n, float *logits,
     const float *prob = s->prob != NULL ? s->prob + first * v : logits;
 
     if (s->prob == NULL) {
-        make_logits(blas, logits, h, w, n->in[2] != NULL ? &n->in[2]->pub : NULL, rows);
+        make_logits(p, logits, h, w, n->in[2] != NULL ? &n->in[2]->pub : NULL, rows);
         il_k_cross_entropy_rows(lost, logits, logits, s->targets + first, rows, v);
     }
     il_k_cross_entropy_grad(logits, prob, s->targets + first, drow, rows, v);
@@ -178,20 +178,20 @@ static void back_fused(il__back *k, il__node *n)
         for (int64_t i = 0; i < rows; i++) {
             drow[i] = dy[s->rows != NULL ? s->rows[first + i] : first + i];
         }
-        make_dlogits(k->pass->blas, n, logits, hc, drow, drow + CHUNK, first, rows);
+        make_dlogits(k->pass, n, logits, hc, drow, drow + CHUNK, first, rows);
         if (dh != NULL && s->rows == NULL) {
-            il_blas_gemm(k->pass->blas, false, false, rows, c, v, 1.0f, logits, v,
-                         il_f32(w), c, beta_h, dh + first * c, c);
+            il_blas_gemm_by(k->pass->blas, k->pass->team, false, false, rows, c, v,
+                            1.0f, logits, v, il_f32(w), c, beta_h, dh + first * c, c);
         } else if (dh != NULL) {
             float *made = room + CHUNK * c;
 
-            il_blas_gemm(k->pass->blas, false, false, rows, c, v, 1.0f, logits, v,
-                         il_f32(w), c, 0.0f, made, c);
+            il_blas_gemm_by(k->pass->blas, k->pass->team, false, false, rows, c, v,
+                            1.0f, logits, v, il_f32(w), c, 0.0f, made, c);
             il_k_scatter_rows(dh, made, s->rows + first, rows, c);
         }
         if (dw != NULL) {
-            il_blas_gemm(k->pass->blas, true, false, v, c, rows, 1.0f, logits, v, hc, c,
-                         first == 0 ? beta_w : 1.0f, dw, c);
+            il_blas_gemm_by(k->pass->blas, k->pass->team, true, false, v, c, rows, 1.0f,
+                            logits, v, hc, c, first == 0 ? beta_w : 1.0f, dw, c);
         }
         if (db != NULL) {
             il_k_col_sum(db, logits, rows, v);
@@ -246,7 +246,7 @@ static bool forward_fused(il_pass *p, const fused_state *s, float *y, il_tensor 
         int64_t rows = s->count - first < CHUNK ? s->count - first : CHUNK;
         const float *hc = chunk_of(s, room, il_f32(h), first, rows, c);
 
-        make_logits(own->blas, logits, hc, w, b, rows);
+        make_logits(own, logits, hc, w, b, rows);
         il_k_cross_entropy_rows(lost, s->prob != NULL ? s->prob + first * v : NULL,
                                 logits, s->targets + first, rows, v);
         for (int64_t i = 0; i < rows; i++) {

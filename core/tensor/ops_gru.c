@@ -84,7 +84,7 @@ static void forward_gru(il_pass *p, const gru_state *s, float *out,
         return;
     }
     join_biases(bias, il_f32(in[B_INPUT]), il_f32(in[B_HIDDEN]), w);
-    il_blas_linear(blas, input == NULL, s->b * s->t, 3 * w, inputs, s->x, inputs,
+    il_blas_linear(blas, NULL, input == NULL, s->b * s->t, 3 * w, inputs, s->x, inputs,
                    input != NULL ? input : il_f32(in[W_INPUT]),
                    input != NULL ? 3 * w : inputs, NULL, s->gates, 3 * w);
     if (many) {

@@ -21,9 +21,9 @@ static void forward_linear(il_pass *p, float *y, const il_tensor *x, const il_te
 
     const float *turned = il__turned_of(p, w);
 
-    il_blas_linear(il__of(p)->blas, turned == NULL, rows, out, in, il_f32(x), in,
-                   turned != NULL ? turned : il_f32(w), turned != NULL ? out : in,
-                   b != NULL ? il_f32(b) : NULL, y, out);
+    il_blas_linear(il__of(p)->blas, il__of(p)->team, turned == NULL, rows, out, in,
+                   il_f32(x), in, turned != NULL ? turned : il_f32(w),
+                   turned != NULL ? out : in, b != NULL ? il_f32(b) : NULL, y, out);
 }
 
 /* dx += dy w, dw += dy^T x, db += column sums of dy. */
@@ -32,6 +32,7 @@ static void backward_linear(il__back *k, const il__node *n, const float *dy)
     il__tensor *x = n->in[0];
     il__tensor *w = n->in[1];
     const il_blas *blas = k->pass->blas;
+    il_pool *team = k->pass->team;
     int64_t rows = il_rows(&x->pub);
     int64_t in = w->pub.shape[1];
     int64_t out = w->pub.shape[0];
@@ -39,13 +40,13 @@ static void backward_linear(il__back *k, const il__node *n, const float *dy)
     float *grad = il__grad(k, x, &beta);
 
     if (grad != NULL) {
-        il_blas_gemm(blas, false, false, rows, in, out, 1.0f, dy, out, il_f32(&w->pub),
-                     in, beta, grad, in);
+        il_blas_gemm_by(blas, team, false, false, rows, in, out, 1.0f, dy, out,
+                        il_f32(&w->pub), in, beta, grad, in);
     }
     grad = il__grad(k, w, &beta);
     if (grad != NULL) {
-        il_blas_gemm(blas, true, false, out, in, rows, 1.0f, dy, out, il_f32(&x->pub),
-                     in, beta, grad, in);
+        il_blas_gemm_by(blas, team, true, false, out, in, rows, 1.0f, dy, out,
+                        il_f32(&x->pub), in, beta, grad, in);
     }
     grad = il__grad_add(k, n->in[2]);
     if (grad != NULL) {
@@ -116,7 +117,7 @@ il_tensor *il__op_linear(il_pass *p, il_tensor *x, il_tensor *w, il_tensor *b,
         return il__empty(p);
     }
     forward_linear(p, before, x, w, b);
-    il_k_act_forward(il_f32(&y->pub), before, il_count(&y->pub), act);
+    il__activate(il__of(p)->team, il_f32(&y->pub), before, il_count(&y->pub), act);
     s->act = act;
     s->before = before != il_f32(&y->pub) ? before : NULL;
     return il__record(p, back_linear_act, s, y, NULL, 3, in);
@@ -127,6 +128,7 @@ static void back_matmul(il__back *k, il__node *n)
 {
     const float *dy = il__arrived(k, n->out);
     const il_blas *blas = k->pass->blas;
+    il_pool *team = k->pass->team;
     il__tensor *a = n->in[0];
     il__tensor *b = n->in[1];
     bool transposed = n->state != NULL;
@@ -137,16 +139,16 @@ static void back_matmul(il__back *k, il__node *n)
     float *grad = il__grad(k, a, &beta);
 
     if (grad != NULL) {
-        il_blas_gemm(blas, false, !transposed, rows, inner, cols, 1.0f, dy, cols,
-                     il_f32(&b->pub), il_width(&b->pub), beta, grad, inner);
+        il_blas_gemm_by(blas, team, false, !transposed, rows, inner, cols, 1.0f, dy,
+                        cols, il_f32(&b->pub), il_width(&b->pub), beta, grad, inner);
     }
     grad = il__grad(k, b, &beta);
     if (grad != NULL && transposed) {
-        il_blas_gemm(blas, true, false, cols, inner, rows, 1.0f, dy, cols,
-                     il_f32(&a->pub), inner, beta, grad, inner);
+        il_blas_gemm_by(blas, team, true, false, cols, inner, rows, 1.0f, dy, cols,
+                        il_f32(&a->pub), inner, beta, grad, inner);
     } else if (grad != NULL) {
-        il_blas_gemm(blas, true, false, inner, cols, rows, 1.0f, il_f32(&a->pub), inner,
-                     dy, cols, beta, grad, cols);
+        il_blas_gemm_by(blas, team, true, false, inner, cols, rows, 1.0f,
+                        il_f32(&a->pub), inner, dy, cols, beta, grad, cols);
     }
 }
 
@@ -171,9 +173,9 @@ il_tensor *il__op_matmul(il_pass *p, il_tensor *a, il_tensor *b, bool transpose_
     if (y == NULL) {
         return il__empty(p);
     }
-    il_blas_gemm(il__of(p)->blas, false, transpose_b, il_rows(a), cols, il_width(a),
-                 1.0f, il_f32(a), il_width(a), il_f32(b), il_width(b), 0.0f,
-                 il_f32(&y->pub), cols);
+    il_blas_gemm_by(il__of(p)->blas, il__of(p)->team, false, transpose_b, il_rows(a),
+                    cols, il_width(a), 1.0f, il_f32(a), il_width(a), il_f32(b),
+                    il_width(b), 0.0f, il_f32(&y->pub), cols);
     /* The state says only whether b was transposed: any address does. */
     return il__record(p, back_matmul, transpose_b ? (void *)y : NULL, y, NULL, 2, in);
 }

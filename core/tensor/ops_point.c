@@ -15,6 +15,27 @@ bool il__known_act(il_pass *p, const char *op, il_act act)
     return false;
 }
 
+typedef struct activation {
+    float *y;
+    const float *x;
+    il_act act;
+} activation;
+
+static void activate_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const activation *a = user;
+
+    (void)worker;
+    il_k_act_forward(a->y + from, a->x + from, to - from, a->act);
+}
+
+void il__activate(il_pool *team, float *y, const float *x, int64_t count, il_act act)
+{
+    activation a = {.y = y, .x = x, .act = act};
+
+    il_team_share(team, count, il_team_rows(1), activate_part, &a);
+}
+
 static void back_activate(il__back *k, il__node *n)
 {
     const il_act *act = n->state;
@@ -49,11 +70,30 @@ il_tensor *il__op_activate(il_pass *p, il_tensor *x, il_act act)
         return il__empty(p);
     }
     *state = act;
-    il_k_act_forward(il_f32(&y->pub), il_f32(x), il_count(x), act);
+    il__activate(il__of(p)->team, il_f32(&y->pub), il_f32(x), il_count(x), act);
     return il__record(p, back_activate, state, y, NULL, 1, &x);
 }
 
 /* ---- act(gate) x ---------------------------------------------------------------- */
+
+typedef struct gating {
+    float *y, *dgate, *dx; /* the last two backwards */
+    const float *gate, *x, *dy;
+    il_act act;
+} gating;
+
+static void gated_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const gating *g = user;
+
+    (void)worker;
+    if (g->dy != NULL) {
+        il_k_gated_grad(g->dgate + from, g->dx + from, g->dy + from, g->gate + from,
+                        g->x + from, to - from, g->act);
+    } else {
+        il_k_gated_forward(g->y + from, g->gate + from, g->x + from, to - from, g->act);
+    }
+}
 
 static void back_gated(il__back *k, il__node *n)
 {
@@ -64,8 +104,14 @@ static void back_gated(il__back *k, il__node *n)
     float *grad;
 
     if (dx != NULL) {
-        il_k_gated_grad(dgate, dx, il__arrived(k, n->out), il_f32(&n->in[0]->pub),
-                        il_f32(&n->in[1]->pub), count, *act);
+        gating g = {.dgate = dgate,
+                    .dx = dx,
+                    .dy = il__arrived(k, n->out),
+                    .gate = il_f32(&n->in[0]->pub),
+                    .x = il_f32(&n->in[1]->pub),
+                    .act = *act};
+
+        il_team_share(k->pass->team, count, il_team_rows(1), gated_part, &g);
         grad = il__grad_add(k, n->in[0]);
         if (grad != NULL) {
             il_k_axpy(grad, 1.0f, dgate, count);
@@ -82,6 +128,7 @@ static void back_gated(il__back *k, il__node *n)
 il_tensor *il__op_gated(il_pass *p, il_tensor *gate, il_tensor *x, il_act act)
 {
     il_tensor *in[] = {gate, x};
+    gating g = {.act = act};
     il__tensor *y;
     il_act *state;
 
@@ -98,7 +145,10 @@ il_tensor *il__op_gated(il_pass *p, il_tensor *gate, il_tensor *x, il_act act)
         return il__empty(p);
     }
     *state = act;
-    il_k_gated_forward(il_f32(&y->pub), il_f32(gate), il_f32(x), il_count(x), act);
+    g.y = il_f32(&y->pub);
+    g.gate = il_f32(gate);
+    g.x = il_f32(x);
+    il_team_share(il__of(p)->team, il_count(x), il_team_rows(1), gated_part, &g);
     return il__record(p, back_gated, state, y, NULL, 2, in);
 }
 
@@ -215,18 +265,39 @@ static void back_mul(il__back *k, il__node *n)
 typedef void two_kernel(float *y, const float *a, const float *b, int64_t rows,
                         int64_t w);
 
+typedef struct pairing {
+    two_kernel *kernel;
+    float *y;
+    const float *a, *b;
+    spread s;
+} pairing;
+
+/* Parts of the rows, or of the only row. */
+static void two_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const pairing *t = user;
+
+    (void)worker;
+    if (t->s.rows == 1) {
+        t->kernel(t->y + from, t->a + from, t->b + from, 1, to - from);
+    } else {
+        t->kernel(t->y + from * t->s.w, t->a + from * t->s.w, t->b, to - from, t->s.w);
+    }
+}
+
 static il_tensor *two(il_pass *p, const char *op, two_kernel *kernel,
                       il__backward *backward, il_tensor *a, il_tensor *b)
 {
     il_tensor *in[] = {a, b};
-    spread s;
+    pairing t = {.kernel = kernel};
     spread *state;
     il__tensor *y;
+    bool alone;
 
     if (!il__ready(p, op, 2, 2, in)) {
         return il__empty(p);
     }
-    if (!fits(a, b, &s)) {
+    if (!fits(a, b, &t.s)) {
         return il__refuse(p, IL_ERR_SHAPE, op, 2, (const il_tensor *const *)in,
                           "expected b as a, or as a without leading dimensions, or of "
                           "one element");
@@ -236,8 +307,13 @@ static il_tensor *two(il_pass *p, const char *op, two_kernel *kernel,
     if (state == NULL) {
         return il__empty(p);
     }
-    *state = s;
-    kernel(il_f32(&y->pub), il_f32(a), il_f32(b), s.rows, s.w);
+    *state = t.s;
+    t.y = il_f32(&y->pub);
+    t.a = il_f32(a);
+    t.b = il_f32(b);
+    alone = t.s.rows == 1;
+    il_team_share(il__of(p)->team, alone ? t.s.w : t.s.rows,
+                  il_team_rows(alone ? 1 : t.s.w), two_part, &t);
     return il__record(p, backward, state, y, NULL, 2, in);
 }
 

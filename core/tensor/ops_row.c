@@ -114,6 +114,45 @@ static norm_state *make_norm_state(il_pass *p, int64_t rows, bool mean)
     return s->rstd != NULL && (!mean || s->mean != NULL) ? s : NULL;
 }
 
+typedef struct norming {
+    float *y;
+    const norm_state *kept;
+    const float *x, *gain, *bias;
+    int64_t w;
+    float eps;
+} norming;
+
+static void norm_part(void *user, int64_t from, int64_t to, int worker)
+{
+    const norming *n = user;
+    const norm_state *s = n->kept;
+    float *y = n->y + from * n->w;
+    const float *x = n->x + from * n->w;
+
+    (void)worker;
+    if (s->mean != NULL) {
+        il_k_layer_norm_forward(y, s->mean + from, s->rstd + from, x, n->gain, n->bias,
+                                to - from, n->w, n->eps);
+    } else {
+        il_k_rms_norm_forward(y, s->rstd + from, x, n->gain, to - from, n->w, n->eps);
+    }
+}
+
+static void norm_forward(il_pass *p, il__tensor *y, const norm_state *s,
+                         const il_tensor *x, const il_tensor *gain,
+                         const il_tensor *bias, float eps)
+{
+    norming n = {.y = il_f32(&y->pub),
+                 .kept = s,
+                 .x = il_f32(x),
+                 .gain = il_f32(gain),
+                 .bias = il_f32(bias),
+                 .w = il_width(x),
+                 .eps = eps};
+
+    il_team_share(il__of(p)->team, il_rows(x), il_team_rows(n.w), norm_part, &n);
+}
+
 il_tensor *il__op_layer_norm(il_pass *p, il_tensor *x, il_tensor *gain, il_tensor *bias,
                              float eps)
 {
@@ -134,8 +173,7 @@ il_tensor *il__op_layer_norm(il_pass *p, il_tensor *x, il_tensor *gain, il_tenso
     if (s == NULL) {
         return il__empty(p);
     }
-    il_k_layer_norm_forward(il_f32(&y->pub), s->mean, s->rstd, il_f32(x), il_f32(gain),
-                            il_f32(bias), il_rows(x), il_width(x), eps);
+    norm_forward(p, y, s, x, gain, bias, eps);
     return il__record(p, back_layer_norm, s, y, NULL, 3, in);
 }
 
@@ -157,8 +195,7 @@ il_tensor *il__op_rms_norm(il_pass *p, il_tensor *x, il_tensor *gain, float eps)
     if (s == NULL) {
         return il__empty(p);
     }
-    il_k_rms_norm_forward(il_f32(&y->pub), s->rstd, il_f32(x), il_f32(gain), il_rows(x),
-                          il_width(x), eps);
+    norm_forward(p, y, s, x, gain, NULL, eps);
     return il__record(p, back_rms_norm, s, y, NULL, 2, in);
 }
 

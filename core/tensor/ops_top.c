@@ -152,7 +152,7 @@ static void multiply(const search *s, float *found, int64_t first, int64_t n)
                             s->in);
         il_rough_product(found, s->x_rough, s->w_rough, s->b_rough, n, s->width, s->in);
     } else {
-        il_blas_linear(il__of(s->p)->blas, true, n, s->width, s->in,
+        il_blas_linear(il__of(s->p)->blas, NULL, true, n, s->width, s->in,
                        s->x + first * s->in, s->in, s->w, s->in, s->b, found, s->wide);
     }
 }

@@ -6,6 +6,7 @@
 #if IL_HAS_AVX512
 
 #include <immintrin.h>
+#include "tensor/turn.h"
 
 /* A panel of 48 KiB, the first cache of the processors that this is for. Eight rows by
  * three vectors take 24 of 32 registers. */
@@ -108,70 +109,9 @@ IL_AVX512 static void choose_tile(const tile *t, int tall, int vectors)
     }
 }
 
-/* to (k,16) of rows `apart` = the transpose of b (n,k), n and k up to 16; zeros for the
- * columns that lack. Pairs, fours, then the four quarters. */
-IL_INLINE IL_AVX512 void turn_square(float *to, int64_t apart, const float *b,
-                                     int64_t ldb, int64_t n, int64_t k)
-{
-    const __mmask16 there = (__mmask16)((1u << k) - 1);
-    __m512 x[VECTOR];
-    __m512 y[VECTOR];
-
-    IL_UNROLL
-    for (int i = 0; i < VECTOR; i++) {
-        x[i] = i < n ? _mm512_maskz_loadu_ps(there, b + i * ldb) : _mm512_setzero_ps();
-    }
-    IL_UNROLL
-    for (int i = 0; i < VECTOR; i += 2) {
-        y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
-        y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
-    }
-    IL_UNROLL
-    for (int i = 0; i < VECTOR; i += 4) {
-        IL_UNROLL
-        for (int j = 0; j < 2; j++) {
-            __m512d low = _mm512_castps_pd(y[i + j]);
-            __m512d high = _mm512_castps_pd(y[i + j + 2]);
-
-            x[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            x[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
-    }
-    IL_UNROLL
-    for (int i = 0; i < 4; i++) {
-        __m512 even0 = _mm512_shuffle_f32x4(x[i], x[i + 4], 0x88);
-        __m512 even1 = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], 0x88);
-        __m512 odd0 = _mm512_shuffle_f32x4(x[i], x[i + 4], 0xdd);
-        __m512 odd1 = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], 0xdd);
-
-        y[i] = _mm512_shuffle_f32x4(even0, even1, 0x88);
-        y[i + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
-        y[i + 8] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
-        y[i + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
-    }
-    IL_UNROLL
-    for (int l = 0; l < VECTOR; l++) {
-        if (l < k) {
-            _mm512_storeu_ps(to + l * apart, y[l]);
-        }
-    }
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* to (k, whole vectors of n) = the transpose of b (n,k). */
-IL_AVX512 static void turn(float *to, int64_t apart, const float *b, int64_t ldb,
-                           int64_t n, int64_t k)
-{
-    for (int64_t j = 0; j < n; j += VECTOR) {
-        for (int64_t l = 0; l < k; l += VECTOR) {
-            turn_square(to + l * apart + j, apart, b + j * ldb + l, ldb,
-                        least(n - j, VECTOR), least(k - l, VECTOR));
-        }
-    }
 }
 
 /* All rows of a panel: op(b)'s columns from j, and of k what the tile has. */
@@ -217,7 +157,7 @@ void il_panels_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alp
                       .last = (__mmask16)((1u << tail) - 1)};
 
             if (tb) {
-                turn(panel, t.ldb, b + j * ldb + l, ldb, wide, t.deep);
+                il_turn(panel, t.ldb, b + j * ldb + l, ldb, wide, t.deep);
             }
             make_rows(&t, m, vectors);
         }

@@ -685,6 +685,11 @@ void il_pass_lend(il_pass *p, il_arena *arena)
     il__of(p)->lent = arena != NULL ? arena : il__of(p)->arena;
 }
 
+void il_pass_team(il_pass *p, il_pool *team)
+{
+    il__of(p)->team = team;
+}
+
 size_t il_pass_words(const il_pass *p)
 {
     return il__of(p)->words;

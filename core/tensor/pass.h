@@ -78,6 +78,10 @@ void il_pass_edits_clear(il_pass *p);
  * from the pass's own, as after il_pass_begin. Of many passes that are kept, all but
  * the tape may so lie in one place, which stays in the cache. Borrowed. */
 void il_pass_lend(il_pass *p, il_arena *arena);
+/* Lets large ops be cut between a pool's workers, of whom the caller is one: for a pass
+ * that is not itself a task of that pool, while it has no other job. NULL: none, as at
+ * first. No bit depends on it. Borrowed. */
+void il_pass_team(il_pass *p, il_pool *team);
 /* Empties tape and arena for a new micro-batch. Tensors of before are gone. */
 void il_pass_begin(il_pass *p);
 /* Until told otherwise only this output is read (it is borrowed; NULL: any may be), and

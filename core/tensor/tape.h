@@ -100,6 +100,7 @@ typedef struct il__turned {
 typedef struct il__pass {
     il_pass pub; /* first */
     const il_blas *blas;
+    il_pool *team; /* that large ops are cut between; NULL: none */
     il_arena *arena;
     const char *only; /* the output that is read; NULL: any */
     bool still;       /* parameters keep their values */
@@ -172,6 +173,8 @@ bool il__known_act(il_pass *p, const char *op, il_act act);
 /* The transpose of a parameter of two dimensions, where parameters keep their values;
  * NULL where they do not, or memory is out: then it is done without. */
 const float *il__turned_of(il_pass *p, const il_tensor *w);
+/* y = act(x), by a team. */
+void il__activate(il_pool *team, float *y, const float *x, int64_t count, il_act act);
 /* Integers given beside tensors: i32, data there. */
 bool il__ready_ints(il_pass *p, const char *op, const il_tensor *ids);
 

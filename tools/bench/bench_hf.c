@@ -1,9 +1,9 @@
 /* Times a folder of weights: until it is a model, until its weights were all read, its
- * hash, and a pass over a prompt.
+ * hash; or, with TOKENS above 0, passes over prompts of so many.
  *
  *   bench_hf FOLDER ROUNDS TOKENS PLUGINS
  *
- * Prints the fastest of each in milliseconds, a line each. TOKENS 0: no pass. */
+ * Prints the fastest of each in milliseconds, a line each. */
 #include "pipeline/batch.h"
 #include "pipeline/composer.h"
 #include "pipeline/instance.h"
@@ -13,12 +13,17 @@
 #include <stdlib.h>
 #include <time.h>
 
-static double now(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 /* What is timed. */
@@ -27,6 +32,8 @@ typedef struct bench {
     il_arena *arena;
     il_problems problems;
     const char *folder;
+    int tokens; /* of a prompt */
+    const il_blas *blas;
     il_instance *model;
 } bench;
 
@@ -41,7 +48,7 @@ static il_status load(bench *b, il_error *err)
                               &b->problems, err);
 }
 
-/* The sum of all weights, so that every one of them is read. */
+/* A sum over all weights that has one of every page. */
 static double read_all(const il_instance *model)
 {
     const il_store *s = model->store;
@@ -57,80 +64,84 @@ static double read_all(const il_instance *model)
     return sum;
 }
 
-/* A prompt each for two workers. */
-enum { WORKERS = 2 };
-typedef struct prompts {
-    const bench *b;
-    il_pass *pass[WORKERS];
-    il_batch *batch[WORKERS];
-    il_scope scope;
-} prompts;
-
-static void pass_over(void *user, int task, int worker)
+/* Seconds that a pass takes, and that processors are busy with it, at the least: over
+ * prompts of so many tokens, shared by workers. */
+static il_status time_prompts(const bench *b, int prompts, int workers, int rounds,
+                              double best[2], il_error *err)
 {
-    prompts *p = user;
-    il_pass *pass = p->pass[task];
-
-    (void)worker;
-    il_pass_begin(pass);
-    il_pass_enter(pass, &p->scope);
-    il_instance_model(p->b->model)->forward(p->b->model->self, pass, p->batch[task]);
-    il_pass_leave(pass);
-    (void)il_pass_output(pass, "logits");
-}
-
-static il_status prompts_run(const bench *b, int32_t tokens, int rounds, double *best,
-                             il_error *err)
-{
-    const il_blas *blas = NULL;
     const il_store *store = b->model->store;
+    const il_model_api *model = il_instance_model(b->model);
     const float **values = calloc(store->count, sizeof *values);
-    prompts p = {
-        .b = b,
-        .scope = {.label = "model", .store = store, .values = values, .first_bit = -1}};
+    il_scope scope = {
+        .label = "model", .store = store, .values = values, .first_bit = -1};
+    il_pass *pass = NULL;
+    il_batch *batch = NULL;
     il_pool *pool = NULL;
-    il_status status = il_blas_open(&blas, false, err);
+    int32_t *data = NULL;
+    il_status status = il_pool_create(&pool, workers, err);
 
     for (size_t i = 0; values != NULL && i < store->count; i++) {
         values[i] = store->values + store->items[i].offset;
     }
     if (status == IL_OK) {
-        status = il_pool_create(&pool, WORKERS, err);
+        status = il_pass_create(&pass, b->blas, 1, err);
     }
-    for (int i = 0; status == IL_OK && i < WORKERS; i++) {
-        int32_t *data;
-
-        IL_TRY(il_pass_create(&p.pass[i], blas, 1, err));
-        IL_TRY(il_batch_create(&p.batch[i], err));
-        il_batch_reset(p.batch[i], 1);
-        data = il_batch_add(p.batch[i], "tokens", IL_I32, IL_SHAPE(1, tokens));
-        for (int32_t k = 0; data != NULL && k < tokens; k++) {
-            data[k] = (k + i) * 7 % 1000;
-        }
+    if (status == IL_OK) {
+        status = il_batch_create(&batch, err);
+    }
+    if (status == IL_OK) {
+        il_batch_reset(batch, prompts);
+        data = il_batch_add(batch, "tokens", IL_I32, IL_SHAPE(prompts, b->tokens));
+        il_pass_team(pass, pool);
+    }
+    for (int k = 0; data != NULL && k < prompts * b->tokens; k++) {
+        data[k] = (k % b->tokens + k / b->tokens) * 7 % 1000;
     }
     for (int i = 0; status == IL_OK && i <= rounds; i++) {
         double start = now();
+        double busy = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 
-        il_pool_run(pool, WORKERS, pass_over, &p);
+        il_pass_begin(pass);
+        il_pass_enter(pass, &scope);
+        model->forward(b->model->self, pass, batch);
+        il_pass_leave(pass);
+        (void)il_pass_output(pass, "logits");
         start = now() - start;
-        *best = start < *best ? start : *best;
-        status = il_pass_status(p.pass[0], err);
+        busy = read_clock(CLOCK_PROCESS_CPUTIME_ID) - busy;
+        best[0] = i > 0 && start < best[0] ? start : best[0];
+        best[1] = i > 0 && busy < best[1] ? busy : best[1];
+        status = il_pass_status(pass, err);
     }
-    for (int i = 0; i < WORKERS; i++) {
-        il_pass_destroy(p.pass[i]);
-        il_batch_destroy(p.batch[i]);
-    }
+    il_pass_destroy(pass);
+    il_batch_destroy(batch);
     il_pool_destroy(pool);
     free(values);
     return status;
 }
 
-static il_status measure(bench *b, int rounds, int32_t tokens, il_error *err)
+/* One prompt and two, by one worker and by two. */
+static il_status measure_prompts(bench *b, int rounds, il_error *err)
+{
+    IL_TRY(il_blas_open(&b->blas, false, err));
+    IL_TRY(load(b, err));
+    for (int i = 0; i < 4; i++) {
+        const int prompts = 1 + i / 2;
+        const int workers = 1 + i % 2;
+        double best[2] = {1e9, 1e9};
+
+        IL_TRY(time_prompts(b, prompts, workers, rounds, best, err));
+        printf(
+            "  here, prompts: %d of %d tokens, workers: %d (busy %.0f ms) %8.2f ms\n",
+            prompts, b->tokens, workers, best[1] * 1e3, best[0] * 1e3);
+    }
+    return IL_OK;
+}
+
+static il_status measure_loading(bench *b, int rounds, il_error *err)
 {
     double loaded = 1e9;
     double whole = 1e9;
     double hashed = 1e9;
-    double passed = 1e9;
     double sum = 0.0;
 
     for (int i = 0; i < rounds; i++) {
@@ -144,12 +155,6 @@ static il_status measure(bench *b, int rounds, int32_t tokens, il_error *err)
         sum += read_all(b->model);
         took = now() - start;
         whole = took < whole ? took : whole;
-        if (tokens > 0) {
-            IL_TRY(prompts_run(b, tokens, rounds, &passed, err));
-            printf("  two prompts of %d tokens, two workers %8.2f ms\n", (int)tokens,
-                   passed * 1e3);
-            return IL_OK;
-        }
         start = now();
         IL_TRY(il_instance_address(b->model, &address, err));
         took = now() - start;
@@ -176,12 +181,14 @@ int main(int argc, char **argv)
     }
     b.problems.arena = b.arena;
     b.folder = argv[1];
+    b.tokens = atoi(argv[3]);
     status = il_registry_create(&b.registry, NULL, &err);
     if (status == IL_OK) {
         status = il_registry_add_folder(b.registry, argv[4], true, &err);
     }
     if (status == IL_OK) {
-        status = measure(&b, atoi(argv[2]), atoi(argv[3]), &err);
+        status = b.tokens > 0 ? measure_prompts(&b, atoi(argv[2]), &err)
+                              : measure_loading(&b, atoi(argv[2]), &err);
     }
     if (status != IL_OK) {
         fprintf(stderr, "bench_hf: %s: %s\n", err.where, err.message);

@@ -2,7 +2,7 @@
 
     hf_torch.py make FOLDER small|large     saves a random Llama: 30 million weights, or 500 MB
     hf_torch.py load FOLDER ROUNDS          until it is a model; until every page was read
-    hf_torch.py pass FOLDER ROUNDS THREADS TOKENS
+    hf_torch.py pass FOLDER ROUNDS THREADS TOKENS PROMPTS
     hf_torch.py step FOLDER ROUNDS THREADS  4 rows of 256 tokens, clipping and AdamW
 
 Prints the fastest in milliseconds, a line each. Importing the library is never counted.
@@ -49,14 +49,14 @@ def time_load(folder, rounds):
           f"every page read {best_of(int(rounds), whole):8.2f} ms")
 
 
-def time_pass(folder, rounds, threads, tokens):
+def time_pass(folder, rounds, threads, tokens, prompts):
     torch.set_num_threads(int(threads))
     model = load(folder).eval()
-    ids = torch.stack([(torch.arange(int(tokens)) + i) * 7 % 1000 for i in range(2)])
+    ids = torch.stack([(torch.arange(int(tokens)) + i) * 7 % 1000 for i in range(int(prompts))])
     with torch.no_grad():
         model(ids, use_cache=False)
         took = best_of(int(rounds), lambda: model(ids, use_cache=False))
-    print(f"  PyTorch {torch.__version__} two prompts of {tokens} tokens, {threads} threads {took:8.2f} ms")
+    print(f"  PyTorch {torch.__version__} prompts: {prompts} of {tokens} tokens, threads: {threads} {took:8.2f} ms")
 
 
 def time_step(folder, rounds, threads):

@@ -58,8 +58,9 @@ static void compare(const il_blas *blas, bool ta, bool tb, int m, int n, int k,
 START_TEST(products_agree_with_three_loops)
 {
     const il_blas *blas = open_blas(_i & 1);
-    const int sizes[][3] = {{1, 1, 1}, {3, 5, 7},      {17, 33, 65},  {64, 48, 1},
-                            {2, 3, 0}, {100, 16, 130}, {97, 131, 64}, {32, 79, 300}};
+    const int sizes[][3] = {{1, 1, 1},     {3, 5, 7},     {17, 33, 65},
+                            {64, 48, 1},   {2, 3, 0},     {100, 16, 130},
+                            {97, 131, 64}, {32, 79, 300}, {67, 1030, 1000}};
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (int way = 0; way < 4; way++) {
@@ -100,7 +101,7 @@ START_TEST(a_linear_product_starts_from_its_bias)
             for (int i = 0; i < M * N; i++) {
                 c[i] = NAN;
             }
-            il_blas_linear(blas, tb, rows, N, K, a, K, b, tb ? K : N,
+            il_blas_linear(blas, NULL, tb, rows, N, K, a, K, b, tb ? K : N,
                            biased ? bias : NULL, c, N);
             for (int i = 0; i < M * N; i++) {
                 double want = biased ? (double)bias[i % N] : 0.0;
