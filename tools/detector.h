@@ -17,6 +17,7 @@ typedef struct il_detector_cli {
     const char *acts[64], *sites[64], *accept[64], *detectors[64], *splits[64];
     size_t acts_count, site_count, accept_count, detector_count, split_count;
     const char *tokens, *context, *convention, *model, *method, *unit, *pool;
+    const char *files;          /* which of a folder are shards */
     const char *dtype, *format; /* of what is written */
     double fpr, lr, l2; /* negative: not given */
     int64_t steps, batch, rows, top, features[64];

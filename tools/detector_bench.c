@@ -198,7 +198,8 @@ static il_given_input input_of(const il_detector_cli *c)
                             .labels = c->labels,
                             .ids = c->ids,
                             .mask = c->mask,
-                            .lengths = c->lengths};
+                            .lengths = c->lengths,
+                            .naming = c->files};
 }
 
 il_status il_detector_bench_new(il_detector_bench *b, il_detector_desk *desk,

@@ -17,7 +17,7 @@ static const char usage[] =
     "  counts behind each.\n"
     "\n"
     "  --acts FILE         as for `interloop detector fit`, as are --labels, --ids, --mask,\n"
-    "                      --lengths and --site\n"
+    "                      --lengths, --files and --site\n"
     "  --accept WORD       takes the detector although its site, convention, tokens or model is\n"
     "                      not that of the activations; ids: although documents judge it that\n"
     "                      have the ids of some that fitted it\n"

@@ -87,6 +87,7 @@ enum {
     TOP,
     JSON,
     QUIET,
+    FILES,
     DTYPE,
     FORMAT,
     ROWS_ONLY,
@@ -129,6 +130,7 @@ static const struct option known[] = {
     {"top", required_argument, NULL, TOP},
     {"json", no_argument, NULL, JSON},
     {"quiet", no_argument, NULL, QUIET},
+    {"files", required_argument, NULL, FILES},
     {"dtype", required_argument, NULL, DTYPE},
     {"format", required_argument, NULL, FORMAT},
     {"scored", no_argument, NULL, ROWS_ONLY},
@@ -177,6 +179,8 @@ static const char **text_of(il_detector_cli *c, int option)
         return &c->unit;
     case POOL:
         return &c->pool;
+    case FILES:
+        return &c->files;
     case DTYPE:
         return &c->dtype;
     case FORMAT:

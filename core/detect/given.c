@@ -4,27 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/compiler.h"
-#include "formats/npy.h"
-#include "formats/safetensors.h"
+#include "detect/given_private.h"
 
 enum { SITES_MAX = 64 };
-
-/* One array with the file that holds it. */
-typedef struct opened {
-    char *path;         /* before the # */
-    const char *tensor; /* after it, or NULL */
-    il_npy npy;
-    il_safetensors *file;
-    il_array array;
-    char where[IL_ERROR_WHERE_MAX];
-} opened;
 
 /* What is being put together. */
 typedef struct reader {
     const il_given_input *in;
     il_given *g;
-    opened *acts; /* [count of the input] */
+    il__given_file *acts; /* [count of the input] */
     int64_t batch, length;
     int32_t ndim; /* of the activations: 2 or 3 */
     il_declared *sites;
@@ -33,74 +21,10 @@ typedef struct reader {
     const float **data;
 } reader;
 
-static il_status no_memory(il_error *err)
-{
-    return il_error_set(err, IL_ERR_MEMORY, "activations", "out of memory");
-}
-
-static void opened_close(opened *o)
-{
-    il_npy_close(&o->npy);
-    il_safetensors_close(o->file);
-    free(o->path);
-    memset(o, 0, sizeof *o);
-}
-
-static bool ends_in(const char *text, const char *end)
-{
-    size_t n = strlen(text);
-    size_t m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-/* Opens the file; the array of an .npy is found with it. */
-static il_status opened_open(opened *o, const char *path, il_error *err)
-{
-    char *hash;
-
-    o->path = strdup(path);
-    if (o->path == NULL) {
-        return no_memory(err);
-    }
-    hash = strrchr(o->path, '#');
-    if (hash != NULL) {
-        *hash = '\0';
-        o->tensor = hash + 1;
-    }
-    (void)snprintf(o->where, sizeof o->where, "%s", o->path);
-    if (ends_in(o->path, ".npy")) {
-        if (o->tensor != NULL) {
-            return il_error_set(err, IL_ERR_INPUT, o->path,
-                                "an .npy file holds one array, without a name");
-        }
-        IL_TRY(il_npy_open(&o->npy, o->path, err));
-        o->array = o->npy.array;
-        return IL_OK;
-    }
-    if (!ends_in(o->path, ".safetensors")) {
-        return il_error_set(err, IL_ERR_INPUT, o->path,
-                            "expected a file that ends in .npy or .safetensors");
-    }
-    return il_safetensors_open(&o->file, o->path, err);
-}
-
-static il_status take_tensor(opened *o, const char *name, il_error *err)
-{
-    const il_safetensor *t = il_safetensors_find(o->file, name);
-
-    if (t == NULL) {
-        return il_error_set(err, IL_ERR_INPUT, o->path, "it lacks the tensor '%s'",
-                            name);
-    }
-    o->array = il_safetensor_array(t);
-    (void)snprintf(o->where, sizeof o->where, "%s#%s", o->path, name);
-    return IL_OK;
-}
-
 /* ---- activations ---------------------------------------------------------------- */
 
-static il_status add_site(reader *r, const opened *o, const char *name, il_error *err)
+static il_status add_site(reader *r, const il__given_file *o, const char *name,
+                          il_error *err)
 {
     const il_array *a = &o->array;
     il_arena *arena = r->g->arena;
@@ -144,10 +68,10 @@ static il_status add_site(reader *r, const opened *o, const char *name, il_error
     r->sites[n].width = a->shape[a->ndim - 1];
     r->widths[n] = r->sites[n].width;
     r->numbers[n] = (int64_t)n;
-    IL_TRY(il_array_floats(&values, a, o->where, err));
+    IL_TRY(il__given_floats(o, &values, err));
     r->data[n] = values;
     r->g->model.site_count++;
-    return r->sites[n].name != NULL ? IL_OK : no_memory(err);
+    return r->sites[n].name != NULL ? IL_OK : il__given_starved(err);
 }
 
 /* The name that the input gives the next site; `own` is what it is called otherwise. */
@@ -159,20 +83,20 @@ static const char *name_of(const reader *r, const char *own)
 }
 
 /* All that a file of ours holds, or the one tensor of another. */
-static il_status add_file(reader *r, opened *o, il_error *err)
+static il_status add_file(reader *r, il__given_file *o, il_error *err)
 {
     size_t count = il_safetensors_count(o->file);
     size_t found = 0;
 
     if (o->tensor != NULL) {
-        IL_TRY(take_tensor(o, o->tensor, err));
+        IL_TRY(il__given_take(o, o->tensor, err));
         return add_site(r, o, name_of(r, o->tensor), err);
     }
     for (size_t i = 0; i < count; i++) {
         const char *name = il_safetensors_at(o->file, i)->name;
 
         if (strncmp(name, IL_GIVEN_ACTS, strlen(IL_GIVEN_ACTS)) == 0) {
-            IL_TRY(take_tensor(o, name, err));
+            IL_TRY(il__given_take(o, name, err));
             IL_TRY(add_site(r, o, name_of(r, name + strlen(IL_GIVEN_ACTS)), err));
             found++;
         }
@@ -180,7 +104,7 @@ static il_status add_file(reader *r, opened *o, il_error *err)
     if (found == 0 && count == 1) {
         const char *name = il_safetensors_at(o->file, 0)->name;
 
-        IL_TRY(take_tensor(o, name, err));
+        IL_TRY(il__given_take(o, name, err));
         return add_site(r, o, name_of(r, name), err);
     }
     return found > 0 ? IL_OK
@@ -191,13 +115,71 @@ static il_status add_file(reader *r, opened *o, il_error *err)
                                     count);
 }
 
+/* A site's column: acts.NAME, or else NAME; NULL for neither. */
+static const char *column_name(const reader *r, const il__given_file *o,
+                               const char *name)
+{
+    const char *whole = il_arena_printf(r->g->arena, IL_GIVEN_ACTS "%s", name);
+
+    return whole != NULL && il_shards_has(o->shards, whole) ? whole
+           : il_shards_has(o->shards, name)                 ? name
+                                                            : NULL;
+}
+
+/* One more site of a folder, which has the rows of the one before, shard by shard. */
+static il_status add_column(reader *r, il__given_file *o, const char *tensor,
+                            const char *name, size_t *found, il_error *err)
+{
+    size_t before = o->column;
+
+    IL_TRY(il__given_take(o, tensor, err));
+    if (*found > 0) {
+        IL_TRY(il_shards_agree(o->shards, before, o->column, err));
+    }
+    (*found)++;
+    return add_site(r, o, name, err);
+}
+
+/* The sites of a folder that are named, or one column, or all that it names itself. */
+static il_status add_shards(reader *r, il__given_file *o, il_error *err)
+{
+    const il_given_input *in = r->in;
+    bool named = in->name_count > 0 && in->count == 1;
+    size_t found = 0;
+
+    if (o->tensor != NULL) {
+        return add_column(r, o, o->tensor, name_of(r, o->tensor), &found, err);
+    }
+    for (size_t i = 0; i < in->name_count && named; i++) {
+        named = column_name(r, o, in->names[i]) != NULL;
+    }
+    for (size_t i = 0; i < in->name_count && named; i++) {
+        IL_TRY(add_column(r, o, column_name(r, o, in->names[i]), in->names[i], &found,
+                          err));
+    }
+    for (size_t i = 0; i < il_shards_columns(o->shards) && !named; i++) {
+        const char *name = il_shards_name(o->shards, i);
+
+        if (strncmp(name, IL_GIVEN_ACTS, strlen(IL_GIVEN_ACTS)) == 0) {
+            IL_TRY(add_column(r, o, name, name_of(r, name + strlen(IL_GIVEN_ACTS)),
+                              &found, err));
+        }
+    }
+    return found > 0 ? IL_OK
+                     : il_error_set(err, IL_ERR_INPUT, o->path,
+                                    "expected a tensor '" IL_GIVEN_ACTS
+                                    "SITE' in its shards: name one as FOLDER#TENSOR");
+}
+
 static il_status read_acts(reader *r, il_error *err)
 {
     for (size_t i = 0; i < r->in->count; i++) {
-        opened *o = &r->acts[i];
+        il__given_file *o = &r->acts[i];
 
-        IL_TRY(opened_open(o, r->in->acts[i], err));
-        if (o->file != NULL) {
+        IL_TRY(il__given_open(o, r->in->acts[i], r->in->naming, err));
+        if (o->shards != NULL) {
+            IL_TRY(add_shards(r, o, err));
+        } else if (o->file != NULL) {
             IL_TRY(add_file(r, o, err));
         } else {
             IL_TRY(add_site(r, o, name_of(r, "activations"), err));
@@ -213,14 +195,35 @@ static il_status read_acts(reader *r, il_error *err)
 
 /* ---- what is known of the rows -------------------------------------------------- */
 
+/* The tensor of that name in the activations' own shards, which has to have the rows of
+ * the activations shard by shard. */
+static il_status own_column(const reader *r, il__given_file *o, const char *name,
+                            il_error *err)
+{
+    const il__given_file *first = &r->acts[0];
+
+    o->shards = first->shards;
+    o->borrowed = true;
+    o->path = strdup(first->path);
+    if (o->path == NULL) {
+        return il__given_starved(err);
+    }
+    IL_TRY(il__given_take(o, name, err));
+    return il_shards_agree(o->shards, first->column, o->column, err);
+}
+
 /* Opens what the path names or, without one, the first file's own tensor of that name.
  * false: there is none. */
-static il_status find_column(const reader *r, opened *o, const char *path,
+static il_status find_column(const reader *r, il__given_file *o, const char *path,
                              const char *name, bool *there, il_error *err)
 {
-    const opened *first = &r->acts[0];
+    const il__given_file *first = &r->acts[0];
 
     *there = path != NULL;
+    if (path == NULL && first->shards != NULL) {
+        *there = il_shards_has(first->shards, name);
+        return *there ? own_column(r, o, name, err) : IL_OK;
+    }
     if (path == NULL) {
         if (first->file == NULL || il_safetensors_find(first->file, name) == NULL) {
             return IL_OK;
@@ -228,14 +231,16 @@ static il_status find_column(const reader *r, opened *o, const char *path,
         *there = true;
         path = first->path;
     }
-    IL_TRY(opened_open(o, path, err));
-    return o->file == NULL ? IL_OK
-                           : take_tensor(o, o->tensor != NULL ? o->tensor : name, err);
+    IL_TRY(il__given_open(o, path, r->in->naming, err));
+    return o->file == NULL && o->shards == NULL
+               ? IL_OK
+               : il__given_take(o, o->tensor != NULL ? o->tensor : name, err);
 }
 
 /* Whether the array has one value a document, or one a position. */
-static il_status check_column(const reader *r, const opened *o, const char *name,
-                              bool may_wide, bool *wide, il_error *err)
+static il_status check_column(const reader *r, const il__given_file *o,
+                              const char *name, bool may_wide, bool *wide,
+                              il_error *err)
 {
     const il_array *a = &o->array;
     char shape[96];
@@ -276,7 +281,7 @@ static uint8_t *spread(const reader *r, uint8_t *values, bool wide)
 static il_status read_flags(const reader *r, const char *path, const char *name,
                             bool may_narrow, uint8_t **out, il_error *err)
 {
-    opened o = {.path = NULL};
+    il__given_file o = {.path = NULL};
     uint8_t *values = NULL;
     bool there = false;
     bool wide = false;
@@ -291,13 +296,13 @@ static il_status read_flags(const reader *r, const char *path, const char *name,
                               "%s: expected one value a position", name);
     }
     if (status == IL_OK && there) {
-        status = il_array_flags(&values, &o.array, o.where, err);
+        status = il__given_flags(&o, &values, err);
     }
     if (status == IL_OK && there) {
         *out = spread(r, values, wide);
-        status = *out != NULL ? IL_OK : no_memory(err);
+        status = *out != NULL ? IL_OK : il__given_starved(err);
     }
-    opened_close(&o);
+    il__given_close(&o);
     return status;
 }
 
@@ -305,7 +310,7 @@ static il_status read_flags(const reader *r, const char *path, const char *name,
 static il_status read_wholes(const reader *r, const char *path, const char *name,
                              int64_t **out, il_error *err)
 {
-    opened o = {.path = NULL};
+    il__given_file o = {.path = NULL};
     bool there = false;
     bool wide = false;
     il_status status = find_column(r, &o, path, name, &there, err);
@@ -315,9 +320,9 @@ static il_status read_wholes(const reader *r, const char *path, const char *name
         status = check_column(r, &o, name, false, &wide, err);
     }
     if (status == IL_OK && there) {
-        status = il_array_wholes(out, &o.array, o.where, err);
+        status = il__given_wholes(&o, out, err);
     }
-    opened_close(&o);
+    il__given_close(&o);
     return status;
 }
 
@@ -329,7 +334,7 @@ static il_status check_ids(const reader *r, const int64_t *ids, il_error *err)
     il_status status = IL_OK;
 
     if (seen == NULL) {
-        return no_memory(err);
+        return il__given_starved(err);
     }
     for (int64_t i = 0; i < r->batch; i++) {
         if (i == 0 || ids[i] != ids[i - 1]) {
@@ -365,7 +370,7 @@ static il_status list_rows(reader *r, const uint8_t *labels, const uint8_t *mask
     s->labels = labels != NULL ? il_arena_calloc(r->g->arena, room, 1) : NULL;
     if (s->rows == NULL || s->documents == NULL || ends == NULL ||
         (labels != NULL && s->labels == NULL)) {
-        return no_memory(err);
+        return il__given_starved(err);
     }
     for (int64_t b = 0; b < r->batch; b++) {
         int64_t end = lengths != NULL ? lengths[b] : r->length;
@@ -456,11 +461,15 @@ static il_status read_rows(reader *r, il_error *err)
 
 static il_status read_about(const reader *r, il_error *err)
 {
-    const opened *first = &r->acts[0];
+    const il__given_file *first = &r->acts[0];
     const char *text = first->file != NULL
                            ? il_safetensors_metadata_get(first->file, IL_GIVEN_KEY)
                            : NULL;
 
+    if (first->shards != NULL && il_shards_about(first->shards) != NULL) {
+        r->g->about = json_deep_copy(il_shards_about(first->shards));
+        return r->g->about != NULL ? IL_OK : il__given_starved(err);
+    }
     if (text == NULL) {
         return IL_OK;
     }
@@ -484,7 +493,7 @@ static il_status read_all(reader *r, il_error *err)
     r->data = il_arena_calloc(arena, SITES_MAX + 1, sizeof *r->data);
     if (r->sites == NULL || r->numbers == NULL || r->widths == NULL ||
         r->data == NULL) {
-        return no_memory(err);
+        return il__given_starved(err);
     }
     r->g->model.label = "activations";
     r->g->model.sites = r->sites;
@@ -507,12 +516,12 @@ il_status il_given_read(il_given **out, const il_given_input *in, il_error *err)
     if (r.g == NULL || r.acts == NULL) {
         il_arena_destroy(arena);
         free(r.acts);
-        return no_memory(err);
+        return il__given_starved(err);
     }
     r.g->arena = arena;
     status = read_all(&r, err);
     for (size_t i = 0; i < in->count; i++) {
-        opened_close(&r.acts[i]);
+        il__given_close(&r.acts[i]);
     }
     free(r.acts);
     if (status != IL_OK) {
@@ -560,7 +569,7 @@ static il_status part(il_acts *out, const il_given *g, int of, bool held, il_err
     s->labels = all->labels != NULL ? il_arena_calloc(g->arena, room, 1) : NULL;
     if (s->rows == NULL || s->documents == NULL ||
         (all->labels != NULL && s->labels == NULL)) {
-        return no_memory(err);
+        return il__given_starved(err);
     }
     for (int64_t i = 0; i < all->count; i++) {
         if ((mixed(all->documents[i]) % (uint64_t)of == 0) == held) {

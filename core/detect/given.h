@@ -10,18 +10,22 @@
 #define IL_GIVEN_KEY  IL_SHARDS_KEY  /* metadata: what they are, as JSON */
 #define IL_GIVEN_ACTS IL_SHARDS_ACTS /* before a site's name, of its tensor */
 
-/* Where the arrays lie. A path names an .npy file, a safetensors file, or one tensor of
- * it as FILE#TENSOR. NULL: the tensor of that name in the first file of activations
+/* Where the arrays lie. A path names an .npy file, a safetensors file, a folder of
+ * shards (formats/shards.h), or one tensor of these two as FILE#TENSOR. NULL: the
+ * tensor of that name in the first file of activations
  * ("labels", "ids", "mask", "lengths"), if it has one. */
 typedef struct il_given_input {
     const char *const *acts; /* (N,W) or (B,T,W), one a site, or all in one file */
     size_t count;
-    const char *const *names; /* of the sites; NULL: those that the file says */
+    /* Of the sites; NULL: those that the file says. Where they are sites of a folder of
+     * shards, these alone are read. */
+    const char *const *names;
     size_t name_count;
     const char *labels;  /* (N), (B,T) or (B), each 0 or 1 */
     const char *ids;     /* (N) or (B): of documents */
     const char *mask;    /* (N) or (B,T): which are scored; all without */
     const char *lengths; /* (B): where padding begins */
+    const char *naming;  /* which files of a folder are shards; NULL: the usual */
 } il_given_input;
 
 /* What was read. Rows are as harvested ones, never gathered; without ids each row of

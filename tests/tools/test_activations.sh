@@ -47,6 +47,27 @@ check "as is the model's own" exits 0 detector fit "$pipeline" --runs "$folder/r
     --out "$folder/model.safetensors"
 check "to the same bytes" cmp "$folder/shards.safetensors" "$folder/model.safetensors"
 
+# ---- detectors on folders, without a pipeline
+probe="--use linear_probe --site blocks.1.hook_resid_post"
+weights() { tail -c 196 "$1"; } # bias, scale, mean and weight: 1, 16, 16 and 16 floats
+check "a probe is fitted on a folder" exits 0 detector fit $probe --acts "$folder/train" --out "$folder/own.safetensors"
+check "on what the mask counts" says "rows of 15 documents"
+check "to the weights of the model's own" cmp <(weights "$folder/own.safetensors") <(weights "$folder/model.safetensors")
+check "with the hash of its model" grep -qa "$(grep -oaP 'model\\":\\"\K[0-9a-f]{64}' "$folder/model.safetensors")" \
+    "$folder/own.safetensors"
+check "it is judged on other documents" exits 0 detector eval "$folder/own.safetensors" --acts "$folder/test" --json
+own=$(grep -oP '"auroc": \K[^,]*' "$folder/out")
+check "as is the model's own in its pipeline" exits 0 detector eval "$pipeline" --runs "$folder/runs" --stage fitted --json
+check "to the same AUROC" [ -n "$own" -a "$own" = "$(grep -oP '"auroc": \K[^,]*' "$folder/out")" ]
+check "documents that fitted it do not judge it" exits 2 detector eval "$folder/own.safetensors" --acts "$folder/train"
+check "a threshold holds documents back" exits 0 detector fit $probe --fpr 0.1 --acts "$folder/train" --out "$folder/x"
+check "a dictionary is trained on a folder" exits 0 detector fit --use sae --set features=32 --set k=4 --steps 20 \
+    --batch 64 --acts "$folder/train#acts.blocks.1.hook_resid_post" --out "$folder/x"
+check "a site that its shards lack is refused" exits 2 detector fit --use lda --site nowhere --acts "$folder/train" \
+    --out "$folder/x"
+check "a tensor that they lack, too" exits 2 detector fit --use lda --acts "$folder/train#acts.nowhere" --out "$folder/x"
+check "by name" says "its shards have no 'acts.nowhere'"
+
 # ---- what is harvested
 shards() { (cd "$folder/$1" && sha256sum *.safetensors); }
 same() { [ "$(shards "$1")" = "$(shards "$2")" ]; }
@@ -54,13 +75,13 @@ check "a pattern means sites" harvest 0 pattern --site 'blocks.*.hook_resid_post
 check "all that fit, in the model's order" same pattern train
 check "a list does, too" harvest 0 list --site 'blocks.0.hook_resid_post, blocks.1.hook_resid_post'
 check "likewise" same list train
-check "a site that there is not is refused" harvest 2 x --site blocks.0.hook_resid_pots
+check "a site that there is not is refused" harvest 2 no --site blocks.0.hook_resid_pots
 check "with the nearest" says "did you mean 'blocks.0.hook_resid_post'?"
-check "as is a pattern of none" harvest 2 x --site 'blocks.*.nothing'
-check "nothing is left of them" [ ! -e "$folder/x" ]
-check "a type that there is not is refused" harvest 2 x $blocks --dtype f8
+check "as is a pattern of none" harvest 2 no --site 'blocks.*.nothing'
+check "nothing is left of them" [ ! -e "$folder/no" ]
+check "a type that there is not is refused" harvest 2 no $blocks --dtype f8
 check "by name" says "expected f32, f16 or bf16"
-check "NumPy has no bfloat16" harvest 2 x $blocks --format npy --dtype bf16
+check "NumPy has no bfloat16" harvest 2 no $blocks --format npy --dtype bf16
 
 # ---- going on
 check "other rows are refused" harvest 2 train $blocks --rows 64
@@ -149,5 +170,7 @@ for form in npy f16; do
     check "a probe is fitted on $form" exits 0 detector fit "$folder/shards.yaml" --runs "$folder/runs" --stage fitted \
         --set data.params.folder="$folder/$form" --set model.params.folder="$folder/$form" --out "$folder/$form.safetensors"
 done
+check "and on the folder itself" exits 0 detector fit $probe --acts "$folder/npy" --out "$folder/x"
+check "to the same weights" cmp <(weights "$folder/x") <(weights "$folder/model.safetensors")
 check ".npy gives the same bytes, too" cmp "$folder/npy.safetensors" "$folder/model.safetensors"
 exit $failed
