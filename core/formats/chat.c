@@ -146,18 +146,15 @@ il_chat_value il__chat_call_macro(il_chat_run *r, const il_chat_macro *m,
     il_chat_scope *scope = r->scope;
     il_chat_scope *own = il__chat_alloc(r, 1, sizeof *own);
     bool *used = il__chat_alloc(r, a->count, sizeof *used);
-    size_t loops = r->loops;
     il_chat_value out = il__chat_undefined;
 
     if (own != NULL && used != NULL) {
         own->outer = m->scope;
         r->scope = own;
-        r->loops = 0;
         bind(r, m->node->a, a, used);
         bind_rest(r, m, a, used);
         out = r->status == IL_OK ? written(r, m->node->list) : out;
         r->scope = scope;
-        r->loops = loops;
     }
     return out;
 }
@@ -216,11 +213,13 @@ static void loop(il_chat_run *r, const il_chat_node *n)
     il_chat_loop *l = il__chat_alloc(r, 1, sizeof *l);
     il_chat_scope *scope = il__chat_alloc(r, 1, sizeof *scope);
     il_chat_variable *own = NULL; /* what the loop itself sets */
+    bool done = false;
+    bool left = false;
 
     if (l == NULL || scope == NULL) {
         return;
     }
-    *l = (il_chat_loop){.items = list.items, .count = list.size, .depth = ++r->loops};
+    *l = (il_chat_loop){.items = list.items, .count = list.size};
     scope->outer = outer;
     il__chat_set(r, scope, "loop", 4,
                  (il_chat_value){.is = IL_CHAT_IS_LOOP, .object = l});
@@ -230,15 +229,16 @@ static void loop(il_chat_run *r, const il_chat_node *n)
         own = own == NULL ? scope->first : own;
         scope->first = own; /* less what the round before set */
         statements(r, n->list);
-        if (r->flow == IL_CHAT_LEAVE) {
-            r->flow = IL_CHAT_GO;
+        left = r->flow == IL_CHAT_LEAVE;
+        done = done || r->flow == IL_CHAT_GO;
+        r->flow = IL_CHAT_GO;
+        if (left) {
             break;
         }
-        r->flow = IL_CHAT_GO;
     }
     r->scope = outer;
-    r->loops--;
-    if (r->status == IL_OK && list.size == 0) {
+    /* As Jinja compiles it: else is for a loop of which no round came to its end. */
+    if (r->status == IL_OK && !done) {
         apart(r, n->d, NULL);
     }
 }

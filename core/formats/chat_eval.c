@@ -429,7 +429,7 @@ static il_chat_value call_range(il_chat_run *r, const il_chat_args *a)
     if (n > RANGE_MAX) {
         return il__chat_fail(r, IL_ERR_INPUT, "range: more than %d numbers", RANGE_MAX);
     }
-    out = il__chat_many(r, IL_CHAT_IS_LIST, (size_t)n, &items);
+    out = il__chat_many(r, IL_CHAT_IS_RANGE, (size_t)n, &items);
     for (int64_t i = 0; r->status == IL_OK && i < n; i++) {
         items[i] = il__chat_int(bounds[0] + i * bounds[2]);
     }

@@ -16,6 +16,7 @@ typedef enum il_chat_is {
     IL_CHAT_IS_TEXT,
     IL_CHAT_IS_LIST,
     IL_CHAT_IS_TUPLE,
+    IL_CHAT_IS_RANGE,
     IL_CHAT_IS_VIEW, /* of a dict; can be measured */
     IL_CHAT_IS_ONCE, /* what filters yield; can be gone through, once */
     IL_CHAT_IS_DICT,
@@ -60,7 +61,6 @@ typedef struct il_chat_loop {
     const il_chat_value *items;
     size_t count;
     size_t at;
-    size_t depth;
     bool changes; /* loop.changed was asked before, with `last` */
     il_chat_value last;
 } il_chat_loop;
@@ -76,7 +76,6 @@ typedef struct il_chat_run {
     il_chat_flow flow;
     int line;
     int depth;
-    size_t loops;  /* around what runs */
     size_t left;   /* bytes that may still be taken */
     int64_t steps; /* done */
     il_error *err;

@@ -63,8 +63,8 @@ static bool is_mapping(const il_chat_value *v)
 static bool is_sequence(const il_chat_value *v)
 {
     return v->is == IL_CHAT_IS_TEXT || v->is == IL_CHAT_IS_LIST ||
-           v->is == IL_CHAT_IS_TUPLE || v->is == IL_CHAT_IS_DICT ||
-           v->is == IL_CHAT_IS_UNDEFINED;
+           v->is == IL_CHAT_IS_TUPLE || v->is == IL_CHAT_IS_RANGE ||
+           v->is == IL_CHAT_IS_DICT || v->is == IL_CHAT_IS_UNDEFINED;
 }
 
 static bool is_iterable(const il_chat_value *v)

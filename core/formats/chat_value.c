@@ -103,15 +103,23 @@ il_chat_value il__chat_many(il_chat_run *r, il_chat_is is, size_t count,
 
 const char *il__chat_kind_name(const il_chat_value *v)
 {
-    static const char *const names[] = {
-        [IL_CHAT_IS_UNDEFINED] = "undefined", [IL_CHAT_IS_NONE] = "none",
-        [IL_CHAT_IS_FLAG] = "a boolean",      [IL_CHAT_IS_INT] = "a number",
-        [IL_CHAT_IS_REAL] = "a number",       [IL_CHAT_IS_TEXT] = "text",
-        [IL_CHAT_IS_LIST] = "a list",         [IL_CHAT_IS_TUPLE] = "a tuple",
-        [IL_CHAT_IS_VIEW] = "a view",         [IL_CHAT_IS_ONCE] = "a generator",
-        [IL_CHAT_IS_DICT] = "a mapping",      [IL_CHAT_IS_NAMESPACE] = "a namespace",
-        [IL_CHAT_IS_MACRO] = "a macro",       [IL_CHAT_IS_FUNCTION] = "a function",
-        [IL_CHAT_IS_METHOD] = "a method",     [IL_CHAT_IS_LOOP] = "loop"};
+    static const char *const names[] = {[IL_CHAT_IS_UNDEFINED] = "undefined",
+                                        [IL_CHAT_IS_NONE] = "none",
+                                        [IL_CHAT_IS_FLAG] = "a boolean",
+                                        [IL_CHAT_IS_INT] = "a number",
+                                        [IL_CHAT_IS_REAL] = "a number",
+                                        [IL_CHAT_IS_TEXT] = "text",
+                                        [IL_CHAT_IS_LIST] = "a list",
+                                        [IL_CHAT_IS_TUPLE] = "a tuple",
+                                        [IL_CHAT_IS_RANGE] = "a range",
+                                        [IL_CHAT_IS_VIEW] = "a view",
+                                        [IL_CHAT_IS_ONCE] = "a generator",
+                                        [IL_CHAT_IS_DICT] = "a mapping",
+                                        [IL_CHAT_IS_NAMESPACE] = "a namespace",
+                                        [IL_CHAT_IS_MACRO] = "a macro",
+                                        [IL_CHAT_IS_FUNCTION] = "a function",
+                                        [IL_CHAT_IS_METHOD] = "a method",
+                                        [IL_CHAT_IS_LOOP] = "loop"};
 
     return names[v->is];
 }
@@ -136,6 +144,7 @@ bool il__chat_truth(const il_chat_value *v)
     case IL_CHAT_IS_TEXT:
     case IL_CHAT_IS_LIST:
     case IL_CHAT_IS_TUPLE:
+    case IL_CHAT_IS_RANGE:
     case IL_CHAT_IS_VIEW:
     case IL_CHAT_IS_DICT:
         return v->size > 0;
@@ -252,7 +261,8 @@ const il_chat_value *il__chat_find(il_chat_run *r, const il_chat_value *dict,
 static bool measured(const il_chat_value *v)
 {
     return v->is == IL_CHAT_IS_LIST || v->is == IL_CHAT_IS_TUPLE ||
-           v->is == IL_CHAT_IS_VIEW || v->is == IL_CHAT_IS_DICT;
+           v->is == IL_CHAT_IS_RANGE || v->is == IL_CHAT_IS_VIEW ||
+           v->is == IL_CHAT_IS_DICT;
 }
 
 bool il__chat_length(il_chat_run *r, const il_chat_value *v, size_t *out)
@@ -281,6 +291,7 @@ il_chat_value il__chat_list(il_chat_run *r, const il_chat_value *v)
     switch (v->is) {
     case IL_CHAT_IS_LIST:
     case IL_CHAT_IS_TUPLE:
+    case IL_CHAT_IS_RANGE:
     case IL_CHAT_IS_VIEW:
         return out;
     case IL_CHAT_IS_ONCE:
@@ -348,8 +359,8 @@ static il_chat_value loop_member(il_chat_run *r, const il_chat_value *v,
                    {"revindex", (int64_t)(l->count - l->at)},
                    {"revindex0", (int64_t)(l->count - l->at) - 1},
                    {"length", (int64_t)l->count},
-                   {"depth", (int64_t)l->depth},
-                   {"depth0", (int64_t)l->depth - 1}};
+                   {"depth", 1},
+                   {"depth0", 0}};
 
     for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
         if (il__chat_is_text(&key, numbers[k].name)) {
@@ -420,7 +431,7 @@ static bool entry(il_chat_run *r, const il_chat_value *a, const il_chat_value *k
         return found != NULL;
     }
     if ((a->is != IL_CHAT_IS_LIST && a->is != IL_CHAT_IS_TUPLE &&
-         a->is != IL_CHAT_IS_TEXT) ||
+         a->is != IL_CHAT_IS_RANGE && a->is != IL_CHAT_IS_TEXT) ||
         !il__chat_as_int(key, &i) || !il__chat_length(r, a, &count)) {
         return false;
     }
@@ -549,7 +560,7 @@ il_chat_value il__chat_slice(il_chat_run *r, const il_chat_value *a,
         return il__chat_undefined;
     }
     if (a->is != IL_CHAT_IS_LIST && a->is != IL_CHAT_IS_TUPLE &&
-        a->is != IL_CHAT_IS_TEXT) {
+        a->is != IL_CHAT_IS_RANGE && a->is != IL_CHAT_IS_TEXT) {
         return il__chat_undefined;
     }
     if ((step->is != IL_CHAT_IS_NONE && !il__chat_as_int(step, &by)) || by == 0 ||

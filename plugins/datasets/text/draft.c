@@ -343,7 +343,8 @@ static il_status put_rest(const corpus *c, const place *p, const json *line, tal
                           il_error *err)
 {
     static const char *const handed[] = {"tools", "documents", "date"};
-    const json own = {c->variables, c->variables + strlen(c->variables)};
+    const char *variables = c->variables != NULL ? c->variables : "";
+    const json own = {variables, variables + strlen(variables)};
     const json date_key = {"\"date\"", "\"date\"" + 6};
     const json date = {c->date, c->date + strlen(c->date)};
     const json *given[2] = {&own, NULL};
@@ -398,7 +399,7 @@ static il_status read_talk(const corpus *c, const place *p, const json *line,
         count++;
     }
     count = c->prompts ? without_answers(messages, count) : count;
-    t->line = malloc(room + strlen(c->variables) + 128);
+    t->line = malloc(room + (c->variables != NULL ? strlen(c->variables) : 0) + 128);
     t->turns = calloc((size_t)count + 1, sizeof *t->turns);
     t->firsts = calloc((size_t)count + 2, sizeof *t->firsts);
     t->content = malloc(room + 1);
