@@ -171,6 +171,26 @@ START_TEST(labels_hold_on_the_tokens_of_their_spans)
 }
 END_TEST
 
+START_TEST(spans_may_come_in_any_order)
+{
+    static const char *const set[] = {"val", "0",      "test", "0", "context",
+                                      "64",  "labels", "lie",  NULL};
+    host_batch b;
+
+    good("{\"text\": \"\\u65e5\\ud83d\\ude42 says xyz now \\u2602 end\", "
+         "\"spans\": [{\"start\": 18, \"end\": 21}, {\"start\": 8, \"end\": 11}, "
+         "{\"start\": 16, \"end\": 17}, {\"start\": 21, \"end\": 21}]}\n",
+         set);
+    get(&b, 0, 0, 1);
+    ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 64), "xyz"));
+    ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 64), "end"));
+    ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 64), "\xe2\x98\x82"));
+    ck_assert_ptr_null(strstr(masked(&b, "spans", 64), "now"));
+    ck_assert_ptr_null(strstr(masked(&b, "spans", 64), "says"));
+    drop();
+}
+END_TEST
+
 START_TEST(only_the_turns_of_learned_roles_are_learned)
 {
     static const char *const set[] = {
@@ -386,6 +406,7 @@ int main(void)
     tcase_add_test(c, rows_hold_documents_one_behind_the_other);
     tcase_add_test(c, unpacked_documents_begin_their_own_rows);
     tcase_add_test(c, labels_hold_on_the_tokens_of_their_spans);
+    tcase_add_test(c, spans_may_come_in_any_order);
     tcase_add_test(c, only_the_turns_of_learned_roles_are_learned);
     tcase_add_test(c, a_document_stays_in_its_split);
     tcase_add_test(c, spans_of_messages_hold_on_the_tokens_that_say_them);

@@ -148,18 +148,28 @@ static il_status label_bits(const corpus *c, const place *p, const json *of, dra
     return IL_OK;
 }
 
-/* The byte at which a character begins; the text's size for the one behind the last,
- * SIZE_MAX for those after it. */
-static size_t byte_of(const char *text, size_t size, int64_t character)
-{
-    size_t i = 0;
+/* A character of a text and the byte at which it begins. */
+typedef struct mark {
+    int64_t character;
+    size_t byte;
+} mark;
 
-    for (; i < size && character > 0; character--) {
+/* The byte at which a character begins; the text's size for the one behind the last,
+ * SIZE_MAX for those after it. Looks from where it looked before, so that the spans of
+ * a long text cost no more than the text. */
+static size_t byte_of(const char *text, size_t size, int64_t character, mark *at)
+{
+    for (; at->character < character && at->byte < size; at->character++) {
         do {
-            i++;
-        } while (i < size && ((unsigned char)text[i] & 0xc0) == 0x80);
+            at->byte++;
+        } while (at->byte < size && ((unsigned char)text[at->byte] & 0xc0) == 0x80);
     }
-    return character == 0 ? i : SIZE_MAX;
+    for (; at->character > character; at->character--) {
+        do {
+            at->byte--;
+        } while (at->byte > 0 && ((unsigned char)text[at->byte] & 0xc0) == 0x80);
+    }
+    return at->character == character ? at->byte : SIZE_MAX;
 }
 
 /* Marks the bytes of a text that spans cover. */
@@ -168,6 +178,7 @@ static il_status mark_spans(const corpus *c, const place *p, const json *spans,
                             il_error *err)
 {
     const char *next = NULL;
+    mark at = {0, 0};
     json span;
 
     if (!json_is(spans, '[')) {
@@ -188,7 +199,7 @@ static il_status mark_spans(const corpus *c, const place *p, const json *spans,
             return wrong(c, p, "spans: expected start and end in characters", err);
         }
         IL_TRY(check_keys(c, p, &span, span_keys, "spans", err));
-        last = byte_of(text, size, b);
+        last = byte_of(text, size, b, &at);
         if (last == SIZE_MAX) {
             return wrong(c, p, "spans: one ends behind the text", err);
         }
@@ -199,7 +210,7 @@ static il_status mark_spans(const corpus *c, const place *p, const json *spans,
             bits |= bit_of(c, label.at + 1, key_size(&label), false);
             d->named |= bits;
         }
-        for (size_t i = byte_of(text, size, a); i < last; i++) {
+        for (size_t i = byte_of(text, size, a, &at); i < last; i++) {
             marks[i] |= bits;
         }
     }
