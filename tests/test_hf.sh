@@ -42,6 +42,23 @@ check "merged it is" export_ a three --stage adapted --variant none --merge --dt
 check "with its type" grep -q '"dtype": "bfloat16"' "$folder/three/config.json"
 check "a folder that is there stays as it is" exits 2 export_ a three --stage adapted --variant none --merge
 check "a stage that has not been run has nothing to hand out" exits 2 export_ none four --stage adapted --variant none --merge
+whole() { # whole FOLDER NAME [OPTION...]: the model of a folder, as it is
+    "$interloop" model export "$IL_ROOT/configs/hf/monitor.yaml" --runs "$folder/none" "${short[@]:1}" \
+        --set model.params.folder="$1" --set model.params.lora_rank=0 --to "$folder/$2" "${@:3}" >"$folder/out" 2>&1
+}
+atlas=$IL_ROOT/tests/fixtures/hf/atlas
+check "a model is handed out in one file" whole "$atlas" file
+check "or in several" whole "$atlas" shards --shard-size 20KB
+check "with their index" grep -q '"model.embed_tokens.weight": "model-0000' "$folder/shards/model.safetensors.index.json"
+check "none of them larger than was asked for, but for headers and single tensors" \
+    [ -z "$(find "$folder/shards" -name 'model-*.safetensors' -size +24k)" ]
+check "and no whole one" not test -e "$folder/shards/model.safetensors"
+check "they are read" whole "$folder/shards" again
+check "as the same model" cmp "$folder/file/model.safetensors" "$folder/again/model.safetensors"
+check "what fits into one file is one" whole "$atlas" large --shard-size 1GB
+check "the same" cmp "$folder/file/model.safetensors" "$folder/large/model.safetensors"
+check "a size that is none is refused" exits 2 whole "$atlas" four --shard-size 20XB
+check "and that is said" says "--shard-size: expected a size like 200MB, got 20XB"
 check "another type of numbers is refused" exits 2 export_ a four --dtype f8
 check "nothing is left where nothing was written" not test -e "$folder/four"
 # Stopped while adapters alone are trained: of what nothing steps there are no moments to keep, and it goes on to the same bits.

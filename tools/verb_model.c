@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include "base/compiler.h"
 #include "exchange/folder.h"
 #include "loop/stage.h"
 #include "session.h"
@@ -18,6 +20,7 @@ static const char usage[] =
     "\n"
     "  --to FOLDER         a folder that is not there yet\n"
     "  --dtype NAME        f32 (without), f16 or bf16\n"
+    "  --shard-size SIZE   in files of at most so much, such as 200MB or 2GB, and their index\n"
     "  --adapters          its adapters alone, as PEFT loads them\n"
     "  --merge             its adapters added to the matrices that they are beside\n"
     "\n";
@@ -26,6 +29,7 @@ typedef struct asked {
     const char *to;
     il_dtype dtype;
     il_folder_what what;
+    size_t shard_bytes;
     char *rest[ARGUMENTS_MAX];
     int rest_count;
 } asked;
@@ -54,6 +58,26 @@ static bool dtype_of(const char *name, il_dtype *out)
     return false;
 }
 
+/* A whole number above 0 with a unit, of tens as files are sold by. */
+static bool size_of(const char *text, size_t *out)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } units[] = {{"B", 1}, {"", 1}, {"KB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
+    const size_t digits = strspn(text, "0123456789");
+    const unsigned long long n =
+        digits > 0 && digits < 10 ? strtoull(text, NULL, 10) : 0;
+
+    for (size_t i = 0; n > 0 && i < sizeof units / sizeof units[0]; i++) {
+        if (strcasecmp(text + digits, units[i].name) == 0 &&
+            il_mul_size((size_t)n, units[i].bytes, out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Splits the arguments; -1: go on, else the exit code. */
 static int split(asked *a, int argc, char **argv)
 {
@@ -68,6 +92,10 @@ static int split(asked *a, int argc, char **argv)
         } else if (strcmp(argv[i], "--dtype") == 0 && i + 1 < argc) {
             if (!dtype_of(argv[++i], &a->dtype)) {
                 return wrong("--dtype: expected f32, f16 or bf16, got ", argv[i]);
+            }
+        } else if (strcmp(argv[i], "--shard-size") == 0 && i + 1 < argc) {
+            if (!size_of(argv[++i], &a->shard_bytes)) {
+                return wrong("--shard-size: expected a size like 200MB, got ", argv[i]);
             }
         } else if (strcmp(argv[i], "--adapters") == 0) {
             a->what = IL_FOLDER_ADAPTERS;
@@ -149,7 +177,8 @@ static int export(int argc, char **argv)
         status = open_model(&world, &session, &cli, &err);
     }
     if (status == IL_OK) {
-        status = il_folder_write(world->model, a.to, a.what, a.dtype, &err);
+        status =
+            il_folder_write(world->model, a.to, a.what, a.dtype, a.shard_bytes, &err);
     }
     if (status == IL_OK) {
         printf("wrote %s\n", a.to);

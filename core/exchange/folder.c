@@ -114,6 +114,7 @@ typedef struct writing {
     il_arena *arena;
     il_folder_what what;
     il_dtype dtype;
+    size_t shard_bytes; /* of a file; 0: one file */
     const char *folder; /* the one beside */
     json_t *adapters;   /* what goes beside the adapters, or NULL */
 } writing;
@@ -198,31 +199,6 @@ static il_status tensor_of(const writing *w, const il_stored *p, il_safetensor *
     return IL_OK;
 }
 
-static il_status write_weights(const writing *w, const char *file, il_error *err)
-{
-    static const il_safetensors_pair format = {"format", "pt"};
-    const il_store *store = w->model->store;
-    il_safetensor *tensors =
-        il_arena_calloc(w->arena, store->count + 1, sizeof *tensors);
-    char *path = il_path_join(w->folder, file);
-    il_status status =
-        tensors != NULL && path != NULL ? IL_OK : no_memory(w->folder, err);
-    size_t n = 0;
-
-    for (size_t i = 0; status == IL_OK && i < store->count; i++) {
-        if (is_adapter(&store->items[i]) == (w->what == IL_FOLDER_ADAPTERS)) {
-            status = tensor_of(w, &store->items[i], &tensors[n++], err);
-        }
-    }
-    if (status == IL_OK) {
-        status = il_safetensors_write(path, tensors, n, &format, 1, err);
-    }
-    free(path);
-    return status;
-}
-
-/* ---- what stands beside --------------------------------------------------------- */
-
 static il_status write_json(const writing *w, const char *file, const json_t *json,
                             il_error *err)
 {
@@ -237,6 +213,135 @@ static il_status write_json(const writing *w, const char *file, const json_t *js
     free(path);
     return status;
 }
+
+/* Whether a parameter goes where what is written goes. */
+static bool belongs(const writing *w, const il_stored *p)
+{
+    return is_adapter(p) == (w->what == IL_FOLDER_ADAPTERS);
+}
+
+/* One file, of what belongs among the parameters [first,end). */
+static il_status write_file(const writing *w, const char *file, size_t first,
+                            size_t end, il_error *err)
+{
+    static const il_safetensors_pair format = {"format", "pt"};
+    const il_store *store = w->model->store;
+    const il_arena_mark mark = il_arena_save(w->arena);
+    il_safetensor *tensors =
+        il_arena_calloc(w->arena, end - first + 1, sizeof *tensors);
+    char *path = il_path_join(w->folder, file);
+    il_status status =
+        tensors != NULL && path != NULL ? IL_OK : no_memory(w->folder, err);
+    size_t n = 0;
+
+    for (size_t i = first; status == IL_OK && i < end; i++) {
+        if (belongs(w, &store->items[i])) {
+            status = tensor_of(w, &store->items[i], &tensors[n++], err);
+        }
+    }
+    if (status == IL_OK) {
+        status = il_safetensors_write(path, tensors, n, &format, 1, err);
+    }
+    free(path);
+    il_arena_restore(w->arena, mark);
+    return status;
+}
+
+static size_t bytes_of(const writing *w, const il_stored *p)
+{
+    return belongs(w, p) ? (size_t)p->count * (size_t)(w->dtype.bits / 8) : 0;
+}
+
+/* Where the file ends that begins with the parameter `first`: before the one with which
+ * it would be too large, but never without any. */
+static size_t shard_end(const writing *w, size_t first)
+{
+    const il_store *store = w->model->store;
+    size_t bytes = bytes_of(w, &store->items[first]);
+    size_t i = first + 1;
+
+    while (i < store->count &&
+           bytes_of(w, &store->items[i]) <= w->shard_bytes - bytes &&
+           bytes <= w->shard_bytes) {
+        bytes += bytes_of(w, &store->items[i++]);
+    }
+    return i;
+}
+
+/* Adds a file's tensors to the index. */
+static il_status index_add(const writing *w, json_t *map, const char *file,
+                           size_t first, size_t end, il_error *err)
+{
+    for (size_t i = first; i < end; i++) {
+        const il_stored *p = &w->model->store->items[i];
+
+        if (belongs(w, p) &&
+            json_object_set_new(map, p->name, json_string(file)) != 0) {
+            return no_memory(w->folder, err);
+        }
+    }
+    return IL_OK;
+}
+
+/* Several files, and the index that says which has which tensor. */
+static il_status write_shards(const writing *w, size_t shards, il_error *err)
+{
+    const il_store *store = w->model->store;
+    json_t *map = json_object();
+    json_t *index = json_object();
+    il_status status = map != NULL && index != NULL ? IL_OK : no_memory(w->folder, err);
+    size_t bytes = 0;
+    size_t first = 0;
+
+    for (size_t i = 0; i < shards && status == IL_OK; i++) {
+        const size_t end = shard_end(w, first);
+        char file[64];
+
+        (void)snprintf(file, sizeof file, "model-%05zu-of-%05zu.safetensors", i + 1,
+                       shards);
+        status = write_file(w, file, first, end, err);
+        if (status == IL_OK) {
+            status = index_add(w, map, file, first, end, err);
+        }
+        first = end;
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        bytes += bytes_of(w, &store->items[i]);
+    }
+    if (status == IL_OK && (json_object_set(index, "weight_map", map) != 0 ||
+                            json_object_set_new(index, "metadata",
+                                                json_pack("{s:I}", "total_size",
+                                                          (json_int_t)bytes)) != 0)) {
+        status = no_memory(w->folder, err);
+    }
+    if (status == IL_OK) {
+        status = write_json(w, "model.safetensors.index.json", index, err);
+    }
+    json_decref(map);
+    json_decref(index);
+    return status;
+}
+
+static il_status write_weights(const writing *w, il_error *err)
+{
+    const size_t count = w->model->store->count;
+    size_t shards = 0;
+
+    if (w->shard_bytes > 0) {
+        for (size_t i = 0; i < count; i = shard_end(w, i)) {
+            shards++;
+        }
+    }
+    if (shards > 99999) {
+        return il_error_set(err, IL_ERR_INPUT, w->folder,
+                            "%zu files: expected at most 99999; make them larger",
+                            shards);
+    }
+    return shards > 1 ? write_shards(w, shards, err)
+                      : write_file(w, "model.safetensors", 0, count, err);
+}
+
+/* ---- what stands beside --------------------------------------------------------- */
 
 /* The folder's own configuration, with the type that is written. */
 static il_status write_config(const writing *w, il_error *err)
@@ -297,10 +402,11 @@ static il_status write_all(const writing *w, il_error *err)
 {
     IL_TRY(il_folder_make(w->folder, err));
     if (w->what == IL_FOLDER_ADAPTERS) {
-        IL_TRY(write_weights(w, "adapter_model.safetensors", err));
+        IL_TRY(
+            write_file(w, "adapter_model.safetensors", 0, w->model->store->count, err));
         return write_json(w, "adapter_config.json", w->adapters, err);
     }
-    IL_TRY(write_weights(w, "model.safetensors", err));
+    IL_TRY(write_weights(w, err));
     IL_TRY(copy_along(w, err));
     return write_config(w, err);
 }
@@ -339,13 +445,15 @@ static il_status check(const writing *w, const char *folder, il_error *err)
 }
 
 il_status il_folder_write(const il_instance *model, const char *folder,
-                          il_folder_what what, il_dtype dtype, il_error *err)
+                          il_folder_what what, il_dtype dtype, size_t shard_bytes,
+                          il_error *err)
 {
     const char *note = il_instance_note(model, "adapter_config");
     writing w = {.model = model,
                  .arena = il_arena_create(1 << 16),
                  .what = what,
                  .dtype = dtype,
+                 .shard_bytes = shard_bytes,
                  .adapters = note != NULL ? json_loads(note, 0, NULL) : NULL};
     il_status status =
         w.arena != NULL ? check(&w, folder, err) : no_memory(folder, err);

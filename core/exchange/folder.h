@@ -12,11 +12,14 @@ typedef enum il_folder_what {
 } il_folder_what;
 
 /* Writes the weights that the model's store holds. `dtype`: f32, f16 or bf16, to
- * nearest; the configuration says it too. What else the folder held for text
+ * nearest; the configuration says it too. Where they are more than `shard_bytes`, above
+ * 0, they become files of at most so much, or of a single larger tensor, with an index;
+ * adapters are one file always. What else the folder held for text
  * (tokenizers, templates, settings of generation) goes along. A model that came from no
  * folder, a folder that is there already, and a number that f16 cannot hold are
  * IL_ERR_INPUT; whatever fails, nothing stands at `folder`. */
 il_status il_folder_write(const il_instance *model, const char *folder,
-                          il_folder_what what, il_dtype dtype, il_error *err);
+                          il_folder_what what, il_dtype dtype, size_t shard_bytes,
+                          il_error *err);
 
 #endif

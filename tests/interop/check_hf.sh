@@ -46,6 +46,12 @@ for model in "${models[@]}"; do
     done
 done
 ok "all of them load there with the logits that they have here" hf same "$folder/cases" "${models[@]}"
+for dtype in f32 f16 bf16; do
+    rm -rf "$folder/llama.$dtype"
+    ok "in several files, as $dtype" export_ llama "llama.$dtype" --dtype $dtype --shard-size 10KB
+done
+ok "they load there, too" hf same "$folder/cases" llama
+ok "there were several" test -e "$folder/llama.f16/model.safetensors.index.json"
 if ! "$PYTHON" -c 'import peft' 2>/dev/null; then
     echo "skip - adapters of PEFT: $PYTHON cannot import it"
     exit 0

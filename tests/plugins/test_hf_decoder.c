@@ -415,7 +415,8 @@ START_TEST(a_folder_that_was_written_has_the_same_logits_to_the_bit)
     open_model(cases[_i], "");
     stir();
     keep_logits(before, file);
-    ck_assert_msg(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err) == IL_OK,
+    ck_assert_msg(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, 0, &err) ==
+                      IL_OK,
                   "%s: %s", err.where, err.message);
     reopen(folder, "");
     forward(file);
@@ -448,7 +449,7 @@ START_TEST(half_width_numbers_are_the_nearest)
         had[i] = malloc(bytes);
         memcpy(had[i], values[i], bytes);
     }
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, dtype, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, dtype, 0, &err),
                      IL_OK);
     reopen(folder, "");
     for (size_t i = 0; i < count; i++) {
@@ -489,10 +490,11 @@ START_TEST(adapters_go_out_and_come_back)
         }
     }
     keep_logits(before, file);
-    ck_assert_int_ne(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err), IL_OK);
+    ck_assert_int_ne(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, 0, &err),
+                     IL_OK);
     ck_assert_ptr_nonnull(strstr(err.message, "it has adapters"));
     err = (il_error){0};
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_ADAPTERS, f32, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_ADAPTERS, f32, 0, &err),
                      IL_OK);
     teardown();
     setup();
@@ -503,7 +505,7 @@ START_TEST(adapters_go_out_and_come_back)
                      sizeof(float[LOGITS]));
     /* and merged they are the same model, but for rounding */
     ck_assert_int_eq(il_folder_remove(folder, &err), IL_OK);
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MERGED, f32, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MERGED, f32, 0, &err),
                      IL_OK);
     reopen(folder, "");
     forward(file);
@@ -521,13 +523,13 @@ START_TEST(nothing_stands_where_writing_failed)
 
     open_model("gpt2", "");
     values[3][0] = 1e6f;
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f16, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f16, 0, &err),
                      IL_ERR_INPUT);
     ck_assert_ptr_nonnull(strstr(err.message, "f16 cannot hold 1e+06"));
     ck_assert_int_eq(rmdir(copy), 0); /* it is empty */
     ck_assert_int_eq(il_folder_make(folder, &err), IL_OK);
     err = (il_error){0};
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_MODEL, f32, 0, &err),
                      IL_ERR_INPUT);
     ck_assert_str_eq(err.message, "is there already; name a folder that is not");
     ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);

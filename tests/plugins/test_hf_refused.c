@@ -413,7 +413,7 @@ START_TEST(adapters_that_cannot_be_right_are_refused_with_the_reason)
     strcpy(copy, "/tmp/interloop-hf-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(copy));
     (void)snprintf(folder, sizeof folder, "%s/adapters", copy);
-    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_ADAPTERS, f32, &err),
+    ck_assert_int_eq(il_folder_write(model, folder, IL_FOLDER_ADAPTERS, f32, 0, &err),
                      IL_OK);
     il_instance_destroy(model);
     model = NULL;
