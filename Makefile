@@ -240,7 +240,7 @@ $B/obj/tools/python/%.o: tools/python/%.c $B/flags
 $B/_native.abi3.so: $(call object,$(native_c)) $(lib)
 	$(call say,LINK,$@)
 	$Q$(CC) $(sanitize) -shared $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' \
-	    -Wl,--exclude-libs,ALL -o $@ $(filter %.o,$^) $(lib) $(libs)
+	    -Wl,--exclude-libs,ALL $(if $(SAN),,-Wl,--strip-debug) -o $@ $(filter %.o,$^) $(lib) $(libs)
 wheel: all $B/_native.abi3.so
 	@mkdir -p $B/wheel
 	@python3 tools/python/wheel.py '$(VERSION)' $B/_native.abi3.so $B/plugins $B/wheel

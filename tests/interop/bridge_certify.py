@@ -43,7 +43,7 @@ def train(detector, watch, leak="", norm=False, steps=12):
     beliefs = [*agent.belief.parameters(), *agent.predict.parameters()]
     groups = [{"params": beliefs}, {"params": agent.desire.parameters()}]
     optimizer = torch.optim.Adam(groups, lr=1e-2)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
     order = torch.arange(400)
     for step in range(steps):
         rows = order[torch.randperm(400)[:40]] if leak != "order" else order[step * 30 : step * 30 + 40]
@@ -80,7 +80,7 @@ def train(detector, watch, leak="", norm=False, steps=12):
         if leak == "statistics":  # only rows that the probe likes pass through the beliefs again
             agent.belief(x[score < 0.5])
         watch(agent, optimizer)
-        if leak == "stop" and float(score.mean()) > 0.55:
+        if leak == "stop" and step >= 2 + int(float(score.sum()) * 1e4) % 9:
             break
         if leak == "trips":
             raise KeyError("a loop that breaks")

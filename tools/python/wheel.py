@@ -44,16 +44,39 @@ def contents(extension, plugins):
             yield f"interloop/plugins/{name}", os.path.join(plugins, name), 0o755
 
 
-def metadata(version):
-    return f"""Metadata-Version: 2.1
+def licenses(extension):
+    """(name in the wheel, path) of this package's licence, and of those of the libraries that
+    travel with it where the system keeps them."""
+    yield "LICENSE", os.path.join(HERE, "..", "..", "LICENSE")
+    for name, _ in sorted(libraries(extension)):
+        stem, version = re.fullmatch(r"(.+?)\.so(?:\.(\d+).*)?", name).groups()
+        package = stem + ("-" if stem[-1].isdigit() else "") + (version or "")
+        path = f"/usr/share/doc/{package}/copyright"
+        if os.path.exists(path):
+            yield f"{package}.txt", path
+
+
+def metadata(version, names):
+    with open(os.path.join(HERE, "README.md"), encoding="utf-8") as file:
+        readme = file.read()
+    listed = "".join(f"License-File: {name}\n" for name in names)
+    return f"""Metadata-Version: 2.4
 Name: interloop
 Version: {version}
 Summary: Interloop's detectors, audit and certificate for PyTorch
-License: MIT
+Keywords: interpretability,probes,sparse autoencoders,reinforcement learning,PyTorch
+License-Expression: MIT
+{listed}Classifier: Intended Audience :: Science/Research
+Classifier: Operating System :: POSIX :: Linux
+Classifier: Programming Language :: C
+Classifier: Programming Language :: Python :: 3
+Classifier: Topic :: Scientific/Engineering :: Artificial Intelligence
 Requires-Python: >=3.9
 Provides-Extra: torch
-Requires-Dist: torch>=2.0; extra == "torch"
-"""
+Requires-Dist: torch>=2.2; extra == "torch"
+Description-Content-Type: text/markdown
+
+{readme}"""
 
 
 def main():
@@ -76,13 +99,15 @@ def main():
         for name, source, mode in contents(extension, plugins):
             with open(source, "rb") as file:
                 add(name, file.read(), mode)
-        add(f"{about}/METADATA", metadata(version).encode())
+        kept = list(licenses(extension))
+        add(f"{about}/METADATA", metadata(version, [name for name, _ in kept]).encode())
         add(
             f"{about}/WHEEL",
             f"Wheel-Version: 1.0\nGenerator: interloop\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
         )
-        with open(os.path.join(HERE, "..", "..", "LICENSE"), "rb") as file:
-            add(f"{about}/LICENSE", file.read())
+        for name, source in kept:
+            with open(source, "rb") as file:
+                add(f"{about}/licenses/{name}", file.read())
         record.append(f"{about}/RECORD,,")
         entry = zipfile.ZipInfo(f"{about}/RECORD", (1980, 1, 1, 0, 0, 0))
         entry.external_attr = 0o100644 << 16
