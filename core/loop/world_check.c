@@ -167,6 +167,12 @@ void il__world_check(const il_world *w, il_problems *problems)
         check_detector(w, &p->detectors[i], problems);
     }
     for (size_t i = 0; i < p->stage_count; i++) {
+        if (p->stages[i].train.given && w->model->store->count == 0) {
+            il_problem_add(problems, p->stages[i].place,
+                           "stage '%s' trains, and the model has no parameters: its "
+                           "detectors can be fitted and judged",
+                           p->stages[i].name);
+        }
         if (p->stages[i].audit.given) {
             check_audit(w, &p->stages[i].audit, problems);
         }

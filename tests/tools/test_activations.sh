@@ -47,6 +47,20 @@ check "as is the model's own" exits 0 detector fit "$pipeline" --runs "$folder/r
     --out "$folder/model.safetensors"
 check "to the same bytes" cmp "$folder/shards.safetensors" "$folder/model.safetensors"
 
+sed 's/fit: \[probe\]/train: {steps: 3, batch: 8, optimizer: {use: adamw, lr: 1e-3}}, signals: {x: {source: probe, channel: loss, route: all}}/' \
+    "$folder/shards.yaml" >"$folder/trains.yaml"
+check "what has no parameters is not trained" exits 2 run "$folder/trains.yaml" --runs "$folder/runs"
+check "which is said" says "the model has no parameters"
+sed 's/detectors:/&\n  dict: {use: sae, site: blocks.1.hook_resid_post, tokens: text, params: {features: 32, k: 4}, fit: {split: train, steps: 30, batch: 32}}/; s/fit: \[probe\]/fit: [probe, dict]/' \
+    "$folder/shards.yaml" >"$folder/dict_shards.yaml"
+sed 's/detectors:/&\n  dict: {use: sae, site: blocks.1.hook_resid_post, tokens: text, params: {features: 32, k: 4}, fit: {split: train, steps: 30, batch: 32}}/; s/fit: \[probe\]/fit: [probe, dict]/; s#\.\./text#'"$IL_ROOT"'/tests/fixtures/text#' \
+    "$pipeline" >"$folder/dict_model.yaml"
+for from in shards model; do
+    check "a dictionary is trained on $from" exits 0 detector fit "$folder/dict_$from.yaml" --runs "$folder/runs" \
+        --set plugins.path="[$plugins]" --stage fitted --detector dict --out "$folder/dict_$from.safetensors"
+done
+check "they are the same bytes" cmp "$folder/dict_shards.safetensors" "$folder/dict_model.safetensors"
+
 # ---- detectors on folders, without a pipeline
 probe="--use linear_probe --site blocks.1.hook_resid_post"
 weights() { tail -c 196 "$1"; } # bias, scale, mean and weight: 1, 16, 16 and 16 floats
