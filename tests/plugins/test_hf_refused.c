@@ -1,7 +1,7 @@
 /* Folders of Hugging Face's that cannot be right: each is refused with its place and
  * its reason, and no model is left. */
 #include "exchange/folder.h"
-#include "plugins/hf.h"
+#include "plugins/hf_copy.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
