@@ -100,13 +100,14 @@ static il_status fill_route(il_terms *t, const il_pass *pass, il_term *term,
     }
     IL_TRY(check_groups(t, &r->groups, err));
     for (size_t i = 0; i < store->count; i++) {
+        bool grouped = r->groups.count == 0 ||
+                       in_groups(&r->groups, store->items[i].group);
         bool in = r->kind == IL_ROUTE_ALL ||
-                  (r->kind == IL_ROUTE_GROUPS &&
-                   in_groups(&r->groups, store->items[i].group)) ||
+                  (r->kind == IL_ROUTE_GROUPS && r->groups.count > 0) ||
                   (r->kind == IL_ROUTE_UPSTREAM && il_bits_has(reads, i)) ||
                   (r->kind == IL_ROUTE_DOWNSTREAM && !il_bits_has(reads, i));
 
-        if (in) {
+        if (in && grouped) {
             il_bits_set(term->route, i);
         }
     }

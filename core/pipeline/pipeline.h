@@ -334,7 +334,7 @@ typedef enum il_route_kind {
 
 typedef struct il_route_spec {
     il_route_kind kind;
-    il_names_spec groups;
+    il_names_spec groups; /* for the last two kinds what narrows them; empty: nothing */
     const char *target; /* a detector's name or a site's, for the last two kinds */
     bool target_is_detector;
     il_place place;

@@ -133,6 +133,9 @@ static il_route_spec read_route(il__reader *r, const il_node *node)
     if (route.target == NULL) {
         return route;
     }
+    if (il_node_get(node, "groups") != NULL) {
+        route.groups = il__read_names(r, il_node_get(node, "groups"));
+    }
     /* Sites have dots in their names and detectors have none. */
     route.target_is_detector = il_pipeline_detector(r->pipeline, route.target) != NULL;
     if (!route.target_is_detector && strchr(route.target, '.') == NULL) {

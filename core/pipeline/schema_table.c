@@ -386,9 +386,11 @@ static const il_schema route_word = {
     .kind = IL_SCHEMA_CHOICE, .what = "all or none", .choices = route_words};
 static const il_schema_field downstream_fields[] = {
     {"downstream", &text, IL_FIELD_REQUIRED, "a detector or a site"},
+    {"groups", &texts, 0, "of those parameters the ones in these groups; all of them"},
 };
 static const il_schema_field upstream_fields[] = {
     {"upstream", &text, IL_FIELD_REQUIRED, "a detector or a site"},
+    {"groups", &texts, 0, "of those parameters the ones in these groups; all of them"},
 };
 static const il_schema_case route_cases[] = {
     CASE("downstream", downstream_fields),
