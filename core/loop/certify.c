@@ -52,8 +52,34 @@ static il_status side_open(side *s, const il_stage_host *host, const il_host *sh
     return IL_OK;
 }
 
+/* What every declared reader reads: parameters of the model, and of references those
+ * that detectors read there instead. */
+typedef struct protected_set {
+    il_word *model;
+    il_word **references; /* [reference] */
+} protected_set;
+
+/* The first parameter of a reference that differs, or NULL. */
+static const char *reference_difference(const side *a, const side *b,
+                                        const protected_set *set)
+{
+    const il_store *store = a->world->model->store;
+
+    for (size_t r = 0; r < a->world->reference_count; r++) {
+        for (size_t i = 0; i < store->count; i++) {
+            if (il_bits_has(set->references[r], i) &&
+                memcmp(a->world->references[r].values[i],
+                       b->world->references[r].values[i],
+                       (size_t)store->items[i].count * sizeof(float)) != 0) {
+                return store->items[i].name;
+            }
+        }
+    }
+    return NULL;
+}
+
 /* The first protected tensor whose weights or moments differ, or NULL. */
-static const char *difference(const side *a, const side *b, const il_word *protected)
+static const char *difference(const side *a, const side *b, const protected_set *set)
 {
     const il_store *store = a->world->model->store;
 
@@ -61,7 +87,7 @@ static const char *difference(const side *a, const side *b, const il_word *prote
         int64_t at = store->items[i].offset;
         size_t bytes = (size_t)store->items[i].count * sizeof(float);
 
-        if (il_bits_has(protected, i) &&
+        if (il_bits_has(set->model, i) &&
             (memcmp(a->world->model->store->values + at,
                     b->world->model->store->values + at, bytes) != 0 ||
              memcmp(a->trainer->m + at, b->trainer->m + at, bytes) != 0 ||
@@ -69,10 +95,10 @@ static const char *difference(const side *a, const side *b, const il_word *prote
             return store->items[i].name;
         }
     }
-    return NULL;
+    return reference_difference(a, b, set);
 }
 
-static void state_hash(const side *s, const il_word *protected, char hex[IL_HASH_HEX])
+static void state_hash(const side *s, const protected_set *set, char hex[IL_HASH_HEX])
 {
     const il_store *store = s->world->model->store;
     il_hash *h = il_hash_create();
@@ -84,10 +110,15 @@ static void state_hash(const side *s, const il_word *protected, char hex[IL_HASH
     for (size_t i = 0; i < store->count; i++) {
         size_t bytes = (size_t)store->items[i].count * sizeof(float);
 
-        if (il_bits_has(protected, i)) {
+        if (il_bits_has(set->model, i)) {
             il_hash_part(h, store->values + store->items[i].offset, bytes);
             il_hash_part(h, s->trainer->m + store->items[i].offset, bytes);
             il_hash_part(h, s->trainer->v + store->items[i].offset, bytes);
+        }
+        for (size_t r = 0; r < s->world->reference_count; r++) {
+            if (il_bits_has(set->references[r], i)) {
+                il_hash_part(h, s->world->references[r].values[i], bytes);
+            }
         }
     }
     il_hash_done(h, hex);
@@ -131,7 +162,7 @@ static il_status halt(side *a, side *b, il_certificate *c, bool *ended, il_error
     return IL_OK;
 }
 
-static il_status compare(side *a, side *b, const il_word *protected, il_certificate *c,
+static il_status compare(side *a, side *b, const protected_set *set, il_certificate *c,
                          il_error *err)
 {
     int64_t steps = il_train_length(&a->trainer->stage->train);
@@ -147,7 +178,7 @@ static il_status compare(side *a, side *b, const il_word *protected, il_certific
         IL_TRY(il_trainer_step(b->trainer, false, err));
         c->steps++;
         compare_data(a, b, c);
-        tensor = difference(a, b, protected);
+        tensor = difference(a, b, set);
         if (tensor != NULL) {
             c->held = false;
             c->step = c->steps;
@@ -158,16 +189,34 @@ static il_status compare(side *a, side *b, const il_word *protected, il_certific
             IL_TRY(halt(a, b, c, &ended, err));
         }
     }
-    state_hash(a, protected, c->hash);
+    state_hash(a, set, c->hash);
     return IL_OK;
 }
 
-/* What every declared reader reads. */
-static void protect(const il_trainer *t, il_word *out)
+/* In an arena of its own. */
+static il_status protect(const side *s, il_arena *arena, protected_set *out,
+                         il_error *err)
 {
-    for (size_t d = 0; d < t->world->detector_count; d++) {
-        il_bits_or(out, t->terms->reads[d], t->terms->words);
+    const il_world *w = s->world;
+    const il_terms *t = s->trainer->terms;
+
+    out->model = il_arena_calloc(arena, t->words + 1, sizeof(il_word));
+    out->references =
+        il_arena_calloc(arena, w->reference_count + 1, sizeof *out->references);
+    for (size_t r = 0; out->references != NULL && r < w->reference_count; r++) {
+        out->references[r] = il_arena_calloc(arena, t->words + 1, sizeof(il_word));
+        out->model = out->references[r] != NULL ? out->model : NULL;
     }
+    if (out->model == NULL || out->references == NULL) {
+        return il_error_set(err, IL_ERR_MEMORY, "certify", "out of memory");
+    }
+    for (size_t d = 0; d < w->detector_count; d++) {
+        const char *on = w->detectors[d]->spec->on;
+
+        il_bits_or(on == NULL ? out->model : out->references[il_world_reference(w, on)],
+                   t->reads[d], t->words);
+    }
+    return IL_OK;
 }
 
 /* Whether the verdict closes all of `channels` from a source to every reader that a
@@ -204,15 +253,15 @@ static il_status certify_source(const il_stage_host *host, const il_host *shared
     side a = {0};
     side b = {0};
     il_status status = side_open(&a, host, shared, job, problems, err);
-    il_word *protected = NULL;
+    il_arena *arena = il_arena_create(1 << 12);
+    protected_set set = {.model = NULL};
 
     if (status == IL_OK) {
         status = side_open(&b, host, shared, job, problems, err);
     }
     if (status == IL_OK) {
-        protected = calloc(a.trainer->terms->words + 1, sizeof *protected);
-        status = protected != NULL
-                     ? IL_OK
+        status = arena != NULL
+                     ? protect(&a, arena, &set, err)
                      : il_error_set(err, IL_ERR_MEMORY, "certify", "out of memory");
     }
     if (status == IL_OK) {
@@ -220,13 +269,12 @@ static il_status certify_source(const il_stage_host *host, const il_host *shared
         c->recorded = recorded && plan->flow.rollouts;
         b.trainer->terms->scrambled = detector_at(b.world, c->source);
         b.trainer->follow = c->recorded ? a.trainer : NULL;
-        protect(a.trainer, protected);
-        status = compare(&a, &b, protected, c, err);
+        status = compare(&a, &b, &set, c, err);
         c->closed = closed_for(plan, c->source,
                                !c->held && c->data_step != 0 ? IL_DEMAND_ISOLATED
                                                              : IL_DEMAND_SEALED);
     }
-    free(protected);
+    il_arena_destroy(arena);
     side_close(&a);
     side_close(&b);
     return status;
