@@ -130,7 +130,8 @@ static il_status check_edits(const il_rollout *r, il_error *err)
     return IL_OK;
 }
 
-/* Whether the model can act here: step by step, with one logit an action. */
+/* Whether the model can act here: step by step, with one logit an action. Of tokens it
+ * may know more than the environment does: a vocabulary padded to a round number. */
 static il_status check_model(const il_rollout *r, il_error *err)
 {
     const il_environment_shape *shape = &r->environment->shape;
@@ -150,13 +151,14 @@ static il_status check_model(const il_rollout *r, il_error *err)
     }
     for (size_t i = 0; i < r->model->output_count; i++) {
         if (strcmp(r->model->outputs[i].name, name) == 0) {
-            return r->model->outputs[i].width == wanted
+            const int64_t width = r->model->outputs[i].width;
+
+            return width == wanted || (!steps && width > wanted)
                        ? IL_OK
                        : il_error_set(err, IL_ERR_SHAPE, r->environment->offer->id,
                                       "the model '%s' has %lld of output '%s', "
                                       "expected one for each of %lld %s",
-                                      r->model->offer->id,
-                                      (long long)r->model->outputs[i].width, name,
+                                      r->model->offer->id, (long long)width, name,
                                       (long long)wanted, steps ? "actions" : "tokens");
         }
     }

@@ -18,28 +18,29 @@ enum { CHUNK = 48 };
 typedef struct writing {
     const il_rollout *r;
     const il_environment_api *api;
-    int64_t first;  /* episode */
-    int64_t rows;   /* B */
-    int64_t length; /* L */
-    int64_t vocabulary;
-    int32_t *tokens;  /* (B,L) */
-    int32_t *action;  /* (B,L) */
-    float *moves;     /* (B,L) */
-    uint8_t *acted;   /* (B,L) */
-    int32_t *lengths; /* (B) */
-    int32_t *prompt;  /* (B) */
-    bool *ended;      /* (B) */
-    il_rng *luck;     /* (B): one stream an answer */
-    int64_t width;    /* of what a row carries */
-    float *carry;     /* (B, width) */
-    int64_t *head;    /* (B): whose logits a row reads */
-    int64_t *kin;     /* (B): which of the beginnings a row has so far */
-    int64_t *opener;  /* of each beginning, the first row that has it */
-    int64_t live;     /* rows that go on */
-    int64_t *row;     /* [live]: whose carry is the i-th */
-    int32_t *some;    /* (B,T) tokens of one step, side by side */
-    float *weights;   /* (B, those allowed) */
-    int32_t *allowed; /* the tokens that may be drawn, ascending */
+    int64_t first;      /* episode */
+    int64_t rows;       /* B */
+    int64_t length;     /* L */
+    int64_t vocabulary; /* the environment's */
+    int64_t logits;     /* a row of the model's, which may know more tokens */
+    int32_t *tokens;    /* (B,L) */
+    int32_t *action;    /* (B,L) */
+    float *moves;       /* (B,L) */
+    uint8_t *acted;     /* (B,L) */
+    int32_t *lengths;   /* (B) */
+    int32_t *prompt;    /* (B) */
+    bool *ended;        /* (B) */
+    il_rng *luck;       /* (B): one stream an answer */
+    int64_t width;      /* of what a row carries */
+    float *carry;       /* (B, width) */
+    int64_t *head;      /* (B): whose logits a row reads */
+    int64_t *kin;       /* (B): which of the beginnings a row has so far */
+    int64_t *opener;    /* of each beginning, the first row that has it */
+    int64_t live;       /* rows that go on */
+    int64_t *row;       /* [live]: whose carry is the i-th */
+    int32_t *some;      /* (B,T) tokens of one step, side by side */
+    float *weights;     /* (B, those allowed) */
+    int32_t *allowed;   /* the tokens that may be drawn, ascending */
     int64_t allowed_count;
 } writing;
 
@@ -125,10 +126,11 @@ static il_status step(writing *w, int64_t rows, int64_t at, il_pass *pass,
     IL_TRY(feed(w, rows, at - 1, at, pass, err));
     logits = il_pass_output(pass, "logits");
     IL_TRY(il_pass_status(pass, err));
-    if (il_width(logits) != w->vocabulary || il_rows(logits) != rows) {
+    w->logits = il_width(logits);
+    if (w->logits < w->vocabulary || il_rows(logits) != rows) {
         return il__rollout_fault(w->r, IL_ERR_SHAPE, w->first, at, err,
                                  "the model gave %lld rows of %lld logits, expected "
-                                 "%lld of %lld",
+                                 "%lld of at least %lld",
                                  (long long)il_rows(logits),
                                  (long long)il_width(logits), (long long)rows,
                                  (long long)w->vocabulary);
@@ -306,7 +308,7 @@ static void weights_make(const writing *w, const float *logits)
     const int64_t n = w->allowed_count;
 
     for (int64_t i = 0; i < w->live; i++) {
-        const float *row = logits + w->head[i] * w->vocabulary;
+        const float *row = logits + w->head[i] * w->logits;
         float *to = w->weights + i * n;
         float most = -INFINITY;
 

@@ -369,9 +369,18 @@ static il_status resolve_policy(il_terms *t, il_error *err)
     }
     if (train->rollout_count > 0 &&
         il_instance_environment(env)->form == IL_ENVIRONMENT_TEXT) {
-        uint8_t *allowed =
-            il_arena_calloc(t->arena, (size_t)env->shape.vocabulary + 1, 1);
+        const il_instance *model = t->world->model;
+        int64_t width = env->shape.vocabulary;
+        uint8_t *allowed;
 
+        /* As long as a row of logits: a model may know more tokens. */
+        for (size_t i = 0; i < model->output_count; i++) {
+            if (strcmp(model->outputs[i].name, "logits") == 0 &&
+                model->outputs[i].width > width) {
+                width = model->outputs[i].width;
+            }
+        }
+        allowed = il_arena_calloc(t->arena, (size_t)width + 1, 1);
         if (allowed == NULL) {
             return il_error_set(err, IL_ERR_MEMORY, "terms", "out of memory");
         }
