@@ -18,6 +18,7 @@ for so in "$IL_BUILD"/plugins/*.so; do
     if [ "$name" = text ]; then
         fixture=$IL_ROOT/tests/fixtures/text
         set -- --set file="$fixture/documents.jsonl" --set tokenizer="$fixture/chat" --set context=32 \
+            --set max_tokens=8 --set longer=skip \
             --set labels=lie,odd --set roles=user,assistant --set learn=assistant
     fi
     if [ "$name" = activations ]; then

@@ -4,6 +4,7 @@
  * the next; attention does, within a packed row. */
 #include <math.h>
 #include <stdlib.h>
+#include "answers.h"
 #include "corpus.h"
 #include "json.h"
 
@@ -458,4 +459,6 @@ static const il_dataset_api api = {.struct_size = sizeof(il_dataset_api),
 IL_PLUGIN("interloop", "1.0.0", "MIT", "The Interloop authors",
           "documents of text and conversations, through a model's own tokenizer",
           IL_DATASET("text", "rows of tokens from JSONL or plain text", &api,
-                     IL_PARAMS(params)))
+                     IL_PARAMS(params)),
+          IL_ENVIRONMENT("text_answers", "answers to a file's prompts", &answers_api,
+                         answers_params, ANSWERS_PARAMS))
