@@ -4,10 +4,14 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "audit/answers_told.h"
 #include "audit/outcome_private.h"
 #include "audit/played_private.h"
 #include "detect/rezero.h"
 #include "interloop/abi.h"
+
+/* How many answers to each kind of prompt are kept as text. */
+enum { TOLD = 8 };
 
 /* One text of the model's, and a detector's word on it. */
 typedef struct flags {
@@ -186,6 +190,22 @@ static il_status cover(il_audit_work *w, const il_recorded *answers,
     return status;
 }
 
+/* Keeps the first of a kind's answers as text. */
+static il_status keep_told(il_audit_work *w, const char *kind,
+                           const il_recorded *answers, il_error *err)
+{
+    il_error why = {.code = IL_OK};
+    json_t *told = il_answers_told(answers, TOLD, &why);
+
+    if (told == NULL) { /* this environment tells nothing */
+        return why.code == IL_OK
+                   ? IL_OK
+                   : il_error_set(err, why.code, why.where, "%s", why.message);
+    }
+    return json_object_set_new(w->answers, kind, told) == 0 ? IL_OK
+                                                            : il__audit_no_memory(err);
+}
+
 /* One detector's flags. The text of then, which has to be written first, is for whole
  * audits and where an outcome hangs on it. */
 static il_status read_one(il_audit_work *w, const il_recorded *answers,
@@ -253,6 +273,9 @@ il_status il__audit_answers(il_audit_work *w, il_error *err)
 
         if (status == IL_OK) {
             status = put_metrics(w, k, kinds[k].name, answers, err);
+        }
+        if (status == IL_OK && w->in->whole) {
+            status = keep_told(w, kinds[k].name, answers, err);
         }
         if (status == IL_OK && k == 0) {
             status = read_first(w, answers, err);

@@ -305,6 +305,8 @@ static void close_work(il_audit_work *w)
     json_decref(w->histograms);
     json_decref(w->detectors);
     json_decref(w->outcome);
+    json_decref(w->answers);
+    json_decref(w->answers_under);
 }
 
 /* What audit.json holds; NULL when memory is out. */
@@ -318,7 +320,9 @@ static json_t *gather(const il_audit_work *w)
         json_t *part;
     } further[] = {{"unread", w->unread},
                    {"reliability", w->reliability},
-                   {"histograms", w->histograms}};
+                   {"histograms", w->histograms},
+                   {"answers", w->answers},
+                   {"answers_under", w->answers_under}};
 
     for (size_t i = 0; json != NULL && i < sizeof further / sizeof *further; i++) {
         if (json_object_size(further[i].part) > 0) {
@@ -343,6 +347,8 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
                        .unread = json_object(),
                        .reliability = json_object(),
                        .histograms = json_object(),
+                       .answers = json_object(),
+                       .answers_under = json_object(),
                        .detectors = alarms(in),
                        .rate = rate_of(in),
                        .since = now_seconds()};
@@ -358,8 +364,8 @@ il_status il_audit_run(il_audit **out, const il_audit_input *in, il_error *err)
     audit->seconds = json_object();
     status = w.metrics != NULL && w.floors != NULL && w.played != NULL &&
                      w.unread != NULL && w.reliability != NULL &&
-                     w.histograms != NULL && w.detectors != NULL &&
-                     audit->seconds != NULL
+                     w.histograms != NULL && w.detectors != NULL && w.answers != NULL &&
+                     w.answers_under != NULL && audit->seconds != NULL
                  ? run(&w, err)
                  : il__audit_no_memory(err);
     if (status == IL_OK) {

@@ -30,6 +30,8 @@ typedef struct il_audit_work {
     json_t *histograms;             /* of logits by class, by detector on its split */
     struct il_outcome_taken *taken; /* NULL: no outcome is asked for */
     json_t *outcome;                /* NULL: there is none to tell */
+    json_t *answers;                /* as text, by kind of prompt */
+    json_t *answers_under;          /* the same under edits, by the edit's name */
     json_t *detectors;              /* what each alarms at */
     bool floored;                   /* floor.ablated has been measured */
     double rate;  /* of false positives, where a reader has no threshold of its own */

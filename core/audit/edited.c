@@ -65,8 +65,8 @@ static il_status check_on_episodes(const il_audit_work *w, const il_site_edits *
 
 /* ---- measuring ------------------------------------------------------------------ */
 
-/* Takes over what was measured, as PREFIX.METRIC. The outcome is left out: nothing of
- * then is read under an edit. */
+/* Takes over what was measured, as PREFIX.METRIC, and the answers. The outcome is left
+ * out: nothing of then is read under an edit. */
 static il_status take_over(il_audit_work *w, const il_audit *under, const char *prefix,
                            il_error *err)
 {
@@ -83,6 +83,11 @@ static il_status take_over(il_audit_work *w, const il_audit *under, const char *
         json_object_del(more, "value");
         IL_TRY(il__audit_put(w, il_arena_printf(w->out->arena, "%s.%s", prefix, name),
                              under->metrics[i].value, more, err));
+    }
+    if (strncmp(prefix, "edit.", 5) == 0 &&
+        json_object_get(under->json, "answers") != NULL) {
+        json_object_set(w->answers_under, prefix + 5,
+                        json_object_get(under->json, "answers"));
     }
     w->out->looks = under->looks;
     return IL_OK;
@@ -206,7 +211,8 @@ il_status il__audit_causal(il_audit_work *w, const il_detector *reader,
     il_status status;
 
     if (!w->in->whole || w->in->edits != NULL || reader->site_count != 1 ||
-        reader->member_count > 0 || reader->elsewhere != NULL || !il_detector_linear(reader)) {
+        reader->member_count > 0 || reader->elsewhere != NULL ||
+        !il_detector_linear(reader)) {
         return IL_OK;
     }
     il_editor_open(&editor, reader, &ablate, "all");

@@ -48,6 +48,7 @@ static void add_tables(const il__results *r, il_text *html)
     il__table_outcome(r, html);
     il__table_cells(r, html);
     il__table_triggers(r, html);
+    il__table_answers(r, html);
     il__table_credit(r, html);
     if (json_array_size(r->plans) > 0) {
         il_text_add(html,

@@ -50,6 +50,9 @@ void il__table_certificates(const il__results *r, il_text *html);
  * pair, from the first arm that has it. */
 void il__table_triggers(const il__results *r, il_text *html);
 
+/* Answers to the same prompts, side by side for all that was asked. */
+void il__table_answers(const il__results *r, il_text *html);
+
 /* Text padded to a width counted in characters, not bytes, without what a terminal
  * would obey. */
 void il__text_padded(il_text *out, const char *text, size_t width, bool right);
