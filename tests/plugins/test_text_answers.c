@@ -253,9 +253,11 @@ START_TEST(files_that_cannot_be_asked_are_refused)
     refused("{\"prompt\": \"the\"}\n", plain, "no `answers` that earn 'good'");
     refused("{\"prompt\": \"the\", \"answers\": {\"good\": 3}}\n", plain,
             "expected texts, or lists of them, by name");
-    refused("{\"prompt\": \"the\", \"answers\": {\"good\": \"a\"}}\n"
-            "{\"prompt\": \"the\", \"answers\": {\"good\": \"b\"}}\n",
+    refused("{\"prompt\": \"the\", \"answers\": {\"good\": \"a\", \"lie\": \"c\"}}\n"
+            "{\"prompt\": \"the\", \"answers\": {\"good\": \"b\", \"lie\": \"c\"}}\n",
             plain, "the same prompt and other `answers`");
+    refused("{\"prompt\": \"the\", \"answers\": {\"good\": \"a\"}}\n", plain,
+            "say anything of 'lie'");
     refused(two, short_context, "do not fit");
     refused(two, no_room, "no room for a prompt");
     refused(two, no_end, "the tokenizer has no token '<nothing>'");
@@ -285,9 +287,10 @@ START_TEST(equal_prompts_are_one)
 {
     int32_t tokens[CONTEXT];
 
-    good("{\"id\": 1, \"prompt\": \"the\", \"answers\": {\"good\": \"a\"}}\n"
-         "{\"id\": 2, \"prompt\": \"the\", \"answers\": {\"good\": \"a\"}}\n",
-         plain);
+    good(
+        "{\"id\": 1, \"prompt\": \"the\", \"answers\": {\"good\": \"a\", \"lie\": \"b\"}}\n"
+        "{\"id\": 2, \"prompt\": \"the\", \"answers\": {\"good\": \"a\", \"lie\": \"b\"}}\n",
+        plain);
     ck_assert_int_gt(ask("the", tokens), 0);
     drop();
 }

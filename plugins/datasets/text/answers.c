@@ -144,6 +144,21 @@ static il_status read_rules(const answers *a, const place *at, rules *out,
                               (unsigned long long)at->at);
 }
 
+/* A label that no prompt has a text of is one misspelt. */
+static il_status check_labels(const answers *a, uint32_t seen, il_error *err)
+{
+    const corpus *c = &a->corpus;
+
+    for (int i = a->rewards; i < c->name_count; i++) {
+        if ((seen >> i & 1u) == 0) {
+            return il_error_set(err, IL_ERR_INPUT, c->path,
+                                "labels: no document's `answers` say anything of '%s'",
+                                c->names[i].text);
+        }
+    }
+    return IL_OK;
+}
+
 /* Reads every prompt that fits, and deals it out by its document's id. */
 static il_status prompts_read(answers *a, bool skip, double test, uint64_t seed,
                               il_error *err)
@@ -152,6 +167,7 @@ static il_status prompts_read(answers *a, bool skip, double test, uint64_t seed,
     const int64_t room = a->context - a->max_tokens;
     int64_t most = 0;
     int64_t skipped = 0;
+    uint32_t seen = 0; /* names that some prompt has a rule for */
 
     a->prompts = calloc((size_t)c->count + 1, sizeof *a->prompts);
     if (a->prompts == NULL) {
@@ -177,6 +193,7 @@ static il_status prompts_read(answers *a, bool skip, double test, uint64_t seed,
         p->hash = tokens_hash(p->tokens, p->count);
         a->count++;
         IL_TRY(read_rules(a, &c->places[i], &p->rules, err));
+        seen |= rules_named(&p->rules, c->name_count);
     }
     if (skipped > 0 && (!skip || a->count == 0)) {
         return il_error_set(err, IL_ERR_INPUT, c->path,
@@ -186,7 +203,7 @@ static il_status prompts_read(answers *a, bool skip, double test, uint64_t seed,
                             (long long)room,
                             a->count > 0 ? "; `longer: skip` leaves them out" : "");
     }
-    return IL_OK;
+    return check_labels(a, seen, err);
 }
 
 /* Sorts prompts by what they are told apart by. Of equal ones the first stays. */

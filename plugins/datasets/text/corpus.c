@@ -239,7 +239,8 @@ il_status corpus_open(corpus *c, const char *path, il_error *err)
         named |= d.named;
         document_free(&d);
     }
-    for (int i = 0; i < c->name_count && c->format == FORMAT_JSONL; i++) {
+    for (int i = 0; i < c->name_count && c->format == FORMAT_JSONL && !c->prompts;
+         i++) {
         if (!c->names[i].role && (named & (uint32_t)TOKEN_NAMES << i) == 0) {
             return il_error_set(err, IL_ERR_INPUT, c->path,
                                 "labels: no document says anything of '%s'",

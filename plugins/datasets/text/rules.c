@@ -66,6 +66,22 @@ bool rules_read(rules *out, const json *answers, const name *names, int count)
     return true;
 }
 
+uint32_t rules_named(const rules *r, int count)
+{
+    const char *p = r->texts;
+    uint32_t named = 0;
+
+    for (int at = 0; at < count;) {
+        size_t n;
+
+        memcpy(&n, p, sizeof n);
+        p += sizeof n + n;
+        named |= n > 0 ? 1u << at : 0;
+        at += n == 0;
+    }
+    return named;
+}
+
 bool rules_equal(const rules *a, const rules *b)
 {
     return a->size == b->size && memcmp(a->texts, b->texts, a->size) == 0;

@@ -18,6 +18,8 @@ void rules_free(rules *r);
  * that `answers` does not have never holds. False: it is no such object, or memory is
  * out. */
 bool rules_read(rules *out, const json *answers, const name *names, int count);
+/* Of the first `count` names those that have a text, as bits. */
+uint32_t rules_named(const rules *r, int count);
 bool rules_equal(const rules *a, const rules *b);
 /* Whether the rule of the name at `at` holds for a text. */
 bool rules_hold(const rules *r, int at, const char *text, size_t size);
