@@ -1,6 +1,7 @@
 /* What is read at a folder's sites, against what the sites before them say: sums of the
  * residual stream, attention and hidden layers made anew from their own numbers. And an
  * edit at each of them reaches the logits. */
+#include "plugins/hf_copy.h"
 #include "plugins/hf_model.h"
 #include <check.h>
 #include <math.h>
@@ -168,6 +169,64 @@ START_TEST(sites_hold_what_their_names_say)
 }
 END_TEST
 
+/* Llama 3's positions: wavelengths up to a quarter of the old context stay, those
+ * beyond all of it are eight times as long, and between the two goes a ramp. */
+static double llama3_rate(int64_t pair, int64_t pairs, double old)
+{
+    const double rate = pow(500.0, -(double)pair / (double)pairs);
+    const double turns = old * rate / 6.28318530717958647692; /* in the old context */
+
+    if (turns > 4.0) {
+        return rate;
+    }
+    return turns < 1.0 ? rate / 8.0
+                       : rate * ((turns - 1.0) / 3.0 + (4.0 - turns) / 3.0 / 8.0);
+}
+
+START_TEST(positions_turn_queries_as_far_as_llama_3_says)
+{
+    static const char *const olds[] = {"16", "48", "4096"};
+    char with[64];
+    il_safetensors *file = open_expected("llama3");
+    int64_t queries;
+    int64_t d;
+    const float *q;
+    const float *turned;
+    int64_t at;
+
+    copy_case("llama3");
+    (void)snprintf(with, sizeof with, "\"original_max_position_embeddings\": %s",
+                   olds[_i]);
+    change("config.json", "\"original_max_position_embeddings\": 16", with);
+    open_folder(copy, "");
+    for (size_t i = 0; i < model->site_count; i++) {
+        ck_assert_int_eq(il_pass_site_flag(pass, (int32_t)i, IL_SITE_READ, &err),
+                         IL_OK);
+    }
+    forward(file);
+    q = site(1, "attn.hook_q", &queries);
+    turned = site(1, "attn.hook_rot_q", NULL);
+    at = il_instance_site(model, "blocks.1.attn.hook_pattern");
+    d = queries / model->sites[at].heads;
+    for (int64_t row = 0; row < BATCH * T; row++) {
+        for (int64_t i = 0; i < queries; i++) {
+            const int64_t in = i % d;
+            const int64_t pair = in % (d / 2);
+            const double angle =
+                (double)(row % T) * llama3_rate(pair, d / 2, atof(olds[_i]));
+            const double other = in < d / 2 ? -q[row * queries + i + d / 2]
+                                            : q[row * queries + i - d / 2];
+
+            ck_assert_double_eq_tol(
+                turned[row * queries + i],
+                q[row * queries + i] * cos(angle) + other * sin(angle), 1e-4);
+        }
+    }
+    il_safetensors_close(file);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
 static il_tensor *half(const void *user, il_pass *p, il_tensor *x, const il_edit_at *at)
 {
     (void)user;
@@ -213,6 +272,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, hf_open, model_close);
     tcase_add_loop_test(t, sites_hold_what_their_names_say, 0,
                         sizeof cases / sizeof cases[0]);
+    tcase_add_loop_test(t, positions_turn_queries_as_far_as_llama_3_says, 0, 3);
     tcase_add_loop_test(t, an_edit_at_any_site_reaches_the_logits, 0,
                         sizeof cases / sizeof cases[0]);
     suite_add_tcase(s, t);
