@@ -162,6 +162,10 @@ START_TEST(an_address_follows_every_byte_of_the_folder)
 {
     const char *first;
     const char *second;
+    const char *third;
+    char *path;
+    char *data;
+    size_t size;
     il_instance *other;
 
     copy_case("llama");
@@ -173,6 +177,17 @@ START_TEST(an_address_follows_every_byte_of_the_folder)
     ck_assert_int_eq(il_instance_address(model, &second, &err), IL_OK);
     ck_assert_str_eq(other->identity, model->identity);
     ck_assert_str_ne(first, second);
+    il_instance_destroy(other);
+    other = model;
+    path = il_path_join(copy, "model-00002-of-00002.safetensors");
+    ck_assert_int_eq(il_file_read(path, 1 << 20, &data, &size, &err), IL_OK);
+    data[size - 1] ^= 1; /* of the last weight */
+    ck_assert_int_eq(il_file_write(path, data, size, &err), IL_OK);
+    free(data);
+    free(path);
+    ck_assert_int_eq(make(copy, ""), IL_OK);
+    ck_assert_int_eq(il_instance_address(model, &third, &err), IL_OK);
+    ck_assert_str_ne(second, third);
     il_instance_destroy(other);
     ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
 }

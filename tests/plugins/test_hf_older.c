@@ -1,6 +1,7 @@
 /* Folders as older versions of `transformers` saved them, which is how most that are
  * passed around look: rotary settings under other names, tensors without the base's
  * name in front, masks and tables among them. They are the same models, to the bit. */
+#include "exchange/folder.h"
 #include "plugins/hf_copy.h"
 #include "plugins/hf_model.h"
 #include <check.h>
@@ -171,6 +172,28 @@ START_TEST(an_older_folder_is_the_same_model)
 }
 END_TEST
 
+/* What is written keeps the folder's own word for its type, and what lay beside. */
+START_TEST(an_older_folder_is_written_as_it_was)
+{
+    const il_dtype bf16 = {IL_CODE_BFLOAT, 16, 1};
+    char *beside;
+    char out[96];
+
+    copy_case("gpt2");
+    settings_age("gpt2");
+    beside = il_path_join(copy, "tokenizer.json");
+    ck_assert_int_eq(il_file_write(beside, "{}", 2, &err), IL_OK);
+    free(beside);
+    open_folder(copy, "");
+    (void)snprintf(out, sizeof out, "%s/out", copy);
+    ck_assert_msg(il_folder_write(model, out, IL_FOLDER_MODEL, bf16, 0, &err) == IL_OK,
+                  "%s", err.message);
+    change("out/config.json", "\"torch_dtype\": \"bfloat16\"", "\"\": \"\"");
+    change("out/tokenizer.json", "{}", "{ }");
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
 /* A tied head that was saved all the same is left aside; an untied one has its place.
  */
 START_TEST(a_flag_says_whether_the_head_is_the_embedding)
@@ -204,6 +227,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, hf_open, model_close);
     tcase_add_loop_test(t, an_older_folder_is_the_same_model, 0,
                         sizeof cases / sizeof cases[0]);
+    tcase_add_test(t, an_older_folder_is_written_as_it_was);
     tcase_add_test(t, a_flag_says_whether_the_head_is_the_embedding);
     suite_add_tcase(s, t);
     return s;

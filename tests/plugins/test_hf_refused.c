@@ -289,6 +289,37 @@ static const struct refusal {
      .what = "\"max_window_layers\": ",
      .with = "\"max_window_layers\": 0.5, \"x\": ",
      .says = "max_window_layers: expected a whole number, got 0.5"},
+    {.name = "scores that are not scaled",
+     .from = "gpt2",
+     .file = "config.json",
+     .what = "\"scale_attn_weights\": true",
+     .with = "\"scale_attn_weights\": false",
+     .says = "scale_attn_weights: expected true, false is not known here"},
+    {.name = "scores that are scaled by their block",
+     .from = "gpt2",
+     .file = "config.json",
+     .what = "\"scale_attn_by_inverse_layer_idx\": false",
+     .with = "\"scale_attn_by_inverse_layer_idx\": true",
+     .says = "scale_attn_by_inverse_layer_idx: expected false"},
+    {.name = "a decoder that reads an encoder",
+     .from = "gpt2",
+     .file = "config.json",
+     .what = "\"add_cross_attention\": false",
+     .with = "\"add_cross_attention\": true",
+     .says = "add_cross_attention: expected false"},
+    {.name = "an encoder",
+     .from = "gpt2",
+     .file = "config.json",
+     .what = "{",
+     .with = "{\"is_encoder_decoder\": true, ",
+     .says = "is_encoder_decoder: expected false"},
+    {.name = "adapters of its own, and new ones",
+     .from = "gpt2",
+     .file = "config.json",
+     .what = "{",
+     .with = "{ ",
+     .params = ", lora_rank: 2, adapter: \"/tmp\"",
+     .says = "expected `adapter` or `lora_rank`, got both"},
     {.name = "adapters of matrices that there are none of",
      .from = "gpt2",
      .file = "config.json",
@@ -393,8 +424,10 @@ static const struct {
      "target_modules: expected a list of modules' names"},
     {"adapter_config.json", "\"c_attn\"", "\"c_attn\", \"c_fc\"",
      "has no tensor 'base_model.model.transformer.h.0.mlp.c_fc.lora_A.weight'"},
-    {"adapter_config.json", "\"c_attn\"", "\"nowhere\"",
-     "no matrix of a gpt2 is called one of 'nowhere"},
+    {"adapter_config.json", "\"c_proj\"", "\"c_attn\"",
+     "expected two tensors for each of 2 matrices, got 12 tensors"},
+    {"adapter_config.json", "\"target_modules\"", "\"layers\"",
+     "target_modules: expected a list of modules' names"},
     {"adapter_model.safetensors", "h.1.attn.c_attn.lora_B", "h.7.attn.c_attn.lora_B",
      "has no tensor 'base_model.model.transformer.h.1.attn.c_attn.lora_B.weight'"},
     {"adapter_model.safetensors", "\"F32\"", "\"I32\"",
@@ -408,8 +441,9 @@ START_TEST(adapters_that_cannot_be_right_are_refused_with_the_reason)
     const il_dtype f32 = {IL_CODE_FLOAT, 32, 1};
 
     (void)snprintf(base, sizeof base, "%s/gpt2", fixtures());
-    ck_assert_msg(make(base, ", lora_rank: 2, lora_alpha: 8") == IL_OK, "%s",
-                  err.message);
+    ck_assert_msg(make(base, ", lora_rank: 2, lora_alpha: 8, "
+                             "lora_targets: c_attn c_proj") == IL_OK,
+                  "%s", err.message);
     strcpy(copy, "/tmp/interloop-hf-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(copy));
     (void)snprintf(folder, sizeof folder, "%s/adapters", copy);

@@ -91,6 +91,53 @@ START_TEST(ids_spans_and_text_are_those_of_the_library)
 }
 END_TEST
 
+/* Small tokenizers that each turn on one part (parts.json, by make_parts.py). */
+START_TEST(every_part_does_what_the_library_does)
+{
+    json_error_t why;
+    json_t *cases = json_load_file(fixture("parts", ".json"), 0, &why);
+    il_error err = {0};
+
+    ck_assert_msg(cases != NULL, "%s", why.text);
+    ck_assert_uint_ge(json_array_size(cases), 18);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *c = json_array_get(cases, i);
+        const char *name = json_string_value(json_object_get(c, "name"));
+        const json_t *rows = json_object_get(c, "rows");
+        char *text = json_dumps(json_object_get(c, "tokenizer"), JSON_ENSURE_ASCII);
+        il_tokenizer *t = NULL;
+        il_tokenizer_work *w = NULL;
+        il_encoding e = {0};
+
+        ck_assert_msg(il_tokenizer_parse(&t, text, strlen(text), name, &err) == IL_OK,
+                      "%s: %s", err.where, err.message);
+        ck_assert_int_eq(il_tokenizer_work_create(&w, t, &err), IL_OK);
+        for (size_t k = 0; k < json_array_size(rows); k++) {
+            const json_t *row = json_array_get(rows, k);
+            const char *said = json_string_value(json_object_get(row, "text"));
+
+            ck_assert_int_eq(
+                il_tokenizer_encode(t, w, said, strlen(said), true, &e, &err), IL_OK);
+            same_ids(json_object_get(row, "ids"), &e, said);
+            for (size_t n = 0; n < e.count; n++) {
+                const json_t *span = json_array_get(json_object_get(row, "spans"), n);
+
+                ck_assert_msg(
+                    json_integer_value(json_array_get(span, 0)) == e.spans[n].first &&
+                        json_integer_value(json_array_get(span, 1)) == e.spans[n].last,
+                    "%s: '%s': token %zu spans %u-%u", name, said, n, e.spans[n].first,
+                    e.spans[n].last);
+            }
+        }
+        il_encoding_free(&e);
+        il_tokenizer_work_destroy(w);
+        il_tokenizer_close(t);
+        free(text);
+    }
+    json_decref(cases);
+}
+END_TEST
+
 START_TEST(broken_bytes_are_replaced_and_keep_their_spans)
 {
     /* A character cut short, a byte that begins none, a surrogate. */
@@ -400,6 +447,7 @@ int main(void)
                         (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(c, a_truncated_file_is_refused_wherever_it_ends);
     tcase_add_test(c, deep_nesting_is_refused);
+    tcase_add_test(c, every_part_does_what_the_library_does);
     tcase_add_test(c, bytes_of_a_suffix_stay_within_the_text);
     tcase_add_test(c, an_empty_text_is_what_is_put_around_it);
     tcase_add_test(c, a_catastrophic_pattern_is_an_error_and_no_hang);
