@@ -1,7 +1,9 @@
 /* The dataset of shards and the model in whose place it stands: fields, splits, values
  * of every type, and what files that do not fit are told. */
 #include "plugins/host.h"
+#include <fcntl.h>
 #include <math.h>
+#include <unistd.h>
 #include "base/files.h"
 #include "formats/npy.h"
 #include "formats/safetensors.h"
@@ -372,6 +374,34 @@ START_TEST(a_changed_row_changes_the_fingerprint)
 }
 END_TEST
 
+/* 16 GiB of zeros that take no room, but for one row. Nothing of it is copied before it
+ * is asked for, and what is asked for is a row. */
+START_TEST(shards_may_be_larger_than_memory)
+{
+    static const char header[] =
+        "{\"acts.x\":{\"dtype\":\"F16\",\"shape\":[2097152,4096],"
+        "\"data_offsets\":[0,17179869184]}} ";
+    const uint64_t length = sizeof header - 1;
+    const off_t row = (off_t)(8 + length) + 2097151LL * 8192;
+    static const uint16_t value = 0x4000; /* 2 */
+    host_batch b;
+    int fd = open(in_folder("0.safetensors"), O_CREAT | O_RDWR, 0600);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, &length, 8), 8);
+    ck_assert_int_eq(write(fd, header, length), (ssize_t)length);
+    ck_assert_int_eq(ftruncate(fd, (off_t)(8 + length) + 17179869184LL), 0);
+    ck_assert_int_eq(pwrite(fd, &value, 2, row), 2);
+    ck_assert_int_eq(close(fd), 0);
+    good(whole);
+    ck_assert_int_eq(rows_of(0), 2097152);
+    get(&b, 0, 2097150, 2);
+    ck_assert(il_f32(il_batch_find(&b.batch, "acts.x"))[4096] == 2.0f);
+    ck_assert(il_f32(il_batch_find(&b.batch, "acts.x"))[0] == 0.0f);
+    host_batch_close(&b);
+}
+END_TEST
+
 /* ---- what does not fit ---------------------------------------------------------- */
 
 START_TEST(unequal_rows_in_one_shard_are_refused)
@@ -501,6 +531,7 @@ int main(void)
     tcase_add_loop_test(c, every_width_of_floats_is_read, F32, F64 + 1);
     tcase_add_test(c, what_is_no_number_is_refused_where_it_counts);
     tcase_add_test(c, a_changed_row_changes_the_fingerprint);
+    tcase_add_test(c, shards_may_be_larger_than_memory);
     tcase_add_test(c, unequal_rows_in_one_shard_are_refused);
     tcase_add_test(c, shards_of_other_widths_are_refused);
     tcase_add_test(c, a_mask_of_another_length_is_refused);

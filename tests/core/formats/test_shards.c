@@ -519,6 +519,77 @@ START_TEST(half_width_numbers_come_out_exactly)
 }
 END_TEST
 
+START_TEST(narrowing_gives_back_what_was_half_width)
+{
+    const il_dtype types[2] = {{IL_CODE_FLOAT, 16, 1}, {IL_CODE_BFLOAT, 16, 1}};
+
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < 65536; i++) {
+            uint16_t in = (uint16_t)i;
+            uint16_t out = 0;
+            float wide;
+            il_array a = {
+                .dtype = types[k], .ndim = 1, .shape = {1}, .data = &in, .bytes = 2};
+
+            ck_assert_int_eq(il_array_floats_to(&wide, &a, "x", NULL), IL_OK);
+            ck_assert_int_eq(il_array_narrow(&out, &wide, 1, types[k], "x", NULL),
+                             IL_OK);
+            ck_assert(isnan(wide) || out == in);
+            /* What is none stays none. */
+            ck_assert(!isnan(wide) || (out & 0x7fff) > (k == 0 ? 0x7c00 : 0x7f80));
+        }
+    }
+}
+END_TEST
+
+static const struct {
+    float x;
+    uint16_t half, brain;
+} narrowed[] = {
+    {0x1.002p0f, 0x3c00, 0x3f80},    /* between two halves: the even one */
+    {0x1.006p0f, 0x3c02, 0x3f80},    /* the other even one */
+    {0x1.002002p0f, 0x3c01, 0x3f80}, /* a little above the middle */
+    {0x1.01p0f, 0x3c04, 0x3f80},     /* between two brains: the even one */
+    {0x1.03p0f, 0x3c0c, 0x3f82},
+    {0x1p-25f, 0x0000, 0x3300}, /* half of the smallest */
+    {0x1.8p-24f, 0x0002, 0x33c0},
+    {-0x1.ffcp-15f, 0x8400, 0xb880}, /* up to what has an exponent */
+    {65519.0f, 0x7bff, 0x4780},
+};
+
+START_TEST(narrowing_goes_to_the_nearest)
+{
+    const il_dtype f16 = {IL_CODE_FLOAT, 16, 1};
+    const il_dtype bf16 = {IL_CODE_BFLOAT, 16, 1};
+    uint16_t out[2];
+
+    ck_assert_int_eq(il_array_narrow(&out[0], &narrowed[_i].x, 1, f16, "x", NULL),
+                     IL_OK);
+    ck_assert_int_eq(il_array_narrow(&out[1], &narrowed[_i].x, 1, bf16, "x", NULL),
+                     IL_OK);
+    ck_assert_uint_eq(out[0], narrowed[_i].half);
+    ck_assert_uint_eq(out[1], narrowed[_i].brain);
+}
+END_TEST
+
+START_TEST(what_a_narrow_type_does_not_hold_is_refused)
+{
+    const il_dtype f16 = {IL_CODE_FLOAT, 16, 1};
+    const il_dtype bf16 = {IL_CODE_BFLOAT, 16, 1};
+    const float large[2] = {1.0f, -65520.0f};
+    const float largest = 0x1.fffffep127f;
+    uint16_t out[2];
+    il_error err = {0};
+
+    ck_assert_int_eq(il_array_narrow(out, large, 2, f16, "x", &err), IL_ERR_INPUT);
+    ck_assert_str_eq(err.message,
+                     "element 1: float16 does not hold -65520: take bfloat16 or "
+                     "float32");
+    ck_assert_int_eq(il_array_narrow(out, large, 2, bf16, "x", NULL), IL_OK);
+    ck_assert_int_eq(il_array_narrow(out, &largest, 1, bf16, "x", NULL), IL_ERR_INPUT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("shards");
@@ -549,6 +620,10 @@ int main(void)
     tcase_add_test(c, another_programs_index_is_left_alone);
     tcase_add_test(c, a_changed_row_changes_the_hash);
     tcase_add_test(c, half_width_numbers_come_out_exactly);
+    tcase_add_test(c, narrowing_gives_back_what_was_half_width);
+    tcase_add_loop_test(c, narrowing_goes_to_the_nearest, 0,
+                        (int)(sizeof narrowed / sizeof narrowed[0]));
+    tcase_add_test(c, what_a_narrow_type_does_not_hold_is_refused);
     suite_add_tcase(suite, c);
     sr = srunner_create(suite);
     srunner_run_all(sr, CK_NORMAL);
