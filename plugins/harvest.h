@@ -9,6 +9,8 @@ enum { HARVEST_SITES = 64, HARVEST_NAME = 112 };
 
 /* Before a site's name, of its tensor in files and of its field in rows. */
 #define HARVEST_ACTS "acts."
+/* The fact by which model and data know that they are of the same weights. */
+#define HARVEST_FACT "harvested_model"
 
 /* A name with the tensor that it stands for. */
 typedef struct harvest_name {
@@ -85,6 +87,22 @@ IL_UNUSED static il_status harvest_look(const il_tensors *t, harvest_site *s,
                ? IL_OK
                : il_error_set(err, IL_ERR_SHAPE, s->is.tensor,
                               "expected activations, got none");
+}
+
+/* A number for the weights that the shards are of, as a fact may hold it: 0 where they
+ * do not say. */
+IL_UNUSED static int64_t harvest_model(const il_tensors *t)
+{
+    const char *hash = il_tensors_about(t, "model");
+    uint64_t out = 0;
+
+    if (hash == NULL) {
+        return 0;
+    }
+    for (; *hash != '\0'; hash++) {
+        out = il_rng_mix_(out, (unsigned char)*hash);
+    }
+    return (int64_t)(out >> 1 | 1);
 }
 
 /* The sites of a list, or all that the files name acts.SITE where it is empty. What is

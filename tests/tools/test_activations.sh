@@ -61,6 +61,12 @@ for from in shards model; do
 done
 check "they are the same bytes" cmp "$folder/dict_shards.safetensors" "$folder/dict_model.safetensors"
 
+check "another model's activations are harvested" harvest 0 other $blocks --split val --set stages.pretrain.train.steps=1
+check "they are no split of these" exits 2 run "$folder/shards.yaml" --runs "$folder/runs" --set data.params.val_folder="$folder/other"
+check "as is said" says "of other weights than those of \`folder\`"
+check "nor is the data their model's" exits 2 run "$folder/shards.yaml" --runs "$folder/runs" --set model.params.folder="$folder/other"
+check "as is said, too" says "the data's shards are of other weights than these"
+
 # ---- detectors on folders, without a pipeline
 probe="--use linear_probe --site blocks.1.hook_resid_post"
 weights() { tail -c 196 "$1"; } # bias, scale, mean and weight: 1, 16, 16 and 16 floats

@@ -131,6 +131,17 @@ static il_status check_alike(const source *a, const source *b, const char *folde
                  (a->mask.column < 0) == (b->mask.column < 0) &&
                  (a->lengths.column < 0) == (b->lengths.column < 0);
 
+    if (harvest_model(a->tensors) != harvest_model(b->tensors)) {
+        return il_error_set(err, IL_ERR_INPUT, folder,
+                            "its shards are of other weights than those of `folder`: "
+                            "expected %.12s, got %.12s",
+                            il_tensors_about(a->tensors, "model") != NULL
+                                ? il_tensors_about(a->tensors, "model")
+                                : "no model",
+                            il_tensors_about(b->tensors, "model") != NULL
+                                ? il_tensors_about(b->tensors, "model")
+                                : "no model");
+    }
     for (int32_t i = 0; alike && i < a->site_count; i++) {
         alike = strcmp(a->sites[i].is.name, b->sites[i].is.name) == 0 &&
                 a->sites[i].width == b->sites[i].width;
@@ -308,6 +319,9 @@ static il_status fill(activations *a, const il_setup *s, il_error *err)
     mark_params(a, s);
     il_setup_publish(s, "vocabulary", a->vocabulary);
     il_setup_publish(s, "context", a->sources[0].length);
+    if (harvest_model(a->sources[0].tensors) != 0) {
+        il_setup_publish(s, HARVEST_FACT, harvest_model(a->sources[0].tensors));
+    }
     return IL_OK;
 }
 

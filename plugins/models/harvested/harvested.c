@@ -22,6 +22,7 @@ static il_status harvested_create(const il_setup *s, void **self, il_error *err)
 {
     harvested *h = il_setup_new(s, sizeof *h);
     const il_tensors *t = NULL;
+    int64_t model = 0;
 
     if (h == NULL) {
         return IL_ERR_MEMORY;
@@ -32,6 +33,11 @@ static il_status harvested_create(const il_setup *s, void **self, il_error *err)
     for (int32_t i = 0; i < h->count; i++) {
         IL_TRY(il_setup_add_site(s, &h->at[i], h->sites[i].is.name, h->sites[i].width,
                                  err));
+    }
+    if (il_setup_fact(s, HARVEST_FACT, &model) && model != harvest_model(t)) {
+        return il_error_set(err, IL_ERR_INPUT, il_setup_text(s, "folder"),
+                            "the data's shards are of other weights than these: name "
+                            "the folder that the data is of");
     }
     if (il_tensors_about(t, "model") != NULL) {
         il_setup_note(s, "model", il_tensors_about(t, "model"));
