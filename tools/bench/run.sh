@@ -108,6 +108,13 @@ if "$python" -c 'import torch' 2>/dev/null && wheel=$(make -s -C "$root" wheel 2
     "$python" "$root/tools/bench/bridge.py" "$build/bench/site"
 fi
 
+# Tokenizers of seven families beside the library's.
+if "$python" -c 'import tokenizers' 2>/dev/null; then
+    echo "tokenizers, CPU time of one thread" | tee "$build/bench/tokenizers.txt"
+    INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" "$python" "$root/tools/bench/tokenize_text.py" 8 3 \
+        gpt2 llama2 llama3 qwen2 mistral falcon bert | tee -a "$build/bench/tokenizers.txt"
+fi
+
 # How long the command takes to begin.
 INTERLOOP="${INTERLOOP:-$build/interloop}" IL_ROOT="$root" bash "$root/tools/bench/startup.sh"
 

@@ -236,6 +236,20 @@ START_TEST(what_goes_wrong_is_refused_with_its_line)
 }
 END_TEST
 
+/* Cut characters would be read past their end. */
+START_TEST(a_template_that_is_no_utf8_is_refused)
+{
+    static const char source[] = "{{ ['\xe2'|list] }}";
+    il_chat *chat = NULL;
+    il_error err = {0};
+
+    ck_assert_int_eq(
+        il_chat_parse(&chat, source, sizeof source - 1, "x", NULL, NULL, &err),
+        IL_ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "no UTF-8"));
+}
+END_TEST
+
 START_TEST(deep_nesting_is_refused)
 {
     char source[4096];
@@ -265,6 +279,7 @@ int main(void)
                         (int)(sizeof unread / sizeof unread[0]));
     tcase_add_loop_test(c, what_goes_wrong_is_refused_with_its_line, 0,
                         (int)(sizeof unrun / sizeof unrun[0]));
+    tcase_add_test(c, a_template_that_is_no_utf8_is_refused);
     tcase_add_test(c, deep_nesting_is_refused);
     suite_add_tcase(s, c);
     sr = srunner_create(s);
