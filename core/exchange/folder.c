@@ -11,8 +11,7 @@
 #include "base/compiler.h"
 #include "base/files.h"
 
-static const char LORA_A[] = ".lora_A.weight";
-static const char LORA_B[] = ".lora_B.weight";
+enum { ADAPTERS_MAX = 64 };
 
 static il_status no_memory(const char *where, il_error *err)
 {
@@ -92,18 +91,46 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-static bool is_adapter(const il_stored *p)
+/* What an adapter's parameter is called: MODULE.lora_A.weight, or of a named one
+ * MODULE.lora_A.NAME.weight; the same with B. */
+typedef struct adapter_name {
+    int module; /* bytes of the module's name */
+    char part;  /* 'A' or 'B' */
+    char name[64];
+} adapter_name;
+
+static bool parse_adapter(const char *text, adapter_name *out)
 {
-    return ends_with(p->name, LORA_A) || ends_with(p->name, LORA_B);
+    static const char end[] = ".weight";
+    const char *at = strstr(text, ".lora_");
+    const char *rest = at != NULL ? at + 7 : "";
+    size_t n;
+
+    if (at == NULL || (at[6] != 'A' && at[6] != 'B') || !ends_with(rest, end)) {
+        return false;
+    }
+    n = strlen(rest) - strlen(end);
+    if (n >= sizeof out->name + 1 || (n > 0 && rest[0] != '.')) {
+        return false;
+    }
+    memset(out, 0, sizeof *out);
+    out->module = (int)(at - text);
+    out->part = at[6];
+    if (n > 0) {
+        memcpy(out->name, rest + 1, n - 1);
+    }
+    return true;
 }
 
-static const il_stored *stored_of(const il_store *store, const char *module,
-                                  const char *end)
+/* The part of an adapter that stands beside a module, or NULL. */
+static const il_stored *part_of(const il_store *store, const char *module,
+                                int module_bytes, char part, const char *adapter)
 {
     char name[640];
     int64_t at;
 
-    (void)snprintf(name, sizeof name, "%s%s", module, end);
+    (void)snprintf(name, sizeof name, "%.*s.lora_%c%s%s.weight", module_bytes, module,
+                   part, adapter[0] != '\0' ? "." : "", adapter);
     at = il_store_find(store, name);
     return at >= 0 ? &store->items[at] : NULL;
 }
@@ -116,32 +143,27 @@ typedef struct writing {
     il_dtype dtype;
     size_t shard_bytes; /* of a file; 0: one file */
     const char *folder; /* the one beside */
-    json_t *adapters;   /* what goes beside the adapters, or NULL */
+    size_t adapter_count;
+    struct {
+        char name[64];  /* empty: the only one */
+        json_t *config; /* what PEFT wants to know of it, or NULL */
+    } adapters[ADAPTERS_MAX];
+    size_t now; /* the one that is written */
 } writing;
 
-/* values += scale B A, where an adapter stands beside: one sum in double a number. */
-static il_status merge(const writing *w, const il_stored *p, float *values,
-                       il_error *err)
+/* values += scale B A of one adapter: one sum in double a number. */
+static il_status merge_one(const writing *w, const il_stored *p, const json_t *config,
+                           const il_stored *a, const il_stored *b, float *values,
+                           il_error *err)
 {
-    const il_store *store = w->model->store;
-    char module[512];
-    const il_stored *a;
-    const il_stored *b;
-    double scale;
-    bool turned;
+    const float *right = w->model->store->values + a->offset;
+    const float *left = w->model->store->values + b->offset;
+    const int64_t rank = a->shape[0];
+    const bool root = json_is_true(json_object_get(config, "use_rslora"));
+    const bool turned = json_is_true(json_object_get(config, "fan_in_fan_out"));
+    const double scale = json_number_value(json_object_get(config, "lora_alpha")) /
+                         (root ? sqrt((double)rank) : (double)rank);
 
-    if (!ends_with(p->name, ".weight")) {
-        return IL_OK;
-    }
-    (void)snprintf(module, sizeof module, "%.*s", (int)(strlen(p->name) - 7), p->name);
-    a = stored_of(store, module, LORA_A);
-    b = stored_of(store, module, LORA_B);
-    if (a == NULL || b == NULL) {
-        return IL_OK;
-    }
-    scale = json_number_value(json_object_get(w->adapters, "lora_alpha")) /
-            (double)a->shape[0];
-    turned = json_is_true(json_object_get(w->adapters, "fan_in_fan_out"));
     if (p->ndim != 2 || p->count != b->shape[0] * a->shape[1]) {
         return il_error_set(err, IL_ERR_INTERNAL, p->name, "its adapter does not fit");
     }
@@ -150,11 +172,29 @@ static il_status merge(const writing *w, const il_stored *p, float *values,
             const int64_t at = turned ? i * p->shape[1] + o : o * p->shape[1] + i;
             double sum = 0.0;
 
-            for (int64_t r = 0; r < a->shape[0]; r++) {
-                sum += (double)store->values[b->offset + o * a->shape[0] + r] *
-                       (double)store->values[a->offset + r * a->shape[1] + i];
+            for (int64_t r = 0; r < rank; r++) {
+                sum += (double)left[o * rank + r] * (double)right[r * a->shape[1] + i];
             }
             values[at] = (float)((double)values[at] + scale * sum);
+        }
+    }
+    return IL_OK;
+}
+
+/* The same of every adapter that stands beside the parameter. */
+static il_status merge(const writing *w, const il_stored *p, float *values,
+                       il_error *err)
+{
+    const il_store *store = w->model->store;
+    const int module = (int)strlen(p->name) - 7;
+
+    for (size_t i = 0; ends_with(p->name, ".weight") && i < w->adapter_count; i++) {
+        const char *name = w->adapters[i].name;
+        const il_stored *a = part_of(store, p->name, module, 'A', name);
+        const il_stored *b = part_of(store, p->name, module, 'B', name);
+
+        if (a != NULL && b != NULL) {
+            IL_TRY(merge_one(w, p, w->adapters[i].config, a, b, values, err));
         }
     }
     return IL_OK;
@@ -170,7 +210,11 @@ static il_status tensor_of(const writing *w, const il_stored *p, il_safetensor *
     *t = (il_safetensor){.name = p->name, .dtype = w->dtype, .ndim = p->ndim};
     memcpy(t->shape, p->shape, sizeof t->shape);
     if (w->what == IL_FOLDER_ADAPTERS) {
-        t->name = il_arena_printf(w->arena, "base_model.model.%s", p->name);
+        adapter_name name;
+
+        (void)parse_adapter(p->name, &name); /* or it would not be here */
+        t->name = il_arena_printf(w->arena, "base_model.model.%.*s.lora_%c.weight",
+                                  name.module, p->name, name.part);
         if (t->name == NULL) {
             return no_memory(p->name, err);
         }
@@ -217,7 +261,13 @@ static il_status write_json(const writing *w, const char *file, const json_t *js
 /* Whether a parameter goes where what is written goes. */
 static bool belongs(const writing *w, const il_stored *p)
 {
-    return is_adapter(p) == (w->what == IL_FOLDER_ADAPTERS);
+    adapter_name name;
+
+    if (!parse_adapter(p->name, &name)) {
+        return w->what != IL_FOLDER_ADAPTERS;
+    }
+    return w->what == IL_FOLDER_ADAPTERS &&
+           strcmp(name.name, w->adapters[w->now].name) == 0;
 }
 
 /* One file, of what belongs among the parameters [first,end). */
@@ -398,44 +448,91 @@ static il_status copy_along(const writing *w, il_error *err)
     return IL_OK;
 }
 
+/* A folder for each that has a name, as PEFT makes them. */
+static il_status write_adapters(const writing *whole, il_error *err)
+{
+    const size_t count = whole->model->store->count;
+    writing w = *whole;
+
+    for (w.now = 0; w.now < w.adapter_count; w.now++) {
+        const char *name = w.adapters[w.now].name;
+
+        if (name[0] != '\0') {
+            w.folder = il_arena_printf(w.arena, "%s/%s", whole->folder, name);
+            if (w.folder == NULL) {
+                return no_memory(whole->folder, err);
+            }
+            IL_TRY(il_folder_make(w.folder, err));
+        }
+        IL_TRY(write_file(&w, "adapter_model.safetensors", 0, count, err));
+        IL_TRY(write_json(&w, "adapter_config.json", w.adapters[w.now].config, err));
+    }
+    return IL_OK;
+}
+
 static il_status write_all(const writing *w, il_error *err)
 {
     IL_TRY(il_folder_make(w->folder, err));
     if (w->what == IL_FOLDER_ADAPTERS) {
-        IL_TRY(
-            write_file(w, "adapter_model.safetensors", 0, w->model->store->count, err));
-        return write_json(w, "adapter_config.json", w->adapters, err);
+        return write_adapters(w, err);
     }
     IL_TRY(write_weights(w, err));
     IL_TRY(copy_along(w, err));
     return write_config(w, err);
 }
 
+/* The model's adapters, by their parameters and what it said of them. */
+static il_status find_adapters(writing *w, il_error *err)
+{
+    for (size_t i = 0; i < w->model->store->count; i++) {
+        adapter_name name;
+        const char *note;
+        char key[96];
+        size_t at = 0;
+
+        if (!parse_adapter(w->model->store->items[i].name, &name)) {
+            continue;
+        }
+        while (at < w->adapter_count && strcmp(w->adapters[at].name, name.name) != 0) {
+            at++;
+        }
+        if (at < w->adapter_count) {
+            continue;
+        }
+        (void)snprintf(key, sizeof key, "adapter_config%s%s",
+                       name.name[0] != '\0' ? "." : "", name.name);
+        note = il_instance_note(w->model, key);
+        if (at == ADAPTERS_MAX || note == NULL) {
+            return il_error_set(err, IL_ERR_INTERNAL, w->model->label,
+                                "it does not say what its adapters are");
+        }
+        memcpy(w->adapters[at].name, name.name, sizeof name.name);
+        w->adapters[at].config = json_loads(note, 0, NULL);
+        w->adapter_count++;
+        if (!json_is_object(w->adapters[at].config)) {
+            return il_error_set(err, IL_ERR_INTERNAL, w->model->label,
+                                "it does not say what its adapters are");
+        }
+    }
+    return IL_OK;
+}
+
 /* Whether what is asked for can be had of this model. */
 static il_status check(const writing *w, const char *folder, il_error *err)
 {
-    size_t adapters = 0;
-
-    for (size_t i = 0; i < w->model->store->count; i++) {
-        adapters += is_adapter(&w->model->store->items[i]);
-    }
     if (w->model->opened_count == 0) {
         return il_error_set(err, IL_ERR_INPUT, w->model->label,
                             "a %s has no folder of weights to be written as one",
                             w->model->offer->id);
     }
-    if (adapters == 0 && w->what == IL_FOLDER_ADAPTERS) {
+    if (w->adapter_count == 0 && w->what == IL_FOLDER_ADAPTERS) {
         return il_error_set(err, IL_ERR_INPUT, w->model->label,
                             "there are no adapters to write");
     }
-    if (adapters > 0 && w->what == IL_FOLDER_MODEL) {
+    if (w->adapter_count > 0 && w->what == IL_FOLDER_MODEL) {
         return il_error_set(err, IL_ERR_INPUT, w->model->label,
                             "it has adapters: write them by themselves, or merged into "
                             "its matrices");
-    }
-    if (adapters > 0 && !json_is_object(w->adapters)) {
-        return il_error_set(err, IL_ERR_INTERNAL, w->model->label,
-                            "it does not say what its adapters are");
     }
     if (access(folder, F_OK) == 0) {
         return il_error_set(err, IL_ERR_INPUT, folder,
@@ -448,15 +545,17 @@ il_status il_folder_write(const il_instance *model, const char *folder,
                           il_folder_what what, il_dtype dtype, size_t shard_bytes,
                           il_error *err)
 {
-    const char *note = il_instance_note(model, "adapter_config");
     writing w = {.model = model,
                  .arena = il_arena_create(1 << 16),
                  .what = what,
                  .dtype = dtype,
-                 .shard_bytes = shard_bytes,
-                 .adapters = note != NULL ? json_loads(note, 0, NULL) : NULL};
+                 .shard_bytes = shard_bytes};
     il_status status =
-        w.arena != NULL ? check(&w, folder, err) : no_memory(folder, err);
+        w.arena != NULL ? find_adapters(&w, err) : no_memory(folder, err);
+
+    if (status == IL_OK) {
+        status = check(&w, folder, err);
+    }
 
     if (status == IL_OK) {
         size_t n = strlen(folder);
@@ -475,7 +574,9 @@ il_status il_folder_write(const il_instance *model, const char *folder,
             (void)il_folder_remove(w.folder, NULL); /* the first error is the one */
         }
     }
-    json_decref(w.adapters);
+    for (size_t i = 0; i < w.adapter_count; i++) {
+        json_decref(w.adapters[i].config);
+    }
     il_arena_destroy(w.arena);
     return status;
 }

@@ -46,7 +46,7 @@ typedef struct il_instance {
     size_t param_count;
     const char *identity; /* one line: id, version, plugin sha256, params as JSON; not
                              what files that params name hold */
-    il_pretrained *opened[4]; /* the folders of weights that it took parameters from */
+    il_pretrained *opened[16]; /* the folders of weights that it took parameters from */
     size_t opened_count;
     il_tokens *tokenizers[4]; /* those that it opened */
     size_t tokenizer_count;

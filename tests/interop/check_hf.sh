@@ -56,6 +56,11 @@ if ! "$PYTHON" -c 'import peft' 2>/dev/null; then
     echo "skip - adapters of PEFT: $PYTHON cannot import it"
     exit 0
 fi
+ok "PEFT makes two adapters, each with a name" hf several "$folder/cases/llama" "$folder/both"
+ok "which are read and merged" with_adapters llama both both.merged --merge --set model.params.lora_names="style safety"
+ok "into the logits that PEFT has" hf summed "$folder/cases/llama" "$folder/both" "$folder/both.merged"
+ok "and handed out again" with_adapters llama both both.again --adapters --set model.params.lora_names="style safety"
+ok "for PEFT to load, each" hf summed "$folder/cases/llama" "$folder/both.again" "$folder/both.merged"
 for model in gpt2 neox llama; do
     ok "PEFT makes adapters of $model" hf adapt "$folder/cases/$model" "$folder/$model.peft"
     ok "which are read and merged" with_adapters $model $model.peft $model.merged --merge

@@ -3,6 +3,8 @@
 
     hf.py same CASES MODEL...               CASES/../MODEL.DTYPE have the logits of CASES/MODEL, its numbers rounded
     hf.py adapt FOLDER ADAPTERS             saves random adapters of the model
+    hf.py several FOLDER ADAPTERS           saves two, one over the root of its rank, in folders by their names
+    hf.py summed FOLDER ADAPTERS WRITTEN    WRITTEN has the logits of FOLDER with both of them
     hf.py merged FOLDER ADAPTERS WRITTEN    WRITTEN has the logits that PEFT gives FOLDER with ADAPTERS
 """
 
@@ -59,6 +61,35 @@ def adapt(folder, adapters):
             if "lora_" in name:
                 p.copy_(0.2 * torch.randn(p.shape))
     model.save_pretrained(adapters)
+
+
+def several(folder, adapters):
+    import peft
+
+    model = load(folder)
+    for seed, (name, extra) in enumerate({"style": {}, "safety": {"use_rslora": True, "target_modules": ["o_proj"]}}.items()):
+        config = peft.LoraConfig(**{"r": 3 + seed, "lora_alpha": 7, "target_modules": ["q_proj", "v_proj"],
+                                    "task_type": "CAUSAL_LM", **extra})
+        if seed == 0:
+            model = peft.get_peft_model(model, config, adapter_name=name)
+        else:
+            model.add_adapter(name, config)
+    torch.manual_seed(6)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_" in name:
+                p.copy_(0.2 * torch.randn(p.shape))
+    model.save_pretrained(adapters)
+
+
+def summed(folder, adapters, written):
+    import peft
+
+    model = load(folder)
+    for name in ("style", "safety"):  # merged one after the other, they are all there
+        model = peft.PeftModel.from_pretrained(model, os.path.join(adapters, name)).merge_and_unload()
+    assert apart(logits(model.eval()), logits(load(written))) < 1e-4
+    assert apart(logits(load(folder)), logits(load(written))) > 0.1, "the adapters do nothing"
 
 
 def merged(folder, adapters, written):

@@ -376,22 +376,28 @@ END_TEST
 
 START_TEST(adapters_go_out_and_come_back)
 {
-    static const char *const kinds[] = {"gpt2", "neox", "llama"};
+    static const char *const kinds[] = {"gpt2", "neox", "llama", "gpt2", "llama"};
     static const char *const targets[] = {
-        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"c_attn c_proj, c_fc\"",
-        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"query_key_value dense\"",
-        ", lora_rank: 2, lora_alpha: 3, lora_targets: \"q_proj,k_proj gate_proj\""};
+        "lora_targets: \"c_attn c_proj, c_fc\"",
+        "lora_targets: \"query_key_value dense\"",
+        "lora_targets: \"q_proj,k_proj gate_proj\"",
+        "lora_scale: root",
+        "lora_scale: root, lora_targets: \"q_proj o_proj\"",
+    };
+    const char *names = _i == 4 ? ", lora_names: \"style, safety-2\"" : "";
     il_safetensors *file = open_expected(kinds[_i]);
     float *before = malloc(sizeof(float[LOGITS]));
     const char *folder = written();
     char more[256];
 
-    open_model(kinds[_i], targets[_i]);
+    (void)snprintf(more, sizeof more, ", lora_rank: 2, lora_alpha: 3, %s%s",
+                   targets[_i], names);
+    open_model(kinds[_i], more);
     for (size_t i = 0; i < model->store->count; i++) {
         for (int64_t k = 0; k < model->store->items[i].count &&
-                            strcmp(model->store->items[i].group, "lora") == 0;
+                            strncmp(model->store->items[i].group, "lora", 4) == 0;
              k++) {
-            values[i][k] += 0.1f * (float)(k % 7 - 3);
+            values[i][k] += 0.1f * (float)((k + (int64_t)i) % 7 - 3);
         }
     }
     keep_logits(before, file);
@@ -403,7 +409,7 @@ START_TEST(adapters_go_out_and_come_back)
                      IL_OK);
     teardown();
     setup();
-    (void)snprintf(more, sizeof more, ", adapter: \"%s\"", folder);
+    (void)snprintf(more, sizeof more, ", adapter: \"%s\"%s", folder, names);
     open_model(kinds[_i], more);
     forward(file);
     ck_assert_mem_eq(before, il_f32(il_pass_output(pass, "logits")),
@@ -419,6 +425,47 @@ START_TEST(adapters_go_out_and_come_back)
     free(before);
     il_safetensors_close(file);
     ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
+START_TEST(every_named_adapter_is_a_group_and_learns_by_itself)
+{
+    il_safetensors *file = open_expected("llama");
+    float seeds[BATCH * T];
+    const float *seed = seeds;
+    il_tensor *rows;
+    size_t reached = 0;
+
+    open_model("llama", ", lora_rank: 2, lora_names: \"style safety\"");
+    for (size_t i = 0; i < model->store->count; i++) {
+        const il_stored *p = &model->store->items[i];
+
+        ck_assert((strstr(p->name, ".lora_A.style.weight") != NULL ||
+                   strstr(p->name, ".lora_B.style.weight") != NULL) ==
+                  (strcmp(p->group, "lora.style") == 0));
+        if (strcmp(p->group, "lora.style") != 0) {
+            il_bits_unset(route, i);
+        }
+        for (int64_t k = 0; k < p->count && strncmp(p->group, "lora", 4) == 0; k++) {
+            values[i][k] += 0.01f * (float)(k % 5 + 1);
+        }
+    }
+    forward(file);
+    for (int i = 0; i < BATCH * T; i++) {
+        seeds[i] = 1.0f;
+    }
+    rows = il_pass_loss(pass, "next_token");
+    ck_assert_int_eq(il_pass_backward(pass, 1, &rows, &seed, route, grads, &err),
+                     IL_OK);
+    for (size_t i = 0; i < model->store->count; i++) {
+        const il_stored *p = &model->store->items[i];
+        const bool own = strcmp(p->group, "lora.style") == 0;
+
+        ck_assert_msg((largest(grads[i], p->count) > 0.0) == own, "%s", p->name);
+        reached += own;
+    }
+    ck_assert_uint_eq(reached, 8);
+    il_safetensors_close(file);
 }
 END_TEST
 
@@ -460,7 +507,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_folder_that_was_written_has_the_same_logits_to_the_bit, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, half_width_numbers_are_the_nearest, 0, 2);
-    tcase_add_loop_test(t, adapters_go_out_and_come_back, 0, 3);
+    tcase_add_loop_test(t, adapters_go_out_and_come_back, 0, 5);
+    tcase_add_test(t, every_named_adapter_is_a_group_and_learns_by_itself);
     tcase_add_test(t, nothing_stands_where_writing_failed);
     suite_add_tcase(s, t);
     return s;

@@ -9,7 +9,7 @@
 
 #include "values.h"
 
-enum { LAYERS_MAX = 512, PAIRS_MAX = 1024, NAME_MAX_BYTES = 192 };
+enum { LAYERS_MAX = 512, PAIRS_MAX = 1024, NAME_MAX_BYTES = 192, ADAPTERS_MAX = 8 };
 
 /* How a block's queries, keys and values lie in its files. */
 typedef enum fused {
@@ -20,7 +20,6 @@ typedef enum fused {
 
 /* An adapter beside a matrix (Hu et al. 2021): y += scale B A x. */
 typedef struct adapter {
-    bool there;
     float scale;
     il_param a; /* (R,I) */
     il_param b; /* (O,R) */
@@ -31,7 +30,8 @@ typedef struct matrix {
     il_param b; /* (O) */
     bool biased;
     bool turned;
-    adapter lora;
+    int adapters;
+    adapter lora[ADAPTERS_MAX];
 } matrix;
 
 typedef struct norm {
@@ -114,15 +114,36 @@ il_status decoder_configure(decoder *d, const il_pretrained *from, il_error *err
 il_status decoder_turns(decoder *d, const values *v, double fraction, double theta,
                         il_error *err);
 
-/* weights.c: every parameter. */
+/* adapters.c: those that are asked for, each beside as many matrices as it names. */
 typedef struct lora {
-    int64_t rank; /* 0: none */
+    char name[64]; /* empty: the only one */
+    int64_t rank;  /* 0: none */
     double alpha;
+    bool root;                 /* alpha is divided by the root of the rank */
     const char *targets;       /* names of modules, by blanks or commas */
+    char listed[512];          /* them, where a folder names them */
     const il_pretrained *from; /* a folder of adapters that they start from, or NULL */
+    size_t adapted;            /* matrices that it stands beside */
 } lora;
+typedef struct loras {
+    size_t count;
+    lora items[ADAPTERS_MAX];
+} loras;
+il_status adapters_read(const il_setup *s, const decoder *d, loras *all, il_error *err);
+/* Those of one matrix, (out,in). What is new adds nothing at first. */
+il_status adapters_take(const il_setup *s, loras *all, matrix *x, const char *module,
+                        int64_t out, int64_t in, il_error *err);
+/* Whether every one found matrices, and its folder has nothing else; `example` is a
+ * name that there is. */
+il_status adapters_check(const decoder *d, const loras *all, const char *example,
+                         il_error *err);
+/* Leaves what PEFT's configuration says of each. */
+il_status adapters_note(const il_setup *s, const decoder *d, const loras *all,
+                        il_error *err);
+
+/* weights.c: every parameter. */
 il_status decoder_weights(const il_setup *s, decoder *d, const il_pretrained *from,
-                          const lora *adapters, il_error *err);
+                          loras *adapters, il_error *err);
 
 /* forward.c. */
 void decoder_forward(const void *self, il_pass *pass, const il_batch *batch);

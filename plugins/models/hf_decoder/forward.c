@@ -25,19 +25,23 @@ static il_tensor *matrix_plain(il_pass *pass, const matrix *m, il_tensor *x, il_
     return act != IL_ACT_NONE ? il_activate(pass, x, act) : x;
 }
 
-/* x (...,I) -> act(W x + b + scale B A x), (...,O). */
+/* x (...,I) -> act(W x + b + sum of scale B A x), (...,O). */
 static il_tensor *matrix_apply(il_pass *pass, const matrix *m, il_tensor *x, il_act act)
 {
     il_tensor *y;
     il_tensor *low;
 
-    if (!m->lora.there) {
+    if (m->adapters == 0) {
         return matrix_plain(pass, m, x, act);
     }
     y = matrix_plain(pass, m, x, IL_ACT_NONE);
-    low = il_linear(pass, x, il_use(pass, m->lora.a), NULL);
-    low = il_linear(pass, low, il_use(pass, m->lora.b), NULL);
-    y = il_add(pass, y, il_affine(pass, low, m->lora.scale, 0.0f));
+    for (int i = 0; i < m->adapters; i++) {
+        const adapter *a = &m->lora[i];
+
+        low = il_linear(pass, x, il_use(pass, a->a), NULL);
+        low = il_linear(pass, low, il_use(pass, a->b), NULL);
+        y = il_add(pass, y, il_affine(pass, low, a->scale, 0.0f));
+    }
     return act != IL_ACT_NONE ? il_activate(pass, y, act) : y;
 }
 

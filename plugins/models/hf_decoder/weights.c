@@ -2,7 +2,6 @@
  * adapters beside those that are asked for. */
 #include "decoder.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,10 +63,9 @@ typedef struct making {
     decoder *d;
     const il_pretrained *from;
     const names *names;
-    const lora *lora;
-    bool bare;      /* tensors lack the base's name in front */
-    size_t taken;   /* tensors of the folder */
-    size_t adapted; /* matrices that got an adapter */
+    loras *adapters;
+    bool bare;    /* tensors lack the base's name in front */
+    size_t taken; /* tensors of the folder */
 } making;
 
 /* The tensor of a canonical name, as this folder calls it. */
@@ -97,58 +95,6 @@ static il_status norm_take(making *m, norm *n, const char *module, il_error *err
                      : take(m, &n->b, module, "bias", IL_SHAPE(m->d->width), err);
 }
 
-/* Whether a list of names, by blanks or commas, has the last part of a module's. */
-static bool targeted(const char *list, const char *module)
-{
-    const char *last = strrchr(module, '.');
-
-    last = last != NULL ? last + 1 : module;
-    while (*list != '\0') {
-        const size_t n = strcspn(list, " ,");
-
-        if (n > 0 && n == strlen(last) && memcmp(list, last, n) == 0) {
-            return true;
-        }
-        list += n + (list[n] != '\0');
-    }
-    return false;
-}
-
-/* The two matrices of an adapter: from a folder of adapters, or new, so that they add
- * nothing at first. */
-static il_status adapter_take(making *m, adapter *a, const char *module, int64_t out,
-                              int64_t in, il_error *err)
-{
-    const lora *l = m->lora;
-    const char *const parts[] = {"lora_A", "lora_B"};
-    const int64_t shapes[][2] = {{l->rank, in}, {out, l->rank}};
-    il_param *params[] = {&a->a, &a->b};
-
-    if (l->rank == 0 || !targeted(l->targets, module)) {
-        return IL_OK;
-    }
-    il_setup_group(m->s, "lora");
-    for (int i = 0; i < 2; i++) {
-        char name[NAME_MAX_BYTES + 64];
-        char stored[NAME_MAX_BYTES + 96];
-
-        (void)snprintf(name, sizeof name, "%s.%s.weight", module, parts[i]);
-        (void)snprintf(stored, sizeof stored, "base_model.model.%s", name);
-        IL_TRY(l->from != NULL
-                   ? il_setup_param_from(m->s, params[i], name, l->from, stored,
-                                         IL_SHAPE(shapes[i][0], shapes[i][1]), err)
-                   : il_setup_param(m->s, params[i], name,
-                                    IL_SHAPE(shapes[i][0], shapes[i][1]),
-                                    i == 0 ? IL_INIT_UNIFORM(1.0 / sqrt((double)in))
-                                           : IL_INIT_ZERO,
-                                    err));
-    }
-    a->there = true;
-    a->scale = (float)(l->alpha / (double)l->rank);
-    m->adapted++;
-    return IL_OK;
-}
-
 static il_status matrix_take(making *m, matrix *x, const char *group,
                              const char *module, int64_t out, int64_t in, bool biased,
                              il_error *err)
@@ -160,7 +106,7 @@ static il_status matrix_take(making *m, matrix *x, const char *group,
     if (biased) {
         IL_TRY(take(m, &x->b, module, "bias", IL_SHAPE(out), err));
     }
-    IL_TRY(adapter_take(m, &x->lora, module, out, in, err));
+    IL_TRY(adapters_take(m->s, m->adapters, x, module, out, in, err));
     il_setup_group(m->s, group);
     return IL_OK;
 }
@@ -253,9 +199,9 @@ static il_status check_rest(const making *m, il_error *err)
 }
 
 il_status decoder_weights(const il_setup *s, decoder *d, const il_pretrained *from,
-                          const lora *adapters, il_error *err)
+                          loras *adapters, il_error *err)
 {
-    making m = {.s = s, .d = d, .from = from, .names = &llama, .lora = adapters};
+    making m = {.s = s, .d = d, .from = from, .names = &llama, .adapters = adapters};
     char name[NAME_MAX_BYTES];
     int32_t ndim;
     int64_t shape[IL_DIMS_MAX];
@@ -283,18 +229,6 @@ il_status decoder_weights(const il_setup *s, decoder *d, const il_pretrained *fr
         IL_TRY(take(&m, &d->w_u, m.names->unembed, "weight",
                     IL_SHAPE(d->vocabulary, d->width), err));
     }
-    if (adapters->rank > 0 && m.adapted == 0) {
-        return il_error_set(err, IL_ERR_INPUT, "hf_decoder",
-                            "lora_targets: no matrix of a %s is called one of '%.80s'; "
-                            "expected names like %s",
-                            d->kind, adapters->targets, strrchr(m.names->q, '.') + 1);
-    }
-    if (adapters->from != NULL &&
-        il_pretrained_tensor_count(adapters->from) != 2 * m.adapted) {
-        return il_error_set(err, IL_ERR_INPUT, "hf_decoder",
-                            "adapter: expected two tensors for each of %zu matrices, "
-                            "got %zu tensors",
-                            m.adapted, il_pretrained_tensor_count(adapters->from));
-    }
+    IL_TRY(adapters_check(d, adapters, strrchr(m.names->q, '.') + 1, err));
     return check_rest(&m, err);
 }
