@@ -16,6 +16,7 @@
 #include "tensor/kernels.h"
 
 enum { LINE = 16, PAGE = 1 << 14 }; /* floats in a 64-byte line, in the largest page */
+enum { HUGE_PAGE = 2 << 20 };       /* bytes */
 
 static const int64_t COUNT_MAX = (int64_t)1 << 31;
 
@@ -105,6 +106,15 @@ static il_status count_elements(const char *name, int32_t ndim, const int64_t *s
     return IL_OK;
 }
 
+/* Where a file may begin in the block. A large one lies as in the system's huge pages,
+ * so that it is mapped by those where the page cache has them: to touch all of 500 MB
+ * takes a third of the time. */
+static int64_t file_step(const il_mapped *map)
+{
+    return map->size >= (size_t)8 * HUGE_PAGE ? HUGE_PAGE / (int64_t)sizeof(float)
+                                              : PAGE;
+}
+
 /* The place of a file in the block, new where it has none yet; NULL when memory is out.
  */
 static const il_store_file *place_file(il_store *s, const il_store_source *source)
@@ -128,7 +138,8 @@ static const il_store_file *place_file(il_store *s, const il_store_source *sourc
     f->map = *source->map;
     f->same = source->map;
     f->path = il_arena_strdup(s->arena, source->path);
-    f->first = (s->total + PAGE - 1) / PAGE * PAGE;
+    f->first =
+        (s->total + file_step(&f->map) - 1) / file_step(&f->map) * file_step(&f->map);
     if (f->path == NULL) {
         return NULL;
     }
@@ -327,14 +338,33 @@ static il_status clear_gaps(il_store *s, il_error *err)
     return IL_OK;
 }
 
+/* Whole pages of zeros that begin a huge page; NULL when memory is out. */
+static void *map_aligned(size_t bytes)
+{
+    const size_t room = bytes + HUGE_PAGE;
+    char *all =
+        mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t before;
+
+    if (all == MAP_FAILED) {
+        return NULL;
+    }
+    before = (HUGE_PAGE - (uintptr_t)all % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0) {
+        (void)munmap(all, before); /* what cannot be given back is address space */
+    }
+    (void)munmap(all + before + bytes, HUGE_PAGE - before);
+    return all + before;
+}
+
 /* Address space for the block, and the files over it. */
 static il_status lay_files(il_store *s, il_error *err)
 {
-    const size_t bytes = (size_t)s->total * sizeof(float);
-    void *block =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const int64_t pages = (s->total + PAGE - 1) / PAGE;
+    const size_t bytes = (size_t)(pages * PAGE) * sizeof(float);
+    void *block = map_aligned(bytes);
 
-    if (block == MAP_FAILED) {
+    if (block == NULL) {
         return il_error_set(err, IL_ERR_MEMORY, "store",
                             "no memory for %lld parameters", (long long)s->total);
     }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 static void add(il_store *s, const char *name, int32_t ndim, const int64_t *shape,
@@ -183,6 +184,48 @@ START_TEST(a_block_is_zeroed_and_as_large_as_the_values)
 }
 END_TEST
 
+/* 20 MiB that take no room on the disk. */
+START_TEST(a_large_file_lies_as_in_huge_pages)
+{
+    enum { SIZE = 20 << 20, FLOATS = SIZE / 4 };
+    char path[] = "/tmp/interloop-store-XXXXXX";
+    const float last = 2.5f;
+    il_error err = {0};
+    il_store *s = NULL;
+    il_mapped map;
+    il_store_source source = {.dtype = {IL_CODE_FLOAT, 32, 1}, .path = path};
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, &last, sizeof last, SIZE - (off_t)sizeof last),
+                     sizeof last);
+    (void)close(fd);
+    ck_assert_int_eq(il_mapped_open(&map, path, &err), IL_OK);
+    source.map = &map;
+    source.data = map.data;
+    ck_assert_int_eq(il_store_create(&s, &err), IL_OK);
+    ck_assert_int_eq(
+        il_store_add(s, "own", "g", 1, (const int64_t[]){3}, IL_INIT_ONE, &err), IL_OK);
+    ck_assert_int_eq(
+        il_store_add_from(s, "file", "g", 1, (const int64_t[]){FLOATS}, &source, &err),
+        IL_OK);
+    ck_assert_int_eq(
+        il_store_add(s, "after", "g", 1, (const int64_t[]){3}, IL_INIT_ONE, &err),
+        IL_OK);
+    ck_assert_int_eq(il_store_fill(s, 1, &err), IL_OK);
+    ck_assert_uint_eq((uintptr_t)(s->values + s->items[1].offset) % (2 << 20), 0);
+    ck_assert(s->values[s->items[0].offset + 2] == 1.0f);
+    ck_assert(s->values[s->items[1].offset] == 0.0f);
+    ck_assert(s->values[s->items[1].offset + FLOATS - 1] == last);
+    ck_assert(s->values[s->items[2].offset + 2] == 1.0f);
+    s->values[s->items[1].offset] = 1.0f; /* a page of its own from here on */
+    ck_assert(((const float *)map.data)[0] == 0.0f);
+    il_store_destroy(s);
+    il_mapped_close(&map);
+    (void)unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store");
@@ -198,6 +241,7 @@ int main(void)
     tcase_add_test(tests, what_a_store_cannot_hold_is_refused_by_name);
     tcase_add_test(tests, one_tensor_under_two_names_is_two_parameters);
     tcase_add_test(tests, a_block_is_zeroed_and_as_large_as_the_values);
+    tcase_add_test(tests, a_large_file_lies_as_in_huge_pages);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
