@@ -230,7 +230,9 @@ check("and that it is blind now", found["now"]["auroc"] < 0.65, f"{found['now'][
 check("and that a fresh reader is, too", found["fresh.linear"]["auroc"] < 0.65)
 check("a random model has a floor", found["floor.random.linear"]["auroc"] > 0.9, "a random layer keeps its input")
 check("shuffled labels have another", abs(found["floor.shuffled.linear"]["auroc"] - 0.5) < 0.15)
-json.dumps(found)
+check("it goes into JSON and comes back", json.loads(json.dumps(found))["gap"] == found["gap"])
+check("it shows itself as a table", "floor.shuffled.linear" in repr(found) and "AUROC" in repr(found).splitlines()[1])
+check("and in a notebook", found._repr_html_().count("<tr>") == len([v for v in found.values() if isinstance(v, dict) and "rows" in v]) + 1)
 refused("anchors that judge are refused", ValueError, "anchors", lambda: il.audit(now, reader, batches[1], anchors=batches[1]))
 
 # ---- the loop of the documentation --------------------------------------------------

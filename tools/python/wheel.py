@@ -73,7 +73,7 @@ Classifier: Programming Language :: Python :: 3
 Classifier: Topic :: Scientific/Engineering :: Artificial Intelligence
 Requires-Python: >=3.9
 Provides-Extra: torch
-Requires-Dist: torch>=2.2; extra == "torch"
+Requires-Dist: torch>=2.5; extra == "torch"
 Description-Content-Type: text/markdown
 
 {readme}"""

@@ -1,5 +1,7 @@
 """The audit of a PyTorch model: does the detector still tell the truth about it?"""
 
+import html
+
 import torch
 
 from . import _native
@@ -38,6 +40,48 @@ def measure(logits, labels, documents=None, threshold=None, draws=1000, seed=1):
             if value[1] is not None:
                 out[f"{name}_interval"] = [value[1], value[2]]
     return out
+
+
+class Audit(dict):
+    """What an audit found, as a mapping that shows itself as a table."""
+
+    def _table(self):
+        first = self["now"]
+        rows = [("", "AUROC", "95%", "TPR at 1% FPR", "recall", "false alarms")]
+        for name, one in self.items():
+            if isinstance(one, dict) and "rows" in one:
+                low, high = one.get("auroc_interval", (None, None))
+                rows.append((
+                    name,
+                    _number(one.get("auroc")),
+                    "" if low is None else f"{low:.3f} to {high:.3f}",
+                    *(_number(one.get(k)) for k in ("tpr_at_1", "tpr", "fpr")),
+                ))  # fmt: skip
+        head = (
+            f"{self['detector']} ({self['component']}) on {', '.join(self['sites'])}: "
+            f"{first['positives']} positives, {first['negatives']} negatives, "
+            f"{first['documents']} documents"
+        )
+        return head, rows
+
+    def __repr__(self):
+        head, rows = self._table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [head]
+        lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
+        if "gap" in self:
+            lines.append(f"gap between the best fresh reader and the detector: {self['gap']:.3f}")
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        head, rows = self._table()
+        cell = lambda kind, text: f"<{kind}>{html.escape(text)}</{kind}>"
+        body = [f"<tr>{''.join(cell('td' if i else 'th', c) for c in row)}</tr>" for i, row in enumerate(rows)]
+        return f"<p>{html.escape(head)}</p><table>{''.join(body)}</table>"
+
+
+def _number(value):
+    return "" if value is None else f"{value:.3f}"
 
 
 def _judge(detector, rows, draws, seed):
@@ -108,15 +152,18 @@ def audit(
 
     Gives a mapping: `now`, `then`, `shift`, `fresh.READER`, `floor.shuffled.READER`,
     `floor.random.READER`, and `gap`, the best fresh AUROC less the detector's. Audit readers are
-    fitted here and forgotten here: none can train anything. The model is not changed."""
+    fitted here and forgotten here: none can train anything. The model is not changed.
+
+    Of behaviour that changes, too: judge the text of then and the text of now, each with `before`.
+    The two audits' `then` and `now` are the four cells, text by weights."""
     sites = tuple(sites or detector.sites)
     judged = rows_of(model, sites, data, forward)
-    out = {
-        "detector": detector.name,
-        "component": detector.component,
-        "sites": list(sites),
-        "now": _judge(detector, judged, draws, seed),
-    }
+    out = Audit(
+        detector=detector.name,
+        component=detector.component,
+        sites=list(sites),
+        now=_judge(detector, judged, draws, seed),
+    )
     if before is not None:
         then = rows_of(before, sites, data, forward)
         out["then"] = _judge(detector, then, draws, seed)

@@ -10,7 +10,6 @@ from .tensors import bytes_of, capsule, floats, into, whole
 
 
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling  # 2.2
 
 
 class _Slope(torch.autograd.Function):
@@ -148,7 +147,7 @@ class Detector(torch.nn.Module):
         self._refuse("cannot be scripted")
 
     def forward(self, *acts, mask=None, lengths=None, tokens=None):
-        if _compiling():  # between two graphs, as it is
+        if torch.compiler.is_compiling():  # between two graphs, as it is
             return _uncompiled(self, acts, mask, lengths, tokens)
         return self._ask(acts, mask, lengths, tokens)
 

@@ -24,6 +24,7 @@ class Twin(nn.Module):
         self.widths = detector.widths
         self.threshold = detector.threshold
         self.contract = detector.contract
+        self._own = None  # the tensor whose type and device are the module's
         self.scaled = f"scaling.mean.{self.sites[0]}" in tensors
         for i, site in enumerate(self.sites):
             if self.scaled:
@@ -41,8 +42,8 @@ class Twin(nn.Module):
         for site, width, a in zip(self.sites, self.widths, acts):
             if a.shape[-1] != width:
                 raise ValueError(f"{site}: expected a width of {width}, got {a.shape[-1]}")
-        own = next(self.parameters(), None)
-        if own is not None:
+        if self._own is not None:
+            own = getattr(self, self._own)
             acts = [a.to(device=own.device, dtype=own.dtype) for a in acts]
         if self.scaled:
             acts = [
@@ -53,6 +54,7 @@ class Twin(nn.Module):
 
     def keep(self, tensors, *names):
         """Parameters, frozen until somebody asks for their gradients."""
+        self._own = names[0]
         for name in names:
             self.register_parameter(name, nn.Parameter(tensors[name], requires_grad=False))
 
