@@ -41,6 +41,8 @@ audit() { # audit RUN STAGE JQ-LIKE-TEXT: whether a stage's audit has it
 loop=(--variant monitor --variant naive --variant shadow --set stages.adapted.twins.placebo=none)
 
 check "a checkpoint is monitored" run monitor a "${few[@]}" --set detectors.dictionary.fit.steps=30
+check "beside an untaught copy of it" run monitor floor --stage fitted --set 'stages.fitted.audit.fresh=[linear]'
+check "whose reading is a number" grep -q '"floor.random.linear.auroc": 0\.[0-9]' "$folder/floor"/*/fitted/seed-1/metrics.jsonl
 check "with what the folder's model says to its prompts, as text" audit hf_monitor given '"answer": "Yes, a '
 check "and steered" run steer a "${few[@]}"
 check "what it says under an edit is text, too" audit hf_steer read '"answers_under"'

@@ -226,31 +226,21 @@ il_status il__audit_random_values(const il_audit_work *w, const float ***out,
                                   il_error *err)
 {
     const il_store *store = w->in->model->store;
-    il_store *other = NULL;
     const float **values =
         il_arena_calloc(w->out->arena, store->count + 1, sizeof *values);
     float *block =
         il_arena_calloc(w->out->arena, (size_t)store->total + 1, sizeof *block);
-    il_status status = values != NULL && block != NULL ? il_store_create(&other, err)
-                                                       : il__audit_no_memory(err);
 
-    for (size_t i = 0; status == IL_OK && i < store->count; i++) {
-        const il_stored *s = &store->items[i];
-
-        status =
-            il_store_add(other, s->name, s->group, s->ndim, s->shape, s->init, err);
-        values[i] = block + s->offset;
+    if (values == NULL || block == NULL) {
+        return il__audit_no_memory(err);
     }
-    if (status == IL_OK) {
-        /* Another seed than any that the sweep is likely to use. */
-        status = il_store_fill(other, w->in->seed ^ 0x5eedf1005eedf100u, err);
+    for (size_t i = 0; i < store->count; i++) {
+        values[i] = block + store->items[i].offset;
     }
-    if (status == IL_OK) {
-        memcpy(block, other->values, (size_t)store->total * sizeof *block);
-        *out = values;
-    }
-    il_store_destroy(other);
-    return status;
+    /* Another seed than any that the sweep is likely to use. */
+    il_store_draw(store, w->in->seed ^ 0x5eedf1005eedf100u, block);
+    *out = values;
+    return IL_OK;
 }
 
 typedef enum reading { FRESH, RANDOM, SHUFFLED, READINGS } reading;
@@ -277,8 +267,7 @@ static il_status put_fresh(il_audit_work *w, const fresh_task *t, reading which,
 
         w->out->looks++;
         for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-            IL_TRY(
-                il__audit_put_measure(w, t->spec.name, &t->measured, shown[i], err));
+            IL_TRY(il__audit_put_measure(w, t->spec.name, &t->measured, shown[i], err));
         }
         return IL_OK;
     }

@@ -7,6 +7,7 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -290,12 +291,57 @@ static bool in_place(const il_stored *item)
 
 static void take(const il_stored *item, float *values)
 {
+    const size_t bytes = (size_t)item->count * sizeof *values;
+
     if (item->source.dtype.code == IL_CODE_BFLOAT) {
         il_k_widen_bf16(values, item->source.data, item->count);
     } else if (item->source.dtype.bits == 16) {
         il_k_widen_f16(values, item->source.data, item->count);
-    } else {
-        memcpy(values, item->source.data, (size_t)item->count * sizeof *values);
+    } else if (memcmp(values, item->source.data, bytes) != 0) {
+        /* A page that is mapped would be copied by as much as writing the same. */
+        memcpy(values, item->source.data, bytes);
+    }
+}
+
+/* Numbers at random with the mean and the deviation of those that the file has. */
+static void redraw(const il_stored *item, uint64_t seed, float *values)
+{
+    const uint64_t hash = name_hash(item->name);
+    const int64_t width = item->shape[item->ndim - 1];
+    double mean = 0.0;
+    double square = 0.0;
+    double deviation;
+
+    take(item, values);
+    for (int64_t i = 0; i < item->count; i++) {
+        mean += (double)values[i];
+    }
+    mean /= (double)item->count;
+    for (int64_t i = 0; i < item->count; i++) {
+        square += ((double)values[i] - mean) * ((double)values[i] - mean);
+    }
+    deviation = sqrt(square / (double)item->count);
+    for (int64_t row = 0; row < item->count / width; row++) {
+        il_rng rng;
+
+        il_rng_open(&rng, seed, 0, IL_RNG_INIT, hash, (uint64_t)row);
+        for (int64_t i = 0; i < width; i++) {
+            values[row * width + i] =
+                (float)(mean + deviation * (double)il_rng_normal(&rng));
+        }
+    }
+}
+
+void il_store_draw(const il_store *s, uint64_t seed, float *block)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        float *values = block + s->items[i].offset;
+
+        if (s->items[i].source.data != NULL) {
+            redraw(&s->items[i], seed, values);
+        } else {
+            draw(&s->items[i], seed, values);
+        }
     }
 }
 

@@ -68,6 +68,9 @@ il_status il_store_add_from(il_store *s, const char *name, const char *group,
  * from (seed, 0, IL_RNG_INIT, hash of the name, row), so that a tensor's start depends
  * on its own name alone. */
 il_status il_store_fill(il_store *s, uint64_t seed, il_error *err);
+/* The values of an untaught component into a block of the store's layout, zeroed: drawn
+ * as by il_store_fill, and what has a source drawn with its mean and deviation. */
+void il_store_draw(const il_store *s, uint64_t seed, float *block);
 /* The number of the tensor of that name, or -1. */
 int64_t il_store_find(const il_store *s, const char *name);
 /* A zeroed, 64-byte aligned block of the store's layout; free() releases it. NULL

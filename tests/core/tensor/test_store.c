@@ -1,6 +1,7 @@
 #include "interloop/rng.h"
 #include "tensor/store.h"
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -166,6 +167,60 @@ START_TEST(one_tensor_under_two_names_is_two_parameters)
 }
 END_TEST
 
+/* A floor to compare a checkpoint with: as large numbers as it has, and none of them.
+ */
+START_TEST(an_untaught_copy_has_the_files_mean_and_deviation_alone)
+{
+    enum { N = 4000 };
+    float numbers[N];
+    float ones[3] = {1.5f, 1.5f, 1.5f};
+    uint16_t halves[N];
+    il_store_source source = {.data = numbers, .dtype = {IL_CODE_FLOAT, 32, 1}};
+    il_store *s = NULL;
+    il_error err = {0};
+    float *block;
+
+    for (int i = 0; i < N; i++) {
+        numbers[i] = 2.0f + (i % 2 == 0 ? 0.5f : -0.5f);
+        halves[i] = i % 2 == 0 ? 0x4020 : 0x3fc0; /* the same in bf16 */
+    }
+    ck_assert_int_eq(il_store_create(&s, &err), IL_OK);
+    ck_assert_int_eq(
+        il_store_add(s, "drawn", "g", IL_SHAPE(N), IL_INIT_NORMAL(0.25f), &err), IL_OK);
+    ck_assert_int_eq(il_store_add_from(s, "read", "g", IL_SHAPE(N), &source, &err),
+                     IL_OK);
+    source.data = halves;
+    source.dtype = (il_dtype){IL_CODE_BFLOAT, 16, 1};
+    ck_assert_int_eq(
+        il_store_add_from(s, "half", "g", IL_SHAPE(10, N / 10), &source, &err), IL_OK);
+    source.data = ones;
+    source.dtype = (il_dtype){IL_CODE_FLOAT, 32, 1};
+    ck_assert_int_eq(il_store_add_from(s, "gain", "g", IL_SHAPE(3), &source, &err),
+                     IL_OK);
+    ck_assert_int_eq(il_store_fill(s, 5, &err), IL_OK);
+    block = il_store_block(s);
+    il_store_draw(s, 5, block);
+    ck_assert_mem_eq(block + s->items[0].offset, s->values + s->items[0].offset,
+                     N * sizeof *block);
+    for (int k = 1; k < 3; k++) {
+        const float *v = block + s->items[k].offset;
+        double mean = 0.0;
+        double square = 0.0;
+
+        for (int i = 0; i < N; i++) {
+            mean += v[i] / N;
+            square += v[i] * v[i] / N;
+            ck_assert_float_ne(v[i], s->values[s->items[k].offset + i]);
+        }
+        ck_assert_double_eq_tol(mean, 2.0, 0.05);
+        ck_assert_double_eq_tol(sqrt(square - mean * mean), 0.5, 0.05);
+    }
+    ck_assert_mem_eq(block + s->items[3].offset, ones, sizeof ones);
+    free(block);
+    il_store_destroy(s);
+}
+END_TEST
+
 START_TEST(a_block_is_zeroed_and_as_large_as_the_values)
 {
     il_store *s = NULL;
@@ -240,6 +295,7 @@ int main(void)
                    normal_starts_have_the_deviation_asked_for_and_differ_by_seed);
     tcase_add_test(tests, what_a_store_cannot_hold_is_refused_by_name);
     tcase_add_test(tests, one_tensor_under_two_names_is_two_parameters);
+    tcase_add_test(tests, an_untaught_copy_has_the_files_mean_and_deviation_alone);
     tcase_add_test(tests, a_block_is_zeroed_and_as_large_as_the_values);
     tcase_add_test(tests, a_large_file_lies_as_in_huge_pages);
     srunner_run_all(runner, CK_NORMAL);
