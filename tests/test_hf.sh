@@ -114,4 +114,29 @@ wait $pid
 check "stopped half way" [ -n "$(find "$folder/stopped" -name checkpoint.safetensors)" ]
 check "it goes on" eval '(lora stopped)'
 check "to the same state" cmp "$(state whole)" "$(state stopped)"
+# A file of floats is read where it is mapped. Cut while that goes on, it ends the run, which says why.
+cp -r "$IL_ROOT/tests/fixtures/hf/llama3" "$folder/cut"
+cat >"$folder/cut.yaml" <<END
+interloop: 1
+name: cut
+seed: 1
+plugins: {path: [$(realpath "$IL_BUILD")/plugins]}
+model: {use: hf_decoder, params: {folder: $folder/cut, context: 19, lora_rank: 2}}
+data: {use: little_atlas_transcripts}
+stages:
+  long:
+    train: {steps: 1000000, batch: 8, optimizer: {use: adamw, lr: 1e-3}}
+    signals: {language: {source: next_token, channel: loss, route: [lora]}}
+    ledger: {every: 1}
+END
+"$interloop" run "$folder/cut.yaml" --runs "$folder/c" --no-report >"$folder/out" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    [ -n "$(find "$folder/c" -name ledger.jsonl -size +0 2>/dev/null)" ] && break
+    sleep 0.05
+done
+: >"$folder/cut/model.safetensors"
+wait $pid 2>/dev/null
+check "a run whose weights are cut under it fails" [ $? -ne 0 ]
+check "and says what happened" says "a file that is read where it is mapped became shorter"
 exit $failed
