@@ -1,10 +1,9 @@
 /* Running a chat template: its statements, and what it is given. */
-#include <stdio.h>
 #include <stdlib.h>
 #include "formats/chat_run.h"
 #include "formats/tokenizer_unicode.h"
 
-enum { LEFT = 256 << 20, LEFT_EACH = 64, INPUT_MAX = 1 << 30 };
+enum { LEFT = 64 << 20, LEFT_EACH = 64, INPUT_MAX = 1 << 30 };
 
 static void statements(il_chat_run *r, const il_chat_node *n);
 static void apart(il_chat_run *r, const il_chat_node *n, const il_chat_node *sets);
@@ -375,79 +374,6 @@ static void statements(il_chat_run *r, const il_chat_node *n)
         }
     }
     r->depth--;
-}
-
-/* ---- the date ------------------------------------------------------------------- */
-
-/* What a letter of strftime stands for at the beginning of a day; false for one that is
- * not known. */
-static bool date_part(const char *date, char letter, char out[16])
-{
-    static const char *const months[] = {
-        "January", "February", "March",     "April",   "May",      "June",
-        "July",    "August",   "September", "October", "November", "December"};
-    static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                       "Thursday", "Friday", "Saturday"};
-    static const int before[] = {0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4};
-    int year = atoi(date);
-    int month = atoi(date + 5);
-    int day = atoi(date + 8);
-    int shifted = year - (month < 3);
-    int weekday = (shifted + shifted / 4 - shifted / 100 + shifted / 400 +
-                   before[month - 1] + day) %
-                  7;
-
-    switch (letter) {
-    case 'Y':
-        return snprintf(out, 16, "%04d", year % 10000) > 0;
-    case 'y':
-        return snprintf(out, 16, "%02d", year % 100) > 0;
-    case 'm':
-        return snprintf(out, 16, "%02d", month) > 0;
-    case 'd':
-        return snprintf(out, 16, "%02d", day) > 0;
-    case 'e':
-        return snprintf(out, 16, "%2d", day) > 0;
-    case 'B':
-        return snprintf(out, 16, "%s", months[month - 1]) > 0;
-    case 'b':
-        return snprintf(out, 16, "%.3s", months[month - 1]) > 0;
-    case 'A':
-        return snprintf(out, 16, "%s", days[weekday]) > 0;
-    case 'a':
-        return snprintf(out, 16, "%.3s", days[weekday]) > 0;
-    case 'H':
-    case 'M':
-    case 'S':
-        return snprintf(out, 16, "00") > 0;
-    case '%':
-        return snprintf(out, 16, "%%") > 0;
-    default:
-        return false;
-    }
-}
-
-il_chat_value il__chat_date(il_chat_run *r, const il_chat_value *format)
-{
-    il_chat_text out = {0};
-    char part[16] = "";
-
-    if (r->date == NULL) {
-        return il__chat_fail(r, IL_ERR_INPUT,
-                             "asks for today's date: give one as `date` (2024-07-26)");
-    }
-    for (size_t i = 0; i < format->size && il__chat_work(r, 0); i++) {
-        if (format->text[i] != '%') {
-            il__chat_put_bytes(r, &out, format->text + i, 1);
-        } else if (i + 1 < format->size &&
-                   date_part(r->date, format->text[i + 1], part)) {
-            il__chat_put_bytes(r, &out, part, strlen(part));
-            i++;
-        } else {
-            (void)il__chat_fail(r, IL_ERR_UNSUPPORTED, "that part of a date");
-        }
-    }
-    return il__chat_take(r, &out);
 }
 
 /* ---- rendering ------------------------------------------------------------------ */

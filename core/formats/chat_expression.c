@@ -1,49 +1,9 @@
 /* Reading the expressions of a chat template, with Jinja's precedences: `x if y`, or,
  * and, not, comparisons, + and -, ~, * / // %, **, signs, then what stands behind a
  * value: members, calls, filters, tests. */
-#include <stdlib.h>
 #include <string.h>
 #include "base/text.h"
 #include "formats/chat_private.h"
-
-enum { NODES_MAX = 200000 };
-
-il_chat_node *il__chat_refuse(il_chat_parser *p, int line, const char *what,
-                              const char *text, size_t size)
-{
-    if (p->status == IL_OK) {
-        p->status = il_error_set(p->err, IL_ERR_UNSUPPORTED, p->chat->where,
-                                 "chat template, line %d: %s%s%.*s%s", line, what,
-                                 size > 0 ? " '" : "", (int)(size < 48 ? size : 48),
-                                 text, size > 0 ? "'" : "");
-    }
-    return NULL;
-}
-
-const il_chat_token *il__chat_here(const il_chat_parser *p)
-{
-    return &p->tokens[p->at];
-}
-
-il_chat_node *il__chat_node_new(il_chat_parser *p, il_chat_kind kind)
-{
-    il_chat_node *n =
-        p->status == IL_OK ? il_arena_calloc(p->chat->arena, 1, sizeof *n) : NULL;
-
-    if (p->status == IL_OK && n == NULL) {
-        p->status =
-            il_error_set(p->err, IL_ERR_MEMORY, p->chat->where, "out of memory");
-    }
-    if (n == NULL) {
-        return NULL;
-    }
-    if (++p->nodes > NODES_MAX) {
-        return il__chat_refuse(p, il__chat_here(p)->line, "too long a template", "", 0);
-    }
-    n->kind = kind;
-    n->line = il__chat_here(p)->line;
-    return n;
-}
 
 static il_chat_node *pair(il_chat_parser *p, il_chat_kind kind, il_chat_node *a,
                           il_chat_node *b)
@@ -54,78 +14,6 @@ static il_chat_node *pair(il_chat_parser *p, il_chat_kind kind, il_chat_node *a,
         n->a = a;
         n->b = b;
         n->line = a != NULL ? a->line : n->line;
-    }
-    return n;
-}
-
-static bool is(const il_chat_token *t, il_chat_word word, const char *text)
-{
-    return t->word == word && t->size == strlen(text) &&
-           memcmp(t->text, text, t->size) == 0;
-}
-
-bool il__chat_at_sign(const il_chat_parser *p, const char *sign)
-{
-    return p->status == IL_OK && is(il__chat_here(p), IL_CHAT_WORD_SIGN, sign);
-}
-
-bool il__chat_take_sign(il_chat_parser *p, const char *sign)
-{
-    bool there = il__chat_at_sign(p, sign);
-
-    p->at += there;
-    return there;
-}
-
-static bool at_name(const il_chat_parser *p, const char *name)
-{
-    return p->status == IL_OK && is(il__chat_here(p), IL_CHAT_WORD_NAME, name);
-}
-
-bool il__chat_take_name(il_chat_parser *p, const char *name)
-{
-    bool there = at_name(p, name);
-
-    p->at += there;
-    return there;
-}
-
-il_chat_node *il__chat_unexpected(il_chat_parser *p, const char *expected)
-{
-    const il_chat_token *t = il__chat_here(p);
-    char what[96] = "expected ";
-
-    strncat(what, expected, sizeof what - 32);
-    if (t->word == IL_CHAT_WORD_CLOSE || t->word == IL_CHAT_WORD_END) {
-        strncat(what, " before the end", 16);
-        return il__chat_refuse(p, t->line, what, "", 0);
-    }
-    strncat(what, " at", 4);
-    return il__chat_refuse(p, t->line, what, t->text, t->size);
-}
-
-bool il__chat_expect(il_chat_parser *p, const char *sign)
-{
-    if (!il__chat_take_sign(p, sign)) {
-        (void)il__chat_unexpected(p, sign);
-        return false;
-    }
-    return true;
-}
-
-il_chat_node *il__chat_any_name(il_chat_parser *p, il_chat_kind kind)
-{
-    const il_chat_token *t = il__chat_here(p);
-    il_chat_node *n;
-
-    if (t->word != IL_CHAT_WORD_NAME) {
-        return il__chat_unexpected(p, "a name");
-    }
-    n = il__chat_node_new(p, kind);
-    if (n != NULL) {
-        n->text = t->text;
-        n->size = t->size;
-        p->at++;
     }
     return n;
 }
@@ -267,7 +155,7 @@ static il_chat_node *name(il_chat_parser *p)
         }
     }
     for (int k = 0; k < 3 && p->macro != NULL; k++) {
-        p->macro->number |= at_name(p, extra[k]) ? 1 << k : 0;
+        p->macro->number |= il__chat_at_name(p, extra[k]) ? 1 << k : 0;
     }
     return il__chat_any_name(p, IL_CHAT_NAME);
 }
@@ -327,7 +215,7 @@ static il_chat_node *arguments(il_chat_parser *p)
         }
         n = il__chat_node_new(p, IL_CHAT_ARGUMENT);
         if (n != NULL && t->word == IL_CHAT_WORD_NAME &&
-            is(t + 1, IL_CHAT_WORD_SIGN, "=")) {
+            il__chat_is(t + 1, IL_CHAT_WORD_SIGN, "=")) {
             named = true;
             n->text = t->text;
             n->size = t->size;
@@ -437,12 +325,12 @@ static il_chat_node *test(il_chat_parser *p, il_chat_node *a)
     n->a = a;
     if (il__chat_at_sign(p, "(")) {
         n->list = arguments(p);
-    } else if ((t->word == IL_CHAT_WORD_NAME && !at_name(p, "else") &&
-                !at_name(p, "or") && !at_name(p, "and")) ||
+    } else if ((t->word == IL_CHAT_WORD_NAME && !il__chat_at_name(p, "else") &&
+                !il__chat_at_name(p, "or") && !il__chat_at_name(p, "and")) ||
                t->word == IL_CHAT_WORD_STRING || t->word == IL_CHAT_WORD_INT ||
                t->word == IL_CHAT_WORD_REAL || il__chat_at_sign(p, "[") ||
                il__chat_at_sign(p, "{")) {
-        if (at_name(p, "is")) {
+        if (il__chat_at_name(p, "is")) {
             return il__chat_unexpected(p, "one test");
         }
         n->list = pair(p, IL_CHAT_ARGUMENT, postfix(p, primary(p)), NULL);
@@ -532,8 +420,8 @@ static il_chat_node *comparison(il_chat_parser *p)
         if (text == NULL && il__chat_take_name(p, "in")) {
             text = "in";
         }
-        if (text == NULL && at_name(p, "not") &&
-            is(il__chat_here(p) + 1, IL_CHAT_WORD_NAME, "in")) {
+        if (text == NULL && il__chat_at_name(p, "not") &&
+            il__chat_is(il__chat_here(p) + 1, IL_CHAT_WORD_NAME, "in")) {
             p->at += 2;
             text = "not in";
         }
@@ -560,7 +448,7 @@ static il_chat_node *negation(il_chat_parser *p)
 {
     il_chat_node *a;
 
-    if (!at_name(p, "not")) {
+    if (!il__chat_at_name(p, "not")) {
         return comparison(p);
     }
     if (!deeper(p)) {

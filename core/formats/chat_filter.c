@@ -1,8 +1,6 @@
 /* The filters of chat templates, as Jinja has them, with `transformers`' tojson. */
-#include <stdlib.h>
 #include "base/text.h"
 #include "formats/chat_run.h"
-#include "formats/tokenizer_unicode.h"
 
 typedef const il_chat_value *const *given;
 
@@ -356,65 +354,11 @@ static il_chat_value f_items(il_chat_run *r, const il_chat_value *v, given a)
                : il__chat_fail(r, IL_ERR_INPUT, "items: of %s", il__chat_kind_name(v));
 }
 
-/* What entries are told apart and put in order by: an attribute, without case. */
-static il_chat_value sort_key(il_chat_run *r, const il_chat_value *v,
-                              const il_chat_value *path, bool exact)
-{
-    il_chat_value key = path != NULL && path->is != IL_CHAT_IS_NONE
-                            ? il__chat_attribute(r, v, path)
-                            : *v;
-
-    return key.is == IL_CHAT_IS_TEXT && !exact ? il__chat_cased(r, &key, IL_CHAT_LOWER)
-                                               : key;
-}
-
-/* Entries in the order of their keys, those alike in their own; in place. */
-static void order(il_chat_run *r, il_chat_value *items, il_chat_value *keys,
-                  size_t count, bool reverse)
-{
-    for (size_t i = 1; i < count && il__chat_work(r, 0); i++) {
-        il_chat_value item = items[i];
-        il_chat_value key = keys[i];
-        size_t k = i;
-
-        for (; k > 0 && il__chat_work(r, 0); k--) {
-            int which = il__chat_compare(r, &keys[k - 1], &key);
-
-            if (reverse ? which >= 0 : which <= 0) {
-                break;
-            }
-            items[k] = items[k - 1];
-            keys[k] = keys[k - 1];
-        }
-        items[k] = item;
-        keys[k] = key;
-    }
-}
-
-static il_chat_value sorted(il_chat_run *r, const il_chat_value *list,
-                            const il_chat_value *path, bool exact, bool reverse)
-{
-    il_chat_value *items;
-    il_chat_value *keys;
-    il_chat_value out = il__chat_many(r, IL_CHAT_IS_LIST, list->size, &items);
-    il_chat_value by = il__chat_many(r, IL_CHAT_IS_LIST, list->size, &keys);
-
-    (void)by;
-    for (size_t i = 0; r->status == IL_OK && i < list->size; i++) {
-        items[i] = list->items[i];
-        keys[i] = sort_key(r, &items[i], path, exact);
-    }
-    if (r->status == IL_OK) {
-        order(r, items, keys, list->size, reverse);
-    }
-    return out;
-}
-
 static il_chat_value f_sort(il_chat_run *r, const il_chat_value *v, given a)
 {
     il_chat_value list = il__chat_list(r, v);
 
-    return sorted(r, &list, a[2], set(a[1]), set(a[0]));
+    return il__chat_sorted(r, &list, a[2], set(a[1]), set(a[0]));
 }
 
 static il_chat_value f_dictsort(il_chat_run *r, const il_chat_value *v, given a)
@@ -426,56 +370,22 @@ static il_chat_value f_dictsort(il_chat_run *r, const il_chat_value *v, given a)
         return il__chat_fail(r, IL_ERR_INPUT, "dictsort: of %s", il__chat_kind_name(v));
     }
     list = pairs(r, v, IL_CHAT_IS_LIST);
-    return sorted(r, &list, &path, set(a[0]), set(a[2]));
+    return il__chat_sorted(r, &list, &path, set(a[0]), set(a[2]));
 }
 
 static il_chat_value f_unique(il_chat_run *r, const il_chat_value *v, given a)
 {
-    il_chat_value list = il__chat_list(r, v);
-    il_chat_value *items;
-    il_chat_value *keys;
-    il_chat_value out = il__chat_many(r, IL_CHAT_IS_ONCE, list.size, &items);
-    il_chat_value seen = il__chat_many(r, IL_CHAT_IS_LIST, list.size, &keys);
-    size_t n = 0;
-
-    for (size_t i = 0; r->status == IL_OK && i < list.size; i++) {
-        il_chat_value key = sort_key(r, &list.items[i], a[1], set(a[0]));
-
-        seen.size = n;
-        if (!il__chat_in(r, &key, &seen)) {
-            items[n] = list.items[i];
-            keys[n++] = key;
-        }
-    }
-    out.size = n;
-    return out;
-}
-
-static il_chat_value extreme(il_chat_run *r, const il_chat_value *v, given a, int sign)
-{
-    il_chat_value list = il__chat_list(r, v);
-    il_chat_value best = il__chat_undefined;
-    il_chat_value best_key = il__chat_undefined;
-
-    for (size_t i = 0; r->status == IL_OK && i < list.size; i++) {
-        il_chat_value key = sort_key(r, &list.items[i], a[1], set(a[0]));
-
-        if (i == 0 || il__chat_compare(r, &key, &best_key) * sign > 0) {
-            best = list.items[i];
-            best_key = key;
-        }
-    }
-    return best;
+    return il__chat_unique(r, v, a[1], set(a[0]));
 }
 
 static il_chat_value f_max(il_chat_run *r, const il_chat_value *v, given a)
 {
-    return extreme(r, v, a, 1);
+    return il__chat_extreme(r, v, a[1], set(a[0]), 1);
 }
 
 static il_chat_value f_min(il_chat_run *r, const il_chat_value *v, given a)
 {
-    return extreme(r, v, a, -1);
+    return il__chat_extreme(r, v, a[1], set(a[0]), -1);
 }
 
 static il_chat_value f_sum(il_chat_run *r, const il_chat_value *v, given a)

@@ -375,7 +375,8 @@ il_status il_chat_parse(il_chat **out, const char *source, size_t size,
         return il_error_set(err, IL_ERR_UNSUPPORTED, where, "too long a chat template");
     }
     if (il__utf8_whole(source, size) != size) {
-        return il_error_set(err, IL_ERR_INPUT, where, "a chat template that is no UTF-8");
+        return il_error_set(err, IL_ERR_INPUT, where,
+                            "a chat template that is no UTF-8");
     }
     arena = il_arena_create(1 << 14);
     chat = arena != NULL ? il_arena_calloc(arena, 1, sizeof *chat) : NULL;

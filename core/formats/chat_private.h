@@ -121,8 +121,10 @@ il_chat_node *il__chat_refuse(il_chat_parser *p, int line, const char *what,
 /* chat_lex.c: a source's tokens. */
 void il__chat_lex(il_chat_parser *p, const char *source, size_t size);
 
-/* chat_expression.c: what parsers of statements take from the tokens. All give NULL or
- * false once something was refused. */
+/* chat_token.c: what is read takes from the tokens. All give NULL or false once
+ * something was refused. */
+bool il__chat_is(const il_chat_token *t, il_chat_word word, const char *text);
+bool il__chat_at_name(const il_chat_parser *p, const char *name);
 il_chat_node *il__chat_node_new(il_chat_parser *p, il_chat_kind kind);
 const il_chat_token *il__chat_here(const il_chat_parser *p);
 bool il__chat_at_sign(const il_chat_parser *p, const char *sign);
@@ -133,6 +135,8 @@ bool il__chat_expect(il_chat_parser *p, const char *sign);
 il_chat_node *il__chat_unexpected(il_chat_parser *p, const char *expected);
 /* Takes any name into a node. */
 il_chat_node *il__chat_any_name(il_chat_parser *p, il_chat_kind kind);
+
+/* chat_expression.c: what statements are made of. */
 il_chat_node *il__chat_expression(il_chat_parser *p);
 /* An expression, or several with commas; without `x if y` where not `choose`. */
 il_chat_node *il__chat_tuple(il_chat_parser *p, bool choose);

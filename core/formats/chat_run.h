@@ -180,12 +180,33 @@ typedef enum il_chat_case {
 } il_chat_case;
 il_chat_value il__chat_cased(il_chat_run *r, const il_chat_value *v, il_chat_case how);
 il_chat_value il__chat_lines(il_chat_run *r, const il_chat_value *v, bool keep);
+/* The last place of `b` in `v` that ends at `end` or before, or SIZE_MAX. */
+size_t il__chat_search_back(il_chat_run *r, const il_chat_value *v,
+                            const il_chat_value *b, size_t end);
+/* Whether the character at a byte is white space, and how many bytes it has. */
+bool il__chat_space(const il_chat_value *v, size_t at, size_t *size);
+/* Pieces between separators, or between white space where `by` is NULL; cut at most so
+ * often, from the right where `right`, without end below 0. */
+il_chat_value il__chat_split(il_chat_run *r, const il_chat_value *v,
+                             const il_chat_value *by, int64_t most, bool right);
 il_chat_value il__chat_escaped(il_chat_run *r, const il_chat_value *v);
 /* "..." % v, and str.format. */
 il_chat_value il__chat_percent(il_chat_run *r, const il_chat_value *v,
                                const il_chat_value *of);
 il_chat_value il__chat_format(il_chat_run *r, const il_chat_value *v,
                               const il_chat_args *a);
+
+/* ---- order (chat_order.c) ------------------------------------------------------- */
+
+/* By an attribute where `path` is not NULL or none; text without its case where not
+ * `exact`. Those alike keep their order, or of several the first stays. */
+il_chat_value il__chat_sorted(il_chat_run *r, const il_chat_value *list,
+                              const il_chat_value *path, bool exact, bool reverse);
+il_chat_value il__chat_unique(il_chat_run *r, const il_chat_value *v,
+                              const il_chat_value *path, bool exact);
+/* The largest entry where `sign` is 1, the smallest where it is -1. */
+il_chat_value il__chat_extreme(il_chat_run *r, const il_chat_value *v,
+                               const il_chat_value *path, bool exact, int sign);
 
 /* ---- JSON (chat_json.c) --------------------------------------------------------- */
 
@@ -238,7 +259,5 @@ void il__chat_set(il_chat_run *r, il_chat_scope *scope, const char *name, size_t
                   il_chat_value v);
 const il_chat_value *il__chat_get(const il_chat_scope *scope, const char *name,
                                   size_t size);
-/* strftime_now. */
-il_chat_value il__chat_date(il_chat_run *r, const il_chat_value *format);
 
 #endif
