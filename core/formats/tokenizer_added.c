@@ -27,10 +27,10 @@ void il__trie_destroy(il_trie *trie)
     }
 }
 
-/* The child of a node by its byte, made where `make`; -1: none, -2: out of memory. */
-static int32_t child(il_trie *t, int32_t *list, unsigned char byte)
+/* The child by its byte of the node whose first child is `first`; -1: none. */
+static int32_t child(const il_trie *t, int32_t first, unsigned char byte)
 {
-    for (int32_t i = *list; i >= 0; i = t->nodes[i].next) {
+    for (int32_t i = first; i >= 0; i = t->nodes[i].next) {
         if (t->nodes[i].byte == byte) {
             return i;
         }
@@ -44,7 +44,7 @@ static bool trie_add(il_trie *t, const il_words *words, int32_t token)
 
     for (size_t k = 0; k < words->size; k++) {
         unsigned char byte = (unsigned char)words->text[k];
-        int32_t found = at < 0 ? t->first[byte] : child(t, &t->nodes[at].child, byte);
+        int32_t found = at < 0 ? t->first[byte] : child(t, t->nodes[at].child, byte);
 
         if (found < 0) {
             if (t->count == t->room) {
@@ -76,7 +76,7 @@ static bool trie_add(il_trie *t, const il_words *words, int32_t token)
 }
 
 /* The longest token at the beginning of `text`, or -1. */
-static int32_t trie_at(il_trie *t, const char *text, size_t size)
+static int32_t trie_at(const il_trie *t, const char *text, size_t size)
 {
     int32_t at = t->first[(unsigned char)text[0]];
     int32_t best = -1;
@@ -85,7 +85,7 @@ static int32_t trie_at(il_trie *t, const char *text, size_t size)
         if (t->nodes[at].token >= 0) {
             best = t->nodes[at].token;
         }
-        at = k < size ? child(t, &t->nodes[at].child, (unsigned char)text[k]) : -1;
+        at = k < size ? child(t, t->nodes[at].child, (unsigned char)text[k]) : -1;
     }
     return best;
 }
@@ -115,8 +115,8 @@ static uint32_t before(const il_draft *d, uint32_t at, uint32_t least)
 }
 
 /* Cuts the tokens out of one piece. */
-static il_status cut_piece(const il_tokenizer *t, il_tokenizer_work *w, il_trie *trie,
-                           const il_piece *p, il_error *err)
+static il_status cut_piece(const il_tokenizer *t, il_tokenizer_work *w,
+                           const il_trie *trie, const il_piece *p, il_error *err)
 {
     il_draft *d = &w->draft;
     uint32_t kept = p->first;
@@ -192,7 +192,7 @@ il_status il__token_cut_added(const il_tokenizer *t, il_tokenizer_work *w,
         if (d->now.at[i].id >= 0) {
             il__keep(d, &d->now.at[i]);
         } else {
-            IL_TRY(cut_piece(t, w, (il_trie *)trie, &d->now.at[i], err));
+            IL_TRY(cut_piece(t, w, trie, &d->now.at[i], err));
         }
     }
     il__cut_done(d);

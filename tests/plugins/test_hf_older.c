@@ -194,6 +194,91 @@ START_TEST(an_older_folder_is_written_as_it_was)
 }
 END_TEST
 
+/* The logits of a copy of Qwen2, whose second block sees a window alone, with a change
+ * to how it says so. */
+static double apart_by_windows(const char *what, const char *with, bool listed)
+{
+    il_safetensors *file = open_expected("qwen2");
+    json_t *config;
+    double by;
+
+    copy_case("qwen2");
+    change("config.json", what, with);
+    config = config_read();
+    if (!listed) {
+        json_object_del(config, "layer_types");
+    }
+    config_write(config);
+    open_folder(copy, "");
+    forward(file);
+    by = apart(il_f32(il_pass_output(pass, "logits")),
+               expected(file, "logits", sizeof(float[LOGITS])), LOGITS);
+    model_close();
+    hf_open();
+    il_safetensors_close(file);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+    return by;
+}
+
+START_TEST(without_a_list_the_last_blocks_have_windows)
+{
+    static const char first[] = "\"max_window_layers\": 1";
+    static const char used[] = "\"use_sliding_window\": true";
+
+    ck_assert_double_lt(apart_by_windows(first, first, true), 1e-4);
+    ck_assert_double_lt(apart_by_windows(first, first, false), 1e-4);
+    ck_assert_double_gt(apart_by_windows(first, "\"max_window_layers\": 0", false),
+                        1e-3);
+    ck_assert_double_gt(apart_by_windows(first, "\"max_window_layers\": 2", false),
+                        1e-3);
+    ck_assert_double_gt(apart_by_windows(used, "\"use_sliding_window\": false", false),
+                        1e-3);
+}
+END_TEST
+
+/* Only the way down is drawn, so that an adapter adds nothing and yet can learn. */
+START_TEST(new_adapters_can_learn_and_add_nothing)
+{
+    open_model("llama3", ", lora_rank: 2");
+    for (size_t i = 0; i < model->store->count; i++) {
+        const il_stored *p = &model->store->items[i];
+        const bool down = strstr(p->name, "lora_A") != NULL;
+
+        if (strstr(p->name, "lora_") != NULL) {
+            ck_assert_msg((largest(values[i], p->count) > 0.0) == down, "%s", p->name);
+        }
+    }
+}
+END_TEST
+
+/* A hidden layer of another kind is another model, and the one that it says. */
+START_TEST(relu_leaves_nothing_below_zero)
+{
+    il_safetensors *file = open_expected("gpt2");
+    il_tensor *post;
+    int64_t at;
+    int64_t zeros = 0;
+    int64_t count;
+
+    copy_case("gpt2");
+    change("config.json", "\"gelu_new\"", "\"relu\"");
+    open_folder(copy, "");
+    at = il_instance_site(model, "blocks.0.mlp.hook_post");
+    ck_assert_int_eq(il_pass_site_flag(pass, (int32_t)at, IL_SITE_READ, &err), IL_OK);
+    forward(file);
+    post = il_pass_site(pass, (int32_t)at);
+    count = BATCH * T * model->sites[at].width;
+    for (int64_t i = 0; i < count; i++) {
+        ck_assert_float_ge(il_f32(post)[i], 0.0f);
+        zeros += il_f32(post)[i] == 0.0f;
+    }
+    ck_assert_int_gt(zeros, count / 10);
+    ck_assert_int_lt(zeros, count);
+    il_safetensors_close(file);
+    ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+}
+END_TEST
+
 /* A tied head that was saved all the same is left aside; an untied one has its place.
  */
 START_TEST(a_flag_says_whether_the_head_is_the_embedding)
@@ -228,6 +313,9 @@ static Suite *suite(void)
     tcase_add_loop_test(t, an_older_folder_is_the_same_model, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_test(t, an_older_folder_is_written_as_it_was);
+    tcase_add_test(t, without_a_list_the_last_blocks_have_windows);
+    tcase_add_test(t, new_adapters_can_learn_and_add_nothing);
+    tcase_add_test(t, relu_leaves_nothing_below_zero);
     tcase_add_test(t, a_flag_says_whether_the_head_is_the_embedding);
     suite_add_tcase(s, t);
     return s;

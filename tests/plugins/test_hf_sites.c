@@ -264,6 +264,33 @@ START_TEST(an_edit_at_any_site_reaches_the_logits)
 }
 END_TEST
 
+START_TEST(more_tokens_than_the_context_are_an_error)
+{
+    il_scope own = {.label = "model", .first_bit = -1};
+    il_batch *b = NULL;
+
+    open_model(cases[_i], ", context: 7");
+    own.store = model->store;
+    own.values = (const float *const *)values;
+    for (int64_t length = 7; length <= 8; length++) {
+        ck_assert_int_eq(il_batch_create(&b, &err), IL_OK);
+        il_batch_reset(b, 1);
+        memset(il_batch_add(b, "tokens", IL_I32, IL_SHAPE(1, length)), 0,
+               (size_t)length * sizeof(int32_t));
+        il_pass_begin(pass);
+        il_pass_enter(pass, &own);
+        il_instance_model(model)->forward(model->self, pass, b);
+        il_pass_leave(pass);
+        err = (il_error){0};
+        ck_assert_int_eq(il_pass_status(pass, &err),
+                         length == 7 ? IL_OK : IL_ERR_SHAPE);
+        il_batch_destroy(b);
+    }
+    ck_assert_ptr_nonnull(
+        strstr(err.message, "sequences of 8 tokens, but the model's context is 7"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("hf_sites");
@@ -273,6 +300,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, sites_hold_what_their_names_say, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, positions_turn_queries_as_far_as_llama_3_says, 0, 3);
+    tcase_add_loop_test(t, more_tokens_than_the_context_are_an_error, 0,
+                        sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, an_edit_at_any_site_reaches_the_logits, 0,
                         sizeof cases / sizeof cases[0]);
     suite_add_tcase(s, t);
