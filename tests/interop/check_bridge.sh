@@ -30,4 +30,5 @@ part() {
 part bridge.py "$IL_ROOT/docs/examples/bridge" "$IL_ROOT/tests/fixtures/run"
 part bridge_attack.py
 part bridge_certify.py
+part bridge_docs.py "$IL_ROOT/docs/python.md" "$IL_ROOT/docs/examples/bridge" "$IL_ROOT/tests/fixtures/run"
 exit $bad
