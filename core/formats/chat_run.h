@@ -90,7 +90,7 @@ typedef struct il_chat_args {
     size_t count;
 } il_chat_args;
 
-enum { IL_CHAT_RUN_DEPTH = 600, IL_CHAT_ARGS_MAX = 64, IL_CHAT_ARGS = 6 };
+enum { IL_CHAT_RUN_DEPTH = 600, IL_CHAT_ARGS = 6 };
 
 /* ---- errors, memory, cost (chat_value.c) ---------------------------------------- */
 

@@ -21,6 +21,10 @@ chats() {
     tokenize '[{"role": "system", "content": "S"}, {"role": "user", "content": "hi"}]' --chat --prompt &&
         [ "$(cat "$folder/out")" = '"<|im_start|>system\u000aS<|im_end|>\u000a<|im_start|>user\u000ahi<|im_end|>\u000a<|im_start|>assistant\u000a"' ]
 }
+brings() {
+    tokenize '{"messages": [{"role": "system", "content": [{"type": "text", "text": "S"}]}], "end": "!"}' --chat &&
+        [ "$(cat "$folder/out")" = '"<|im_start|>system\u000aS!<|im_end|>\u000a"' ]
+}
 exits() { # exits CODE VERB OPTION...
     local code=$1 verb=$2
     shift 2
@@ -37,6 +41,7 @@ harvest() { # harvest CODE FOLDER OPTION...
 
 check "text comes back from its ids" there_and_back
 check "a conversation is written by its template" chats
+check "with what it brings for the template" brings
 check "a wrong tokenizer is refused" bash -c "! '$interloop' tokenize --tokenizer '$pipeline' </dev/null 2>'$folder/out'"
 check "with the place" says "line 1"
 

@@ -137,6 +137,40 @@ START_TEST(each_byte_knows_whose_content_it_is)
 }
 END_TEST
 
+/* Through trimming, cutting, replacing, quoting and macros; of parts, what the text of
+ * all of them counts to. Reasons are their turn's, with no place. */
+START_TEST(each_byte_knows_which_of_its_turn_it_is)
+{
+    static const char json[] =
+        "[{\"role\": \"a\", \"content\": \" x\\\"y-z \", \"thinking\": \"why\"}, {\"role\": \"b\", "
+        "\"content\": [{\"type\": \"text\", \"text\": \"pq\"}, {\"type\": \"text\", \"text\": "
+        "\"r\\u00e9\"}]}]";
+    static const char source[] =
+        "{% macro f(x) %}<{{ x }}>{% endmacro %}{% set m = messages %}"
+        "{{ f(m[0].content.strip().split('-')[1]) }}{{ m[0].content|tojson }}"
+        "{{ m[0].content|replace('x', '..')|upper|trim }}{{ m[0].reasoning_content }}"
+        "{% for p in m[1].content %}{{ p.type ~ p.text }}{% endfor %}";
+    static const char want[] = "<z>\" x\\\"y-z \"..\"Y-Zwhytextpqtextr\xc3\xa9";
+    static const char whose[] = ".0..00000000...0000000....11....111";
+    static const char which[] = ".5..01223456...2345.......01....234";
+    il_chat *chat = chat_of(source);
+    il_chat_text text = {0};
+    il_error err = {0};
+
+    ck_assert_msg(
+        il_chat_render_json(chat, json, sizeof json - 1, false, &text, &err) == IL_OK,
+        "%s", err.message);
+    ck_assert_uint_eq(text.size, sizeof want - 1);
+    ck_assert_mem_eq(text.data, want, text.size);
+    for (size_t i = 0; i < text.size; i++) {
+        ck_assert_int_eq(text.turns[i], whose[i] == '.' ? -1 : whose[i] - '0');
+        ck_assert_int_eq(text.places[i], which[i] == '.' ? -1 : which[i] - '0');
+    }
+    il_chat_text_free(&text);
+    il_chat_free(chat);
+}
+END_TEST
+
 static const struct {
     const char *source;
     const char *says;
@@ -275,6 +309,7 @@ int main(void)
     tcase_add_loop_test(c, conversations_are_written_as_jinja_writes_them, 0,
                         TEMPLATES);
     tcase_add_test(c, each_byte_knows_whose_content_it_is);
+    tcase_add_test(c, each_byte_knows_which_of_its_turn_it_is);
     tcase_add_loop_test(c, what_cannot_be_read_is_refused_with_its_line, 0,
                         (int)(sizeof unread / sizeof unread[0]));
     tcase_add_loop_test(c, what_goes_wrong_is_refused_with_its_line, 0,
