@@ -11,6 +11,7 @@
 #include "activations.h"
 #include "base/files.h"
 #include "detector.h"
+#include "pipeline/batch.h"
 #include "teller.h"
 
 static const char usage[] =
@@ -26,7 +27,8 @@ static const char usage[] =
     "                      given more than once\n"
     "  --split NAME        rows of the data (train)\n"
     "  --rows N            of the split, from its first; all without\n"
-    "  --batch N           rows a shard (1024), rounded up to whole chunks of 64\n"
+    "  --batch N           rows a shard, rounded up to whole chunks of 64 (as many as 256 MiB\n"
+    "                      hold, at most 1024)\n"
     "  --tokens NAME       the mask (all)\n"
     "  --detector NAME     whose label to write\n"
     "  --dtype NAME        of activations: f32, f16 or bf16 (f32)\n"
@@ -35,7 +37,7 @@ static const char usage[] =
     "  --json              an object of JSON a line on standard output\n"
     "  --variant NAME, --seed N, --set PATH=VALUE, --plugin-path DIR, --runs DIR, --workers N\n";
 
-enum { INDEX_MAX = 1 << 20 };
+enum { INDEX_MAX = 1 << 20, SHARD_ROWS = 1024, SHARD_BYTES = 256 << 20 };
 
 /* A harvest under way. */
 typedef struct work {
@@ -325,6 +327,39 @@ static il_status find_sites(work *w, il_error *err)
                : il_error_set(err, IL_ERR_INPUT, "--site", "expected a site's name");
 }
 
+/* Rows a shard where nobody says: as many as SHARD_BYTES hold, since a shard is in
+ * memory as a whole before it is written. */
+static il_status usual_shard(const work *w, int64_t *out, il_error *err)
+{
+    const il_instance *data = w->h.data;
+    const char *input = il_field_of_role(data, IL_FIELD_INPUT);
+    const il_tensor *x = NULL;
+    il_batch *batch = NULL;
+    int64_t width = 1;
+    il_status status = il_batch_create(&batch, err);
+
+    for (size_t i = 0; i < w->h.site_count; i++) {
+        width += w->h.model->sites[w->sites[i]].width;
+    }
+    if (status == IL_OK) {
+        il_batch_reset(batch, 1);
+        status = il_instance_dataset(data)->get(data->self, w->split, 0, 1, batch, err);
+    }
+    if (status == IL_OK) {
+        status = il_batch_status(batch, err);
+    }
+    if (status == IL_OK) {
+        x = input != NULL ? il_batch_find(batch, input) : NULL;
+        width *= x != NULL && x->ndim > 1 && x->shape[1] > 0 ? x->shape[1] : 1;
+        *out = SHARD_BYTES / (width * (int64_t)sizeof(float)) / IL_HARVEST_CHUNK *
+               IL_HARVEST_CHUNK;
+        *out = *out > SHARD_ROWS ? SHARD_ROWS : *out;
+        *out = *out < IL_HARVEST_CHUNK ? IL_HARVEST_CHUNK : *out;
+    }
+    il_batch_destroy(batch);
+    return status;
+}
+
 static il_status find_rows(work *w, il_error *err)
 {
     const il_detector_cli *c = w->c;
@@ -340,7 +375,10 @@ static il_status find_rows(work *w, il_error *err)
                                 : "split '%s' has not so many rows; say --rows",
                             w->h.split);
     }
-    w->shard = c->batch > 0 ? c->batch : 1024;
+    w->shard = c->batch;
+    if (w->shard <= 0) {
+        IL_TRY(usual_shard(w, &w->shard, err));
+    }
     if (w->shard > INT32_MAX) {
         return il_error_set(err, IL_ERR_INPUT, "--batch", "too many rows a shard");
     }
