@@ -5,6 +5,7 @@
 #include "plugins/hf_model.h"
 #include <check.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A site of a block, or of none at -1; NULL where the model has no such site. */
@@ -264,6 +265,68 @@ START_TEST(an_edit_at_any_site_reaches_the_logits)
 }
 END_TEST
 
+/* Turning keeps lengths, and YaRN makes them longer by its factor. */
+START_TEST(yarn_turns_and_grows_queries_as_its_settings_say)
+{
+    static const struct {
+        const char *more;
+        double growth;
+        bool turns_alike; /* as the stored case does */
+    } settings[] = {
+        {"", 1.13862943611, true}, /* 0.1 ln 4 + 1 */
+        {", \"attention_factor\": 0.5", 0.5, true},
+        {", \"mscale\": 2.0, \"mscale_all_dim\": 1.0", 1.27725887222 / 1.13862943611,
+         true},
+        {", \"beta_fast\": 0.1, \"beta_slow\": 0.01", 1.13862943611, false}};
+    il_safetensors *file = open_expected("llama_yarn");
+    float *before = NULL;
+    char with[128];
+
+    for (size_t k = 0; k < sizeof settings / sizeof settings[0]; k++) {
+        int64_t queries;
+        int64_t d;
+        const float *q;
+        const float *turned;
+        double worst = 0.0;
+
+        copy_case("llama_yarn");
+        (void)snprintf(with, sizeof with, "\"factor\": 4.0%s", settings[k].more);
+        change("config.json", "\"factor\": 4.0", with);
+        open_folder(copy, "");
+        for (size_t i = 0; i < model->site_count; i++) {
+            ck_assert_int_eq(il_pass_site_flag(pass, (int32_t)i, IL_SITE_READ, &err),
+                             IL_OK);
+        }
+        forward(file);
+        q = site(0, "attn.hook_q", &queries);
+        turned = site(0, "attn.hook_rot_q", NULL);
+        d = queries /
+            model->sites[il_instance_site(model, "blocks.0.attn.hook_pattern")].heads;
+        before = before != NULL ? before
+                                : malloc(sizeof(float) * (size_t)(BATCH * T * queries));
+        for (int64_t i = 0; i < BATCH * T * queries; i++) {
+            if (i % d < d / 2) {
+                ck_assert_double_eq_tol(hypot(turned[i], turned[i + d / 2]),
+                                        settings[k].growth * hypot(q[i], q[i + d / 2]),
+                                        1e-4);
+            }
+            if (k == 0) {
+                before[i] = turned[i];
+            }
+            worst = fmax(worst, fabs(turned[i] / settings[k].growth -
+                                     before[i] / settings[0].growth));
+        }
+        ck_assert_msg((worst < 1e-4) == settings[k].turns_alike, "%s: %g apart",
+                      settings[k].more, worst);
+        model_close();
+        hf_open();
+        ck_assert_int_eq(il_folder_remove(copy, &err), IL_OK);
+    }
+    free(before);
+    il_safetensors_close(file);
+}
+END_TEST
+
 START_TEST(more_tokens_than_the_context_are_an_error)
 {
     il_scope own = {.label = "model", .first_bit = -1};
@@ -300,6 +363,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, sites_hold_what_their_names_say, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, positions_turn_queries_as_far_as_llama_3_says, 0, 3);
+    tcase_add_test(t, yarn_turns_and_grows_queries_as_its_settings_say);
     tcase_add_loop_test(t, more_tokens_than_the_context_are_an_error, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(t, an_edit_at_any_site_reaches_the_logits, 0,
