@@ -129,6 +129,7 @@ START_TEST(rows_hold_documents_one_behind_the_other)
     }
     ck_assert_int_eq(begins, 3);
     ck_assert_int_eq(ends, 3);
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -146,6 +147,7 @@ START_TEST(unpacked_documents_begin_their_own_rows)
     ck_assert_uint_eq(bytes(&b, "begins")[0], 1);
     ck_assert_uint_eq(bytes(&b, "begins")[64], 1);
     ck_assert_str_eq(masked(&b, "text", 64), "the quick");
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -167,6 +169,7 @@ START_TEST(labels_hold_on_the_tokens_of_their_spans)
     ck_assert_ptr_null(strstr(masked(&b, "lie", 64), "says"));
     ck_assert_mem_eq(bytes(&b, "lie"), bytes(&b, "spans"), 64);
     ck_assert_mem_eq(bytes(&b, "odd"), bytes(&b, "text"), 64);
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -186,6 +189,7 @@ START_TEST(spans_may_come_in_any_order)
     ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 64), "q"));
     ck_assert_ptr_null(strstr(masked(&b, "spans", 64), "now"));
     ck_assert_ptr_null(strstr(masked(&b, "spans", 64), "says"));
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -222,6 +226,7 @@ START_TEST(only_the_turns_of_learned_roles_are_learned)
         }
     }
     ck_assert(ended);
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -250,6 +255,7 @@ START_TEST(a_document_stays_in_its_split)
         get(&b, s, 0, rows[s]);
         memcpy(ids[s], il_i64(il_batch_find(&b.batch, "document")),
                (size_t)rows[s] * sizeof ids[s][0]);
+        host_batch_close(&b);
     }
     ck_assert_int_eq(rows[0] + rows[1], 30);
     for (int64_t i = 0; i < rows[0]; i++) {
@@ -277,6 +283,7 @@ START_TEST(spans_of_messages_hold_on_the_tokens_that_say_them)
     get(&b, 0, 0, 1);
     ck_assert_str_eq(masked(&b, "lie", 96), " xyz");
     ck_assert_mem_eq(bytes(&b, "lie"), bytes(&b, "spans"), 96);
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -295,6 +302,7 @@ START_TEST(spans_of_parts_count_through_them)
     ck_assert_ptr_nonnull(strstr(masked(&b, "spans", 96), "brown"));
     ck_assert_ptr_null(strstr(masked(&b, "spans", 96), "read"));
     ck_assert_ptr_null(strstr(masked(&b, "spans", 96), "fox"));
+    host_batch_close(&b);
     drop();
 }
 END_TEST
@@ -380,6 +388,7 @@ START_TEST(the_template_is_given_what_the_document_brings)
     get(&b, 0, 0, 1);
     ck_assert_ptr_nonnull(strstr(masked(&b, "text", 96), "brown fox"));
     ck_assert_ptr_nonnull(strstr(masked(&b, "text", 96), "read never"));
+    host_batch_close(&b);
     drop();
 }
 END_TEST
