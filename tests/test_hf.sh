@@ -6,7 +6,7 @@ interloop=${INTERLOOP:?}
 . "$IL_ROOT/tests/checks.sh"
 short=(--no-report --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --set vars.context=56 --set stages.fitted.audit.samples=16
     --set stages.fitted.audit.fresh=[])
-head -n 300 "$IL_ROOT/tests/fixtures/hf/opinions/conversations.jsonl" >"$folder/documents.jsonl"
+head -n 200 "$IL_ROOT/tests/fixtures/hf/opinions/conversations.jsonl" >"$folder/documents.jsonl"
 export DOCUMENTS=$folder/documents.jsonl
 few=(--set stages.adapted.train.steps=4 --set stages.adapted.audit.every=4 --set stages.adapted.audit.samples=16
     --set stages.adapted.audit.fresh=[])
@@ -96,7 +96,7 @@ check "side by side" grep -q 'What it wrote' "$folder/a/hf_rl/report.html"
 # Stopped while adapters alone are trained: of what nothing steps there are no moments to keep, and it goes on to the same bits.
 lora() { # lora RUNS
     exec "$interloop" run "$IL_ROOT/configs/hf/loop.yaml" --runs "$folder/$1" "${short[@]}" --stage adapted --variant monitor \
-        --set stages.adapted.from=given --set stages.adapted.train.steps=200 --set stages.adapted.audit.every=200 \
+        --set stages.adapted.from=given --set stages.adapted.train.steps=100 --set stages.adapted.audit.every=100 \
         --set stages.adapted.audit.fresh=[] >"$folder/out" 2>&1
 }
 state() { find "$folder/$1/.stages" -name state.safetensors -exec grep -l moment1.model {} +; }

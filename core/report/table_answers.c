@@ -87,7 +87,7 @@ static void add_prompt(const voice *voices, size_t count, const char *kind, size
 
     il_text_add(html, "<pre class=\"said\">");
     il__html_text(html, prompt);
-    il_text_add(html, "</pre><dl class=\"list\">\n");
+    il_text_add(html, "</pre><dl class=\"list answers\">\n");
     for (size_t i = 0; i < count; i++) {
         const json_t *mine = answer_of(&voices[i], kind, at, prompt);
 
