@@ -10,6 +10,8 @@ from .tensors import bytes_of, capsule, floats, into, whole
 
 
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+_tracing = torch._C._get_tracing_state
+_HOLLOW = ("FakeTensor", "FunctionalTensor")  # shapes without numbers
 
 
 class _Slope(torch.autograd.Function):
@@ -119,22 +121,22 @@ class Detector(torch.nn.Module):
                 raise TypeError(f"{site}: expected a tensor, got {type(a).__name__}")
             if not a.is_floating_point():
                 raise TypeError(f"{site}: expected real numbers, got {a.dtype}")
-            if a.layout is not torch.strided or a.device.type == "meta":
-                what = "a meta tensor" if a.device.type == "meta" else str(a.layout)
+            if a.layout is not torch.strided or a.is_meta:
+                what = "a meta tensor" if a.is_meta else str(a.layout)
                 raise TypeError(f"{site}: expected a tensor with its numbers in rows, got {what}")
             if a.dim() == 0 or a.shape[-1] != width:
                 got = a.shape[-1] if a.dim() else "a single number"
                 raise ValueError(f"{site}: expected a width of {width}, got {got}")
-            if a.shape[:-1] != acts[0].shape[:-1]:
+            if a is not acts[0] and a.shape[:-1] != acts[0].shape[:-1]:
                 raise ValueError(
                     f"{site}: expected as many rows as {self.sites[0]} has, "
                     f"{tuple(acts[0].shape[:-1])}, got {tuple(a.shape[:-1])}"
                 )
             if _wrapped(a):
                 self._refuse("knows no vmap or torch.func transform: give it the whole batch")
-            if type(a).__name__ in ("FakeTensor", "FunctionalTensor"):
+            if type(a) is not torch.Tensor and type(a).__name__ in _HOLLOW:
                 self._refuse("cannot be exported")
-        if torch.jit.is_tracing():
+        if _tracing() is not None:
             self._refuse("cannot be traced")
 
     def _refuse(self, why):
