@@ -29,6 +29,10 @@ rl() { # rl VERB [OPTION...]: of the pipeline with a reward
     shift
     "$interloop" "$verb" "$IL_ROOT/configs/hf/rl.yaml" --runs "$folder/a" "${short[@]:1}" "${one[@]}" "$@" >"$folder/out" 2>&1
 }
+plan() {
+    "$interloop" explain "$IL_ROOT/configs/hf/loop.yaml" "${short[@]:1}" --runs "$folder/a" --stage adapted --variant frozen \
+        >"$folder/out" 2>&1
+}
 exits() {
     local code=$1
     shift
@@ -48,6 +52,8 @@ check "and steered" run steer a "${few[@]}"
 check "what it says under an edit is text, too" audit hf_steer read '"answers_under"'
 check "and trained on its detector" run loop a "${few[@]}" "${loop[@]}" --workers 1
 check "the same once more, on two workers" run loop b "${few[@]}" "${loop[@]}" --workers 2
+check "there is a plan" plan
+check "which trains the adapters downstream of the probe alone" grep -Eq '^doubt +loss +· +· +6/18 +· +· +·' "$folder/out"
 check "adapters are handed out" export_ a one --stage adapted --variant naive --adapters
 check "those of both runs" export_ b two --stage adapted --variant naive --adapters
 check "are the same to the bit" cmp "$folder/one/adapter_model.safetensors" "$folder/two/adapter_model.safetensors"

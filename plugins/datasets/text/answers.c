@@ -65,6 +65,12 @@ const il_param_spec answers_params[ANSWERS_PARAMS] = {
                   "the share of prompts in the kind `test`, chosen by a hash of their "
                   "ids; the rest are trained on"),
     IL_PARAM_INT("split_seed", "0", 0, 2147483647, "", "draws which prompts those are"),
+    IL_PARAM_TEXT("ignore", "", 0,
+                  "keys that may be there without being known here, with commas, or *"),
+    IL_PARAM_TEXT("date", "", 0,
+                  "today, for chat templates that ask: 2024-07-26; refused when empty"),
+    IL_PARAM_TEXT("variables", "", 0,
+                  "what the chat template finds by name besides, as a JSON object"),
     IL_PARAM_CHOICE("longer", "refuse", longer,
                     "prompts too long for context less max_tokens: refuse the file, or "
                     "skip them")};
@@ -367,6 +373,8 @@ static void answers_mark(answers *a, const il_setup *s)
     for (uint64_t lane = 0; lane < 4; lane++) {
         uint64_t h = corpus_hash(lane + 29, c->data, c->size);
 
+        h = corpus_hash(h, c->date, strlen(c->date));
+        h = corpus_hash(h, c->variables, strlen(c->variables));
         h = corpus_hash(h, il_tokens_hash(c->tokens),
                         strlen(il_tokens_hash(c->tokens)));
         h = corpus_hash(h, numbers, sizeof numbers);
@@ -396,6 +404,7 @@ static il_status answers_fill(answers *a, const il_setup *s, il_error *err)
     c->prompts = true;
     c->special = true;
     c->end = -1;
+    IL_TRY(corpus_handed(c, s, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "rewards"), false, false, err));
     a->rewards = c->name_count;
     IL_TRY(corpus_names(c, il_setup_text(s, "labels"), false, false, err));

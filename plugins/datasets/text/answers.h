@@ -4,7 +4,7 @@
 
 #include "interloop/plugin.h"
 
-enum { ANSWERS_PARAMS = 12 };
+enum { ANSWERS_PARAMS = 15 };
 
 extern const il_environment_api answers_api;
 extern const il_param_spec answers_params[ANSWERS_PARAMS];

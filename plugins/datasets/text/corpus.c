@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "draft.h"
+#include "json.h"
 
 uint64_t corpus_hash(uint64_t from, const void *data, size_t size)
 {
@@ -57,6 +59,30 @@ il_status corpus_names(corpus *c, const char *list, bool role, bool learned,
             c->name_count++;
         }
         list += n + (list[n] != '\0');
+    }
+    return IL_OK;
+}
+
+il_status corpus_handed(corpus *c, const il_setup *s, il_error *err)
+{
+    const char *date = il_setup_text(s, "date");
+    size_t bad;
+
+    c->ignore = il_setup_text(s, "ignore");
+    c->variables = il_setup_text(s, "variables");
+    if (c->variables[0] != '\0' &&
+        (c->variables[0] != '{' ||
+         !json_check(c->variables, strlen(c->variables), &bad))) {
+        return il_error_set(err, IL_ERR_INPUT, "text",
+                            "variables: expected a JSON object, such as "
+                            "{\"enable_thinking\": false}");
+    }
+    if (strlen(date) + 3 > sizeof c->date || strpbrk(date, "\"\\") != NULL) {
+        return il_error_set(err, IL_ERR_INPUT, "text",
+                            "date: expected one like 2024-07-26");
+    }
+    if (date[0] != '\0') {
+        (void)snprintf(c->date, sizeof c->date, "\"%s\"", date);
     }
     return IL_OK;
 }

@@ -64,6 +64,8 @@ typedef struct document {
 /* Adds the names of a list; IL_ERR_INPUT with what is wrong with one. */
 il_status corpus_names(corpus *c, const char *list, bool role, bool learned,
                        il_error *err);
+/* Takes what the params `ignore`, `date` and `variables` say. */
+il_status corpus_handed(corpus *c, const il_setup *s, il_error *err);
 /* Maps the file and reads every document once, to know how long each is. */
 il_status corpus_open(corpus *c, const char *path, il_error *err);
 void corpus_close(corpus *c);

@@ -191,8 +191,6 @@ static il_status text_fill(text *t, const il_setup *s, il_error *err)
     corpus *c = &t->corpus;
     const char *end = il_setup_text(s, "end");
     const char *kind = il_setup_text(s, "format");
-    const char *date = il_setup_text(s, "date");
-    size_t bad;
 
     t->context = il_setup_int(s, "context");
     t->packed = il_setup_flag(s, "packed");
@@ -202,22 +200,7 @@ static il_status text_fill(text *t, const il_setup *s, il_error *err)
                                  : FORMAT_TEXT;
     c->all_learned = il_setup_text(s, "learn")[0] == '\0';
     c->end = -1;
-    c->ignore = il_setup_text(s, "ignore");
-    c->variables = il_setup_text(s, "variables");
-    if (c->variables[0] != '\0' &&
-        (c->variables[0] != '{' ||
-         !json_check(c->variables, strlen(c->variables), &bad))) {
-        return il_error_set(err, IL_ERR_INPUT, "text",
-                            "variables: expected a JSON object, such as "
-                            "{\"enable_thinking\": false}");
-    }
-    if (strlen(date) + 3 > sizeof c->date || strpbrk(date, "\"\\") != NULL) {
-        return il_error_set(err, IL_ERR_INPUT, "text",
-                            "date: expected one like 2024-07-26");
-    }
-    if (date[0] != '\0') {
-        (void)snprintf(c->date, sizeof c->date, "\"%s\"", date);
-    }
+    IL_TRY(corpus_handed(c, s, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "roles"), true, false, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "learn"), true, true, err));
     IL_TRY(corpus_names(c, il_setup_text(s, "labels"), false, false, err));
