@@ -14,9 +14,9 @@ if ! site=$(bash "$IL_ROOT/tests/interop/wheel.sh" "$folder"); then
     echo "not ok - $name: no wheel"
     exit 1
 fi
-# Taught so little that the detector is neither blind nor sure.
-common=(--runs "$folder/runs" --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --set stages.taught.train.steps=5)
-pipeline=$IL_ROOT/configs/hf/monitor.yaml
+common=(--runs "$folder/runs" --plugin-path "$(realpath "$IL_BUILD")/plugins")
+pipeline=$IL_ROOT/tests/interop/audit.yaml
+export FOLDER="$IL_ROOT/tests/fixtures/hf/llama"
 made() {
     "$interloop" run "$pipeline" "${common[@]}" --no-report --quiet &&
         "$interloop" model export "$pipeline" "${common[@]}" --stage adapted --merge --to "$folder/now" &&
@@ -33,5 +33,5 @@ if ! made >"$folder/out" 2>&1; then
     sed 's/^/    /' "$folder/out"
     exit 1
 fi
-PYTHONPATH="$site" "$PYTHON" "$IL_ROOT/tests/interop/torch_audit.py" "$folder/runs/hf_monitor/adapted/seed-1/audit.json" \
+PYTHONPATH="$site" "$PYTHON" "$IL_ROOT/tests/interop/torch_audit.py" "$folder/runs/torch_audit/adapted/seed-1/audit.json" \
     "$folder/now" "$folder/then" "$folder/deception.safetensors" "$folder/fixed_transcripts" "$folder/probe_full"
