@@ -111,11 +111,9 @@ check "their moments are kept" grep -q 'moment1.model.layers.0.self_attn.q_proj.
 check "those of frozen weights are not" not grep -q 'moment1.model.layers.0.self_attn.q_proj.weight' "$(state whole)"
 lora stopped &
 pid=$!
-for _ in $(seq 100); do
-    [ -n "$(find "$folder/stopped" -path '*adapted*' -name metrics.jsonl -size +0 2>/dev/null)" ] && break
-    sleep 0.05
-done
-kill -TERM $pid
+while kill -0 $pid 2>/dev/null &&
+    ! grep -qs '"step": [1-9]' "$folder"/stopped/.stages/*/observed/*/metrics.jsonl; do sleep 0.01; done
+kill -TERM $pid 2>/dev/null
 wait $pid
 check "stopped half way" [ -n "$(find "$folder/stopped" -name checkpoint.safetensors)" ]
 check "it goes on" eval '(lora stopped)'
