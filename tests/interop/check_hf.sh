@@ -29,9 +29,8 @@ made() {
 export_() { # export_ MODEL OUT [OPTION...]: as it starts
     local model=$1 out=$2
     shift 2
-    "$interloop" model export "$IL_ROOT/configs/hf/monitor.yaml" --runs "$folder/runs" \
-        --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --set model.params.folder="$folder/cases/$model" \
-        --set model.params.lora_rank=0 --to "$folder/$out" "$@"
+    FOLDER=$folder/cases/$model "$interloop" model export "$IL_ROOT/tests/interop/folder.yaml" --runs "$folder/runs" \
+        --set plugins.path="[$(realpath "$IL_BUILD")/plugins]" --to "$folder/$out" "$@"
 }
 with_adapters() { # with_adapters MODEL ADAPTER OUT OPTION...
     export_ "$1" "$3" --set model.params.adapter="$folder/$2" "${@:4}"

@@ -39,10 +39,10 @@ END
 for model in gpt2 gpt2_untied neox neox_serial llama llama_tied llama3 llama_yarn mistral qwen2; do
     mapfile -t asked < <(sites "$IL_ROOT/tests/fixtures/hf/$model" | sed 's/^/--site\n/')
     # Exported after two steps, so that the numbers are the plugin's own and went through a file.
-    if FOLDER="$IL_ROOT/tests/fixtures/hf/$model" "$interloop" activations "$IL_ROOT/tests/interop/sites.yaml" \
+    if FOLDER="$IL_ROOT/tests/fixtures/hf/$model" "$interloop" activations "$IL_ROOT/tests/interop/folder.yaml" \
         --stage stepped --plugin-path "$(realpath "$IL_BUILD")/plugins" --runs "$folder/runs" \
         --out "$folder/$model.acts" "${asked[@]}" --rows 32 --batch 64 >"$folder/out" 2>&1 &&
-        FOLDER="$IL_ROOT/tests/fixtures/hf/$model" "$interloop" model export "$IL_ROOT/tests/interop/sites.yaml" \
+        FOLDER="$IL_ROOT/tests/fixtures/hf/$model" "$interloop" model export "$IL_ROOT/tests/interop/folder.yaml" \
             --stage stepped --plugin-path "$(realpath "$IL_BUILD")/plugins" --runs "$folder/runs" \
             --to "$folder/$model" >>"$folder/out" 2>&1; then
         PYTHONPATH="$site" "$PYTHON" "$IL_ROOT/tests/interop/sites.py" "$folder/$model" "$folder/$model.acts" "$model"

@@ -64,7 +64,7 @@ if module torch && "$PYTHON" -m venv "$folder/venv" >/dev/null 2>&1; then
     mine="$folder/venv/bin/python"
     "$PYTHON" -c 'import sys; print(*[p for p in sys.path if p.endswith("-packages")], sep="\n")' \
         >"$("$mine" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
-    ok "pip installs it" "$mine" -m pip install --quiet --no-index --no-deps "$wheel"
+    ok "pip installs it" "$mine" -m pip install --quiet --no-index --no-deps --ignore-installed "$wheel"
     mkdir "$folder/elsewhere"
     away() {
         (cd "$folder/elsewhere" && env -i HOME="$folder/elsewhere" PATH=/usr/bin:/bin "$mine" -X dev -W error -c '
