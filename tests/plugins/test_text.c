@@ -1,44 +1,16 @@
 /* The dataset of text: packing, splits, roles, labels by span, and what a bad file is
  * told. */
-#include "plugins/host.h"
-#include <stdio.h>
-#include <unistd.h>
+#include "plugins/lines.h"
 
 static char path[64];
 static host data;
 static const il_dataset_api *api;
 
-static const char *root(const char *name)
-{
-    static char joined[512];
-    const char *at = getenv("IL_ROOT");
-
-    (void)snprintf(joined, sizeof joined, "%s/tests/fixtures/%s", at != NULL ? at : ".",
-                   name);
-    return joined;
-}
-
 /* An instance on these lines; settings are pairs of name and text, up to NULL. */
 static il_status make(const char *lines, const char *const *settings)
 {
-    static char tokenizer[512];
-    FILE *f;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/tmp/il-text-XXXXXX");
-    fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    f = fdopen(fd, "w");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fwrite(lines, 1, strlen(lines), f), strlen(lines));
-    ck_assert_int_eq(fclose(f), 0);
     host_open(&data, "text", IL_KIND_DATASET);
-    (void)snprintf(tokenizer, sizeof tokenizer, "%s", root("text/chat"));
-    host_set(&data, "file", path);
-    host_set(&data, "tokenizer", tokenizer);
-    for (; settings[0] != NULL; settings += 2) {
-        host_set(&data, settings[0], settings[1]);
-    }
+    lines_open(&data, path, lines, settings);
     api = data.component->api;
     return api->create(&data.setup, &data.self, &data.err);
 }
@@ -48,9 +20,7 @@ static void drop(void)
     if (data.self != NULL) {
         api->destroy(data.self);
     }
-    free(data.memory);
-    il_tokens_close(data.tokens);
-    (void)unlink(path);
+    lines_close(&data, path);
 }
 
 static void good(const char *lines, const char *const *settings)

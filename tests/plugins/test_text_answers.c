@@ -1,8 +1,6 @@
 /* The environment of a file's prompts: what is asked, what an answer may hold, how it
  * is judged, and what a bad file is told. */
-#include "plugins/host.h"
-#include <stdio.h>
-#include <unistd.h>
+#include "plugins/lines.h"
 
 enum { CONTEXT = 64, MOST = 12 };
 
@@ -19,26 +17,8 @@ static const char two[] =
 /* An instance on these lines; settings are pairs of name and text, up to NULL. */
 static il_status make(const char *lines, const char *const *settings)
 {
-    static char tokenizer[512];
-    const char *root = getenv("IL_ROOT");
-    FILE *f;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/tmp/il-answers-XXXXXX");
-    fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    f = fdopen(fd, "w");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fwrite(lines, 1, strlen(lines), f), strlen(lines));
-    ck_assert_int_eq(fclose(f), 0);
     host_open_in(&world, "text", "text_answers", IL_KIND_ENVIRONMENT);
-    (void)snprintf(tokenizer, sizeof tokenizer, "%s/tests/fixtures/text/chat",
-                   root != NULL ? root : ".");
-    host_set(&world, "file", path);
-    host_set(&world, "tokenizer", tokenizer);
-    for (; settings[0] != NULL; settings += 2) {
-        host_set(&world, settings[0], settings[1]);
-    }
+    lines_open(&world, path, lines, settings);
     api = world.component->api;
     return api->create(&world.setup, &world.self, &world.err);
 }
@@ -48,9 +28,7 @@ static void drop(void)
     if (world.self != NULL) {
         api->destroy(world.self);
     }
-    free(world.memory);
-    il_tokens_close(world.tokens);
-    (void)unlink(path);
+    lines_close(&world, path);
 }
 
 static const char *const plain[] = {
